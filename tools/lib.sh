@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script under tools/ shares: where things are, how progress is told, and how a command is
+# run inside the build root. Sourced, never run.
+#
+# Environment:
+#   ZRAM_RS_CACHE   where everything heavy is kept (default: $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
+#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one this machine's apt is set up for)
+#   KDIR            a kernel build tree of your own for the stock lane (an x86-64 build with CONFIG_RUST=y)
+#   JOBS            parallel jobs (default: all processors)
+#   V=1             show the output of every step instead of a progress line
+
+set -euo pipefail
+
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+SRC=$(dirname "$TOOLS")
+CACHE=${ZRAM_RS_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/zram_rs}
+JOBS=${JOBS:-$(nproc)}
+export JOBS
+
+# The kernel that all lanes are made from, and the Debian suites that hold it and the toolchain.
+KERNEL=7.3
+SUITE=trixie
+BACKPORTS=$SUITE-backports
+
+mkdir -p "$CACHE/log" "$CACHE/stamp"
+
+# --- Telling what happens -------------------------------------------------------------------------
+
+started=$SECONDS
+
+elapsed() {
+	local s=$((SECONDS - ${1:-$started}))
+	printf '%d:%02d' $((s / 60)) $((s % 60))
+}
+
+say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows how far it is,
+# measured in lines of output against the EXPECTED number.
+progress() {
+	local label=$1 log=$CACHE/log/$2 expected=$3 from=$SECONDS rc=0 pid lines percent tick
+	shift 3
+	if [ "${V:-0}" = 1 ]; then
+		say "$label"
+		"$@" </dev/null
+		return
+	fi
+	: >"$log"
+	"$@" </dev/null >"$log" 2>&1 &
+	pid=$!
+	# Do not leave a build running behind somebody's back.
+	trap 'kill $pid 2>/dev/null; exit 130' INT TERM
+	tick=0
+	[ -t 1 ] || say "$label (log: $log)"
+	while kill -0 $pid 2>/dev/null; do
+		sleep 0.5
+		tick=$((tick + 1))
+		lines=$(wc -l <"$log")
+		percent=$((lines * 100 / expected))
+		[ $percent -gt 99 ] && percent=99
+		if [ -t 1 ]; then
+			printf '\r[%s] %s ... %d%%  (%s)\033[K' "$(elapsed)" "$label" $percent "$(elapsed $from)"
+		elif [ $((tick % 60)) = 0 ]; then
+			say "    $label: $percent%"
+		fi
+	done
+	wait $pid || rc=$?
+	trap - INT TERM
+	[ -t 1 ] && printf '\r\033[K'
+	if [ $rc != 0 ]; then
+		tail -n 25 "$log" >&2
+		die "$label failed (exit $rc); the whole output is in $log. Run the command again to resume."
+	fi
+	say "$label: done in $(elapsed $from)"
+}
+
+# --- What is made once ----------------------------------------------------------------------------
+
+# key TEXT...: a short name for what something is made from.
+key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
+
+# made NAME KEY: was NAME made, and from the same things?
+made() { [ "$(cat "$CACHE/stamp/$1" 2>/dev/null)" = "$2" ]; }
+
+mark_made() { printf '%s\n' "$2" >"$CACHE/stamp/$1"; }
+
+# One script at a time may make things in the cache.
+lock_cache() {
+	exec 9>"$CACHE/lock"
+	flock -n 9 && return
+	say "waiting for another run that is making the same things"
+	flock 9
+}
+
+# --- The build root -------------------------------------------------------------------------------
+
+ROOT=$CACHE/root
+
+# as_root COMMAND...: COMMAND with the rights to mount and chroot: of root, or of a user namespace's root.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		unshare --mount --pid --fork --kill-child -- "$@"
+	else
+		unshare --user --map-auto --map-root-user --mount --pid --fork --kill-child -- "$@"
+	fi
+}
+
+# in_root COMMAND...: COMMAND inside the build root, which sees the checkout as /src (read only), the cache
+# as /cache, and KDIR, if set, under its own name. Mounts live in a mount namespace of their own and
+# vanish with it.
+in_root() {
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	as_root /bin/sh -ec '
+		root=$1 src=$2 cache=$3 kdir=$4
+		shift 4
+		mount --make-rprivate /
+		mkdir -p "$root/src" "$root/cache"
+		mount --rbind "$src" "$root/src"
+		mount -o remount,bind,ro "$root/src" 2>/dev/null || :
+		mount --rbind "$cache" "$root/cache"
+		mount -t proc proc "$root/proc"
+		mount --rbind /dev "$root/dev"
+		mount -t tmpfs tmpfs "$root/tmp"
+		if [ -n "$kdir" ]; then
+			mkdir -p "$root$kdir"
+			mount --rbind "$kdir" "$root$kdir"
+		fi
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp "$@"
+	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "$@"
+}
+
+# The machine's own Debian mirror, as apt knows it.
+mirror() {
+	if [ -n "${ZRAM_RS_MIRROR:-}" ]; then
+		echo "$ZRAM_RS_MIRROR"
+		return
+	fi
+	# shellcheck disable=SC2016 # apt's own placeholders
+	apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null |
+		sed -n 's/^Debian|Debian|//p' | head -n 1 | grep . ||
+		die "this machine's apt knows no Debian mirror. Run 'apt-get update' first, or set ZRAM_RS_MIRROR."
+}
+
+# bootstrap DIR PACKAGES: a Debian tree, complete or not there at all. apt checks every signature.
+bootstrap() {
+	local dir=$1 packages=$2 from
+	from=$(mirror)
+	remove_tree "$dir"
+	remove_tree "$dir.part"
+	mkdir -p "$dir.part"
+	mmdebstrap --variant=apt --include="$packages" --skip=check/empty \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--aptopt='APT::Install-Recommends "false"' \
+		"$SUITE" "$dir.part" \
+		"deb $from $SUITE main" "deb $from $SUITE-updates main" "deb $from $BACKPORTS main"
+	mv "$dir.part" "$dir"
+}
+
+# remove_tree DIR: with the rights that made it (in a user namespace its files belong to other ids).
+remove_tree() {
+	[ -e "$1" ] || return 0
+	as_root rm -rf "$1"
+}
