@@ -91,9 +91,9 @@ made() { [ "$(cat "$CACHE/stamp/$1" 2>/dev/null)" = "$2" ]; }
 
 mark_made() { printf '%s\n' "$2" >"$CACHE/stamp/$1"; }
 
-# One script at a time may make things in the cache.
+# lock_cache [WHAT]: one script at a time may make things (of that sort) in the cache.
 lock_cache() {
-	exec 9>"$CACHE/lock"
+	exec 9>"$CACHE/lock${1:+.$1}"
 	flock -n 9 && return
 	say "waiting for another run that is making the same things"
 	flock 9

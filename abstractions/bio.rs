@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Block I/O requests as a bio-based driver sees them.
+//!
+//! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
+
+use super::page::{
+    MappedPage,
+    PageRef, //
+};
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    block::SECTOR_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+};
+
+/// What a bio asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// `REQ_OP_READ`
+    Read,
+    /// `REQ_OP_WRITE`
+    Write,
+    /// `REQ_OP_DISCARD`: the contents are not needed any more.
+    Discard,
+    /// `REQ_OP_WRITE_ZEROES`: what is read afterwards are zeroes.
+    WriteZeroes,
+    /// Anything else, which a disk gets only if it said that it can do it.
+    Other,
+}
+
+/// A bio that this driver has been given.
+///
+/// It is completed exactly once, when it is dropped, with the status of the first
+/// [`fail`](Self::fail), or success.
+///
+/// # Invariants
+///
+/// `bio` points to a bio that was handed to this driver and has not been completed. Its vector
+/// describes memory that stays valid until then.
+pub(crate) struct Bio {
+    bio: NonNull<kernel::bindings::bio>,
+    /// When accounting began, if it did.
+    start: Option<c_ulong>,
+}
+
+// SAFETY: A bio may be completed by another thread than the one it was given to.
+unsafe impl Send for Bio {}
+
+impl Bio {
+    /// Takes over a bio.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must have been handed to this driver by the block layer, and the caller must not use it
+    /// any more.
+    pub(super) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { bio, start: None }
+    }
+
+    /// Returns what the bio asks for.
+    pub(crate) fn operation(&self) -> Operation {
+        const MASK: u32 = (1 << kernel::bindings::REQ_OP_BITS) - 1;
+        // SAFETY: By the type invariants the bio is valid.
+        let flags = unsafe { (*self.bio.as_ptr()).bi_opf };
+        match flags & MASK {
+            kernel::bindings::req_op_REQ_OP_READ => Operation::Read,
+            kernel::bindings::req_op_REQ_OP_WRITE => Operation::Write,
+            kernel::bindings::req_op_REQ_OP_DISCARD => Operation::Discard,
+            kernel::bindings::req_op_REQ_OP_WRITE_ZEROES => Operation::WriteZeroes,
+            _ => Operation::Other,
+        }
+    }
+
+    /// Returns the first byte of the disk, and the number of bytes, that the bio is about.
+    pub(crate) fn range(&self) -> (u64, usize) {
+        // SAFETY: By the type invariants the bio is valid.
+        let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
+        // SAFETY: The same. The structure is packed, so its fields may be unaligned.
+        let (sector, size) = unsafe {
+            (
+                (&raw const (*iter).bi_sector).read_unaligned(),
+                (&raw const (*iter).bi_size).read_unaligned(),
+            )
+        };
+        (sector << SECTOR_SHIFT, size as usize)
+    }
+
+    /// Begins to account for this bio in the disk's statistics, until it is completed.
+    pub(crate) fn start_accounting(&mut self) {
+        // SAFETY: By the type invariants the bio is valid.
+        self.start = Some(unsafe { kernel::bindings::bio_start_io_acct(self.bio.as_ptr()) });
+    }
+
+    /// Lets the bio complete with an I/O error.
+    pub(crate) fn fail(&mut self) {
+        self.set_status(bindings::ZRAM_RS_BLK_STS_IOERR);
+    }
+
+    /// Lets the bio complete as something that the disk cannot do.
+    pub(crate) fn fail_unsupported(&mut self) {
+        self.set_status(bindings::ZRAM_RS_BLK_STS_NOTSUPP);
+    }
+
+    fn set_status(&mut self, status: kernel::bindings::blk_status_t) {
+        // SAFETY: By the type invariants the bio is valid, and only this object completes it.
+        unsafe { (*self.bio.as_ptr()).bi_status = status };
+    }
+
+    /// Walks through the pages of the disk that a read or write touches, in order.
+    pub(crate) fn chunks(&self) -> Chunks<'_> {
+        // SAFETY: By the type invariants the bio is valid.
+        let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
+        // SAFETY: The same. The structure is packed, so its fields may be unaligned.
+        let (index, offset) = unsafe {
+            (
+                (&raw const (*iter).bi_idx).read_unaligned(),
+                (&raw const (*iter).bi_offset).read_unaligned(),
+            )
+        };
+        let (pos, left) = self.range();
+        Chunks {
+            pos,
+            left,
+            // INVARIANT: This is where the bio begins, and `left` bytes follow.
+            cursor: Cursor {
+                // SAFETY: By the type invariants the bio is valid.
+                vec: unsafe { (*self.bio.as_ptr()).bi_io_vec },
+                index: index as usize,
+                offset: offset as usize,
+                _bio: PhantomData,
+            },
+        }
+    }
+}
+
+impl Drop for Bio {
+    fn drop(&mut self) {
+        let bio = self.bio.as_ptr();
+        // SAFETY: By the type invariants the bio is valid and has not been completed. It is not
+        // touched after `bio_endio`.
+        unsafe {
+            if let Some(start) = self.start {
+                kernel::bindings::bio_end_io_acct_remapped(bio, start, (*bio).bi_bdev);
+            }
+            kernel::bindings::bio_endio(bio);
+        }
+    }
+}
+
+/// A place in the memory of a bio.
+///
+/// # Invariants
+///
+/// `vec` is the vector of a bio that lives for `'a`, and the place is within the bio's memory or
+/// just behind it.
+#[derive(Clone, Copy)]
+struct Cursor<'a> {
+    vec: *const kernel::bindings::bio_vec,
+    index: usize,
+    /// Bytes of the current element that have been passed.
+    offset: usize,
+    _bio: PhantomData<&'a Bio>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Returns the page at this place, the offset into it, and how many of its bytes follow.
+    ///
+    /// # Safety
+    ///
+    /// The place must not be behind the bio's memory.
+    #[inline]
+    unsafe fn segment(&self) -> (PageRef<'a>, usize, usize) {
+        // SAFETY: By the safety requirements there is an element at this index.
+        let element = unsafe { &*self.vec.add(self.index) };
+        let start = element.bv_offset as usize + self.offset;
+        let offset = start % PAGE_SIZE;
+        let len = (element.bv_len as usize - self.offset).min(PAGE_SIZE - offset);
+        // SAFETY: The pages of an element are contiguous (see `struct bio_vec`), and `start` is
+        // within the element.
+        let page = unsafe { element.bv_page.add(start / PAGE_SIZE) };
+        // SAFETY: An element of a bio's vector has a page, which stays valid, and lent to the driver,
+        // until the bio is completed, which cannot happen during `'a`.
+        let page = unsafe { PageRef::from_raw(NonNull::new_unchecked(page)) };
+        (page, offset, len)
+    }
+
+    /// Goes forward.
+    ///
+    /// # Safety
+    ///
+    /// At least `bytes` bytes of the bio must follow.
+    #[inline]
+    unsafe fn advance(&mut self, bytes: usize) {
+        self.offset += bytes;
+        while self.offset > 0 {
+            // SAFETY: While there are bytes to pass there is an element at this index.
+            let len = unsafe { (*self.vec.add(self.index)).bv_len as usize };
+            if self.offset < len {
+                break;
+            }
+            self.offset -= len;
+            self.index += 1;
+        }
+    }
+}
+
+/// An iterator over the pages of the disk that a bio touches; see [`Bio::chunks`].
+///
+/// # Invariants
+///
+/// `left` bytes of the bio's memory follow `cursor`.
+pub(crate) struct Chunks<'a> {
+    pos: u64,
+    left: usize,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        let offset = self.pos as usize % PAGE_SIZE;
+        let len = self.left.min(PAGE_SIZE - offset);
+        // INVARIANT: `len` is at most `left`.
+        let chunk = Chunk {
+            index: (self.pos >> PAGE_SHIFT) as usize,
+            offset,
+            len,
+            cursor: self.cursor,
+        };
+        // SAFETY: By the type invariants `left` bytes follow, and `len` is not more.
+        unsafe { self.cursor.advance(len) };
+        self.pos += len as u64;
+        // INVARIANT: The cursor went on by as much.
+        self.left -= len;
+        Some(chunk)
+    }
+}
+
+/// The part of a bio that is about one page of the disk.
+///
+/// # Invariants
+///
+/// `len` is not zero, at most `PAGE_SIZE - offset`, and `len` bytes of the bio's memory follow
+/// `cursor`.
+pub(crate) struct Chunk<'a> {
+    /// Which page of the disk.
+    pub(crate) index: usize,
+    /// Where in that page the part begins, in bytes.
+    offset: usize,
+    /// How many bytes it has.
+    len: usize,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Chunk<'a> {
+    /// Returns the page of memory that holds all of the page of the disk, if there is such a one.
+    ///
+    /// There is not if the bio is about a part of the page only, or if its memory begins in the
+    /// middle of a page.
+    #[inline]
+    pub(crate) fn whole_page(&self) -> Option<PageRef<'a>> {
+        // SAFETY: By the type invariants there are bytes at the cursor.
+        let (page, _, len) = unsafe { self.cursor.segment() };
+        (len == PAGE_SIZE && self.len == PAGE_SIZE).then_some(page)
+    }
+
+    /// Returns whether the bio is about all of the page of the disk.
+    pub(crate) fn covers_page(&self) -> bool {
+        self.len == PAGE_SIZE
+    }
+
+    /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the disk.
+    pub(crate) fn copy_to(&self, page: &MappedPage<'_>) -> Result {
+        self.for_each_segment(|offset, segment, segment_offset, len| {
+            page.copy_from(offset, &segment.map(), segment_offset, len)
+        })
+    }
+
+    /// Copies the bytes that the bio wants from `page`, which stands for the page of the disk.
+    pub(crate) fn copy_from(&self, page: &MappedPage<'_>) -> Result {
+        self.for_each_segment(|offset, segment, segment_offset, len| {
+            segment.map().copy_from(segment_offset, page, offset, len)?;
+            segment.flush_dcache();
+            Ok(())
+        })
+    }
+
+    fn for_each_segment(
+        &self,
+        mut f: impl FnMut(usize, PageRef<'a>, usize, usize) -> Result,
+    ) -> Result {
+        let mut cursor = self.cursor;
+        let mut done = 0;
+        while done < self.len {
+            // SAFETY: By the type invariants `len` bytes follow the chunk's cursor, and less than
+            // that have been passed.
+            let (page, page_offset, available) = unsafe { cursor.segment() };
+            let len = available.min(self.len - done);
+            f(self.offset + done, page, page_offset, len)?;
+            // SAFETY: The same; `len` is not more than what is left.
+            unsafe { cursor.advance(len) };
+            done += len;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Device classes with attributes of their own: directories in `/sys/class/`.
+//!
+//! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
+
+use super::sysfs::{
+    self,
+    Show,
+    Store,
+    MAX_ATTRIBUTES, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    bindings,
+    container_of,
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// The data of a class.
+pub(crate) trait ClassData: Send + Sync + Sized + 'static {
+    /// The name of the class.
+    const NAME: &'static CStr;
+    /// The files in its directory.
+    const ATTRIBUTES: &'static [ClassAttribute<Self>];
+}
+
+/// A file in the directory of a class.
+#[repr(transparent)]
+pub(crate) struct ClassAttribute<T>(bindings::class_attribute, PhantomData<fn(T)>);
+
+// SAFETY: Never written, and the pointers in it are to statics.
+unsafe impl<T> Sync for ClassAttribute<T> {}
+
+impl<T: ClassData> ClassAttribute<T> {
+    /// A file that can only be read.
+    pub(crate) const fn read_only<A: Show<T>>(name: &'static CStr, mode: u16) -> Self {
+        let mut attribute: bindings::class_attribute = pin_init::zeroed();
+        attribute.attr = sysfs::attribute(name, mode);
+        attribute.show = Some(show::<T, A>);
+        Self(attribute, PhantomData)
+    }
+
+    /// A file that can only be written.
+    pub(crate) const fn write_only<A: Store<T>>(name: &'static CStr, mode: u16) -> Self {
+        let mut attribute: bindings::class_attribute = pin_init::zeroed();
+        attribute.attr = sysfs::attribute(name, mode);
+        attribute.store = Some(store::<T, A>);
+        Self(attribute, PhantomData)
+    }
+}
+
+/// # Safety
+///
+/// `class` must be the class of a [`Class<T>`], and `buf` have `PAGE_SIZE` bytes.
+unsafe extern "C" fn show<T: ClassData, A: Show<T>>(
+    class: *const bindings::class,
+    _attribute: *const bindings::class_attribute,
+    buf: *mut c_char,
+) -> isize {
+    // SAFETY: By the safety requirements. sysfs keeps the class registered during the call.
+    unsafe { sysfs::show::<T, A>(Class::data(class), buf) }
+}
+
+/// # Safety
+///
+/// `class` must be the class of a [`Class<T>`], and `buf` be a C string.
+unsafe extern "C" fn store<T: ClassData, A: Store<T>>(
+    class: *const bindings::class,
+    _attribute: *const bindings::class_attribute,
+    buf: *const c_char,
+    count: usize,
+) -> isize {
+    // SAFETY: By the safety requirements. sysfs keeps the class registered during the call.
+    unsafe { sysfs::store::<T, A>(Class::data(class), buf, count) }
+}
+
+/// The attributes of a class in the form that C wants.
+struct Tables<T>(PhantomData<T>);
+
+impl<T: ClassData> Tables<T> {
+    const LIST: &'static [*const bindings::attribute; MAX_ATTRIBUTES + 1] = &{
+        let mut list = [core::ptr::null(); MAX_ATTRIBUTES + 1];
+        let mut i = 0;
+        while i < T::ATTRIBUTES.len() {
+            list[i] = &raw const T::ATTRIBUTES[i].0.attr;
+            i += 1;
+        }
+        list
+    };
+    const GROUP: &'static bindings::attribute_group = &sysfs::group(Self::LIST);
+    const GROUPS: &'static [*const bindings::attribute_group; 2] =
+        &[Self::GROUP, core::ptr::null()];
+}
+
+/// A registered class, which is unregistered when dropped, and its data after that.
+///
+/// # Invariants
+///
+/// `class` is registered.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Class<T: ClassData> {
+    #[pin]
+    class: Opaque<bindings::class>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: The class belongs to the driver core, which protects it itself.
+unsafe impl<T: ClassData> Send for Class<T> {}
+// SAFETY: The same.
+unsafe impl<T: ClassData> Sync for Class<T> {}
+
+impl<T: ClassData> Class<T> {
+    /// Registers a class. May sleep.
+    ///
+    /// Its files can be used before this returns.
+    pub(crate) fn new(data: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            data <- data,
+            class <- Opaque::try_ffi_init(|slot: *mut bindings::class| {
+                let mut class: bindings::class = pin_init::zeroed();
+                class.name = T::NAME.as_char_ptr();
+                class.class_groups = Tables::<T>::GROUPS.as_ptr();
+                // SAFETY: The slot is valid for writes.
+                unsafe { slot.write(class) };
+                // SAFETY: The class is pinned, `data` next to it is ready, and all that it refers
+                // to is static.
+                to_result(unsafe { bindings::class_register(slot) })
+            }),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `class` must be the class of a `Class<T>` that lives for `'a`.
+    unsafe fn data<'a>(class: *const bindings::class) -> &'a T {
+        // SAFETY: By the safety requirements.
+        unsafe { &(*container_of!(Opaque::cast_from(class).cast_mut(), Self, class)).data }
+    }
+}
+
+impl<T: ClassData> core::ops::Deref for Class<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+#[pinned_drop]
+impl<T: ClassData> PinnedDrop for Class<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants. This waits for those who use the files.
+        unsafe { bindings::class_unregister(self.class.get()) };
+    }
+}

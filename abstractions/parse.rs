@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers and words as users write them into sysfs files.
+//!
+//! The kernel's own parsers, so that what is accepted is exactly what C drivers accept.
+//!
+//! C headers: [`include/linux/kstrtox.h`](srctree/include/linux/kstrtox.h),
+//! [`include/linux/string.h`](srctree/include/linux/string.h)
+
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+macro_rules! kstrto {
+    ($(#[$doc:meta])* $name:ident, $type:ty) => {
+        $(#[$doc])*
+        ///
+        /// `base` 0 takes it from the text (`0x`: 16, `0`: 8, otherwise 10). One newline at the end is
+        /// ignored. Fails with `EINVAL` if the text is not a number, with `ERANGE` if it does not fit.
+        pub(crate) fn $name(text: &CStr, base: u32) -> Result<$type> {
+            let mut value = 0;
+            // SAFETY: `text` is a C string and `value` is valid for writes.
+            to_result(unsafe { kernel::bindings::$name(text.as_char_ptr(), base, &mut value) })?;
+            Ok(value)
+        }
+    };
+}
+
+kstrto!(
+    /// Parses a `u16`.
+    kstrtou16,
+    u16
+);
+kstrto!(
+    /// Parses an `i32`.
+    kstrtoint,
+    i32
+);
+kstrto!(
+    /// Parses a `u64`.
+    kstrtoull,
+    u64
+);
+
+/// Parses a size with an optional suffix (`K`, `M`, `G`, `T`, `P`, `E`, in either case).
+///
+/// What follows the size is ignored. Returns `None` if the text does not begin with a number.
+pub(crate) fn memparse(text: &CStr) -> Option<u64> {
+    let begin = text.as_char_ptr();
+    let mut end = core::ptr::null_mut();
+    // SAFETY: `text` is a C string and `end` is valid for writes.
+    let size = unsafe { kernel::bindings::memparse(begin, &mut end) };
+    (!core::ptr::eq(begin, end)).then_some(size)
+}
+
+/// Returns whether the texts are the same but for a newline at the end of either.
+pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
+    // SAFETY: Both are C strings.
+    unsafe { kernel::bindings::sysfs_streq(a.as_char_ptr(), b.as_char_ptr()) }
+}
+
+#[kunit_tests(zram_rs_parse)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(kstrtou16(c"1", 10), Ok(1));
+        assert_eq!(kstrtou16(c"65535\n", 10), Ok(65535));
+        assert_eq!(kstrtou16(c"65536", 10), Err(ERANGE));
+        assert_eq!(kstrtou16(c"-1", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c"", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c" 1", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c"1 ", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c"1\n\n", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c"0x10", 10), Err(EINVAL));
+        assert_eq!(kstrtou16(c"0x10", 0), Ok(16));
+        assert_eq!(kstrtoint(c"-7", 10), Ok(-7));
+        assert_eq!(kstrtoint(c"2147483648", 10), Err(ERANGE));
+        assert_eq!(kstrtoull(c"18446744073709551615", 10), Ok(u64::MAX));
+        assert_eq!(kstrtoull(c"18446744073709551616", 10), Err(ERANGE));
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(memparse(c"0"), Some(0));
+        assert_eq!(memparse(c"4096\n"), Some(4096));
+        assert_eq!(memparse(c"64K"), Some(64 << 10));
+        assert_eq!(memparse(c"64m"), Some(64 << 20));
+        assert_eq!(memparse(c"2G\n"), Some(2 << 30));
+        assert_eq!(memparse(c"1T"), Some(1 << 40));
+        assert_eq!(memparse(c"0x10K"), Some(16 << 10));
+        assert_eq!(memparse(c"7 apples"), Some(7));
+        assert_eq!(memparse(c"apples"), None);
+        assert_eq!(memparse(c""), None);
+    }
+
+    #[test]
+    fn words() {
+        assert!(sysfs_streq(c"lz4", c"lz4"));
+        assert!(sysfs_streq(c"lz4\n", c"lz4"));
+        assert!(!sysfs_streq(c"lz4hc", c"lz4"));
+        assert!(!sysfs_streq(c"lz4\n\n", c"lz4"));
+        assert!(!sysfs_streq(c" lz4", c"lz4"));
+        assert!(!sysfs_streq(c"", c"lz4"));
+    }
+}

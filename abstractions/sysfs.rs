@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! sysfs attributes.
+//!
+//! An attribute is a type: it implements [`Show`], [`Store`], or both, for the thing whose directory
+//! the file is in. All methods run in the context of the task that reads or writes the file, and may
+//! sleep; the thing does not go away meanwhile.
+//!
+//! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
+
+use core::slice;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::Formatter, //
+};
+
+/// A file that can be read.
+pub(crate) trait Show<T> {
+    /// Writes the contents of the file into `out`, which has room for `PAGE_SIZE` bytes.
+    fn show(target: &T, out: &mut Formatter<'_>) -> Result;
+}
+
+/// A file that can be written.
+pub(crate) trait Store<T> {
+    /// Takes what was written to the file, up to the first NUL.
+    fn store(target: &T, input: &CStr) -> Result;
+}
+
+/// How many attributes a group can have.
+pub(super) const MAX_ATTRIBUTES: usize = 31;
+
+/// Calls a [`Show`] the way that sysfs expects: returns the length, or the negative error number.
+///
+/// # Safety
+///
+/// `buf` must be valid for writes of `PAGE_SIZE` bytes.
+pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize {
+    // SAFETY: By the safety requirements; sysfs has zeroed the buffer.
+    let buf = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), PAGE_SIZE) };
+    let mut out = Formatter::new(buf);
+    match A::show(target, &mut out) {
+        Ok(()) => out.bytes_written().min(PAGE_SIZE) as isize,
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
+/// Calls a [`Store`] the way that sysfs expects: returns the count, or the negative error number.
+///
+/// # Safety
+///
+/// `buf` must be a C string.
+pub(super) unsafe fn store<T, A: Store<T>>(
+    target: &T,
+    buf: *const c_char,
+    count: usize,
+) -> isize {
+    // SAFETY: By the safety requirements.
+    let input = unsafe { CStr::from_char_ptr(buf) };
+    match A::store(target, input) {
+        Ok(()) => count as isize,
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
+/// Makes the `struct attribute` of a file called `name` with access mode `mode`.
+pub(super) const fn attribute(name: &'static CStr, mode: u16) -> kernel::bindings::attribute {
+    let mut attribute: kernel::bindings::attribute = pin_init::zeroed();
+    attribute.name = kernel::str::as_char_ptr_in_const_context(name);
+    attribute.mode = mode;
+    attribute
+}
+
+/// Makes the group of a list of attributes that ends with a null pointer.
+pub(super) const fn group(
+    list: &'static [*const kernel::bindings::attribute; MAX_ATTRIBUTES + 1],
+) -> kernel::bindings::attribute_group {
+    let mut group: kernel::bindings::attribute_group = pin_init::zeroed();
+    group.__bindgen_anon_2.attrs_const = list.as_ptr();
+    group
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Large tables of zeroed entries.
+//!
+//! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+
+use crate::bindings;
+use core::{
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::NonNull, //
+};
+use kernel::{
+    alloc::AllocError,
+    prelude::*, //
+};
+
+/// A table that begins as all zeroes.
+///
+/// Other than a zeroed [`VVec`] it gives up when there is not enough memory, instead of having the
+/// OOM killer make some: its size is what a user asked for, and can be any.
+///
+/// # Invariants
+///
+/// `ptr` is a vmalloc allocation of this object with `len` initialised entries.
+pub(crate) struct ZeroedTable<T: Zeroable> {
+    ptr: NonNull<T>,
+    len: usize,
+}
+
+// SAFETY: The table owns its entries.
+unsafe impl<T: Zeroable + Send> Send for ZeroedTable<T> {}
+// SAFETY: A shared table gives shared access to its entries.
+unsafe impl<T: Zeroable + Sync> Sync for ZeroedTable<T> {}
+
+impl<T: Zeroable> ZeroedTable<T> {
+    /// Allocates a table of `len` entries. May sleep.
+    pub(crate) fn new(len: usize) -> Result<Self, AllocError> {
+        const { assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>()) };
+        let size = len
+            .checked_mul(size_of::<T>())
+            .filter(|&size| size > 0 && isize::try_from(size).is_ok())
+            .ok_or(AllocError)?;
+        // SAFETY: Allocating has no requirements but the context, which the flags are made for.
+        let ptr = unsafe { bindings::__vmalloc_noprof(size, bindings::ZRAM_RS_GFP_TABLE) };
+        // INVARIANT: The allocation is large enough, aligned to a page, and zeroed.
+        NonNull::new(ptr.cast::<T>())
+            .map(|ptr| Self { ptr, len })
+            .ok_or(AllocError)
+    }
+}
+
+impl<T: Zeroable> Deref for ZeroedTable<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: By the type invariants.
+        unsafe { core::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Zeroable> DerefMut for ZeroedTable<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: By the type invariants.
+        unsafe { core::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Zeroable> Drop for ZeroedTable<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the allocation is ours. Its entries need no drop.
+        unsafe { bindings::vfree(self.ptr.as_ptr().cast()) };
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads: the headers of the kernel APIs that `kernel::bindings`
+ * lacks. The Makefile lists the items that are taken from them.
+ */
+
+#include <linux/atomic.h>
+#include <linux/mm_types.h>
+#include <linux/blkdev.h>
+#include <linux/gfp.h>
+#include <linux/lz4.h>
+#include <linux/lzo.h>
+#include <linux/vmalloc.h>
+#include <linux/zsmalloc.h>
+#include <linux/zstd.h>
+
+#include "helpers.h"
+
+/* bindgen does not see through macros with casts. */
+const blk_status_t ZRAM_RS_BLK_STS_IOERR = BLK_STS_IOERR;
+const blk_status_t ZRAM_RS_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
+const blk_features_t ZRAM_RS_BLK_FEAT_STABLE_WRITES = BLK_FEAT_STABLE_WRITES;
+const blk_features_t ZRAM_RS_BLK_FEAT_SYNCHRONOUS = BLK_FEAT_SYNCHRONOUS;
+const gfp_t ZRAM_RS_GFP_OBJECT = GFP_NOIO | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE;
+const gfp_t ZRAM_RS_GFP_TABLE = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+const gfp_t ZRAM_RS_GFP_NOIO = GFP_NOIO | __GFP_NOWARN;
+const size_t ZRAM_RS_LZ4_MEM_COMPRESS = LZ4_MEM_COMPRESS;
+const size_t ZRAM_RS_LZO_MEM_COMPRESS = LZO1X_MEM_COMPRESS;

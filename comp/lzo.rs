@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! LZO, with and without run-length encoding.
+//!
+//! C header: [`include/linux/lzo.h`](srctree/include/linux/lzo.h)
+#![cfg(CONFIG_LZO_COMPRESS)]
+
+use super::Buffer;
+use crate::{
+    abstractions::page::MappedPage,
+    bindings, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+pub(super) struct Context {
+    memory: KVVec<u8>,
+    run_length: bool,
+}
+
+impl Context {
+    pub(super) fn new(run_length: bool) -> Result<Self> {
+        Ok(Self {
+            memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, GFP_KERNEL)?,
+            run_length,
+        })
+    }
+
+    pub(super) fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let compress = if self.run_length {
+            bindings::lzorle1x_1_compress
+        } else {
+            bindings::lzo1x_1_compress
+        };
+        let mut len = dst.len();
+        // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and the
+        // buffer is larger than any result.
+        let status = unsafe {
+            compress(
+                src.as_ptr(),
+                PAGE_SIZE,
+                dst.as_mut_ptr(),
+                &mut len,
+                self.memory.as_mut_ptr().cast(),
+            )
+        };
+        if status == 0 {
+            Ok(len)
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    pub(super) fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+        let mut len = PAGE_SIZE;
+        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
+        let status = unsafe {
+            bindings::lzo1x_decompress_safe(src.as_ptr(), src.len(), dst.as_ptr(), &mut len)
+        };
+        if status == 0 && len == PAGE_SIZE {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The disks that there are: `/sys/class/zram-control`.
+
+use crate::{
+    abstractions::{
+        class::{
+            ClassAttribute,
+            ClassData, //
+        },
+        gendisk::{
+            Disk,
+            Major, //
+        },
+    },
+    comp::{
+        self,
+        HotplugState, //
+    },
+    device::Device,
+    sysfs, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+/// All disks, and what they share.
+#[pin_data]
+pub(crate) struct Control {
+    /// The disk `zram<id>` is at index `id`.
+    #[pin]
+    disks: Mutex<KVec<Option<Disk<Device>>>>,
+    // After the disks, which use both.
+    major: Major,
+    hotplug: Arc<HotplugState>,
+}
+
+impl ClassData for Control {
+    const NAME: &'static CStr = c"zram-control";
+    const ATTRIBUTES: &'static [ClassAttribute<Self>] = sysfs::CONTROL_ATTRIBUTES;
+}
+
+impl Control {
+    /// Takes what there is one of in the system. May sleep.
+    ///
+    /// Fails with `EBUSY`, and a line in the log, if another driver for zram has it.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            disks <- new_mutex!(KVec::new(), "zram_rs disks"),
+            hotplug: {
+                let state = comp::hotplug_state().inspect_err(|&error| {
+                    if error == EBUSY {
+                        pr_err!("another zram driver is loaded; unload it first ('rmmod zram')\n");
+                    }
+                })?;
+                Arc::new(state, GFP_KERNEL)?
+            },
+            major: Major::new(c"zram")
+                .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
+        })
+    }
+
+    /// Adds a disk and returns its id, which is the lowest that is free. May sleep.
+    pub(crate) fn add(&self) -> Result<u32> {
+        let mut disks = self.disks.lock();
+        let id = match disks.iter().position(Option::is_none) {
+            Some(id) => id,
+            None => {
+                disks.push(None, GFP_KERNEL)?;
+                disks.len() - 1
+            }
+        };
+        let disk = Device::add(id as u32, &self.major, self.hotplug.clone()).inspect_err(
+            |error| pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n"),
+        )?;
+        if let Some(place) = disks.get_mut(id) {
+            *place = Some(disk);
+        }
+        pr_info!("Added device: zram{id}\n");
+        Ok(id as u32)
+    }
+
+    /// Removes a disk.
+    ///
+    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open. May sleep.
+    pub(crate) fn remove(&self, id: u32) -> Result {
+        let mut disks = self.disks.lock();
+        let place = disks.get_mut(id as usize).ok_or(ENODEV)?;
+        place.as_ref().ok_or(ENODEV)?.retire()?;
+        drop(place.take());
+        pr_info!("Removed device: zram{id}\n");
+        Ok(())
+    }
+}

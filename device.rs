@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One disk: its life from being added to being removed, and the way of a bio into it.
+//!
+//! A disk is uninitialised until a size is set, and again after a reset. Its configuration is changed
+//! while it is uninitialised, but for the limits.
+
+use crate::{
+    abstractions::{
+        bio::{
+            Bio,
+            Operation, //
+        },
+        gendisk::{
+            Disk,
+            DiskAttribute,
+            GenDisk,
+            Limits,
+            Major,
+            Operations, //
+        },
+        rwsem::RwSemaphore, //
+    },
+    comp::{
+        Algorithm,
+        HotplugState,
+        Streams, //
+    },
+    io::Pages,
+    sysfs,
+    zspool::Pool, //
+};
+use kernel::{
+    block::SECTOR_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    static_lock_class,
+    sync::Arc, //
+};
+
+/// The unit in which a disk can be addressed, in bytes, with pages of any size.
+const LOGICAL_BLOCK_SIZE: usize = 4096;
+
+/// The data of a disk.
+#[pin_data]
+pub(crate) struct Device {
+    #[pin]
+    config: RwSemaphore<Config>,
+    hotplug: Arc<HotplugState>,
+}
+
+/// What is set for a disk.
+#[derive(Default)]
+struct Config {
+    algorithm: Algorithm,
+    limit_pages: usize,
+    ready: Option<Ready>,
+}
+
+/// What an initialised disk has.
+struct Ready {
+    size: u64,
+    pages: Arc<Pages>,
+}
+
+/// The numbers of `mm_stat`; zero for an uninitialised disk, but for the limit.
+#[derive(Default)]
+pub(crate) struct MmStat {
+    /// Pages that have a content.
+    pub(crate) pages_stored: u64,
+    /// Bytes of compressed and incompressible pages.
+    pub(crate) stored_bytes: u64,
+    /// Pages of memory in use.
+    pub(crate) used_pages: u64,
+    /// Pages of memory that may be used; 0 for any number.
+    pub(crate) limit_pages: u64,
+    /// The largest number of pages of memory that were used.
+    pub(crate) max_used_pages: u64,
+    /// Pages that consist of one word.
+    pub(crate) same_pages: u64,
+    /// Pages of memory that compaction freed.
+    pub(crate) pages_compacted: u64,
+    /// Incompressible pages.
+    pub(crate) huge_pages: u64,
+    /// Incompressible pages since the disk was initialised.
+    pub(crate) huge_pages_since: u64,
+}
+
+impl Operations for Device {
+    type Ready = Pages;
+    type Module = crate::LocalModule;
+    const ATTRIBUTES: &'static [DiskAttribute<Self>] = sysfs::DISK_ATTRIBUTES;
+
+    fn submit_bio(pages: &Pages, mut bio: Bio) {
+        match bio.operation() {
+            Operation::Read => pages.read_bio(&mut bio),
+            Operation::Write => pages.write_bio(&mut bio),
+            Operation::Discard | Operation::WriteZeroes => pages.discard_bio(&bio),
+            Operation::Other => bio.fail_unsupported(),
+        }
+    }
+
+    fn slot_free_notify(pages: &Pages, index: usize) {
+        pages.free_notify(index);
+    }
+}
+
+impl Device {
+    /// Adds the disk `zram<id>`, uninitialised, to the system. May sleep.
+    pub(crate) fn add(id: u32, major: &Major, hotplug: Arc<HotplugState>) -> Result<Disk<Self>> {
+        let limits = Limits {
+            logical_block_size: LOGICAL_BLOCK_SIZE as u32,
+            physical_block_size: PAGE_SIZE as u32,
+            io_min: PAGE_SIZE as u32,
+            io_opt: PAGE_SIZE as u32,
+            max_discard_sectors: u32::MAX,
+            // Parts of pages are not discarded, and would not read as zeroes.
+            max_write_zeroes_sectors: if PAGE_SIZE == LOGICAL_BLOCK_SIZE {
+                u32::MAX
+            } else {
+                0
+            },
+            stable_writes: true,
+            synchronous: true,
+        };
+        let data = try_pin_init!(Self {
+            config <- RwSemaphore::new(
+                Config::default(),
+                c"zram_rs config",
+                static_lock_class!(),
+            ),
+            hotplug,
+        });
+        Disk::new(fmt!("zram{id}"), major, id, limits, data)
+    }
+
+    /// Initialises the disk with a size in bytes, which is rounded up to whole pages.
+    ///
+    /// Fails with `EINVAL` if there can be no such size, `EBUSY` if the disk is initialised already,
+    /// and `ENOMEM`. May sleep.
+    pub(crate) fn initialise(disk: &GenDisk<Self>, size: u64) -> Result {
+        if size == 0 {
+            return Err(EINVAL);
+        }
+        let device = disk.data();
+        let mut config = device.config.write();
+        if config.ready.is_some() {
+            pr_info!("Cannot change disksize for initialized device\n");
+            return Err(EBUSY);
+        }
+        let size = size
+            .checked_next_multiple_of(PAGE_SIZE as u64)
+            .ok_or(EINVAL)?;
+        let count = usize::try_from(size >> PAGE_SHIFT)?;
+
+        let pool = Pool::new(disk.name())?;
+        let streams = Streams::new(config.algorithm, &device.hotplug).inspect_err(|_| {
+            pr_err!(
+                "Cannot initialise {} compressing backend\n",
+                config.algorithm.name()
+            )
+        })?;
+        let pages = Pages::new(count, pool, streams, config.limit_pages);
+        let pages = Arc::pin_init(pages, GFP_KERNEL)?;
+        disk.activate(pages.clone(), size >> SECTOR_SHIFT)?;
+        config.ready = Some(Ready { size, pages });
+        Ok(())
+    }
+
+    /// Makes the disk uninitialised: what was on it, and what was set for it, is gone.
+    ///
+    /// Fails with `EBUSY` if somebody has the disk open. May sleep.
+    pub(crate) fn reset(disk: &GenDisk<Self>) -> Result {
+        let claim = disk.claim()?;
+        let mut config = disk.data().config.write();
+        drop(claim.deactivate());
+        *config = Config::default();
+        drop(config);
+        Ok(())
+    }
+
+    /// Returns whether the disk is initialised. May sleep.
+    pub(crate) fn is_initialised(&self) -> bool {
+        self.config.read().ready.is_some()
+    }
+
+    /// Returns the size of the disk in bytes; 0 if it is uninitialised. May sleep.
+    pub(crate) fn size(&self) -> u64 {
+        self.config
+            .read()
+            .ready
+            .as_ref()
+            .map_or(0, |ready| ready.size)
+    }
+
+    /// Returns the algorithm that pages are compressed with. May sleep.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.config.read().algorithm
+    }
+
+    /// Sets the algorithm that pages are compressed with.
+    ///
+    /// Fails with `EBUSY` if the disk is initialised. May sleep.
+    pub(crate) fn set_algorithm(&self, algorithm: Algorithm) -> Result {
+        let mut config = self.config.write();
+        if config.ready.is_some() {
+            pr_info!("Can't change algorithm for initialized device\n");
+            return Err(EBUSY);
+        }
+        config.algorithm = algorithm;
+        Ok(())
+    }
+
+    /// Sets how much memory may be used, in bytes, rounded up to whole pages; 0 for any amount. May
+    /// sleep.
+    pub(crate) fn set_memory_limit(&self, bytes: u64) {
+        // As in C, what is too large to be rounded up is no limit at all.
+        let pages = bytes
+            .checked_next_multiple_of(PAGE_SIZE as u64)
+            .map_or(0, |bytes| (bytes >> PAGE_SHIFT) as usize);
+        let mut config = self.config.write();
+        config.limit_pages = pages;
+        if let Some(ready) = &config.ready {
+            ready.pages.set_limit(pages);
+        }
+    }
+
+    /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
+    ///
+    /// The disk can be reset before `f` returns, which then works on pages that nobody sees any more.
+    pub(crate) fn with_pages<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
+        let pages = self.config.read().ready.as_ref()?.pages.clone();
+        Some(f(&pages))
+    }
+
+    /// Returns the numbers of `mm_stat`. May sleep.
+    pub(crate) fn mm_stat(&self) -> MmStat {
+        let config = self.config.read();
+        let limit_pages = config.limit_pages as u64;
+        let Some(Ready { pages, .. }) = &config.ready else {
+            return MmStat {
+                limit_pages,
+                ..MmStat::default()
+            };
+        };
+        let stats = &pages.stats;
+        MmStat {
+            pages_stored: stats.pages_stored.get(),
+            stored_bytes: stats.stored_bytes.get(),
+            used_pages: pages.pool.pages() as u64,
+            limit_pages,
+            max_used_pages: stats.max_used_pages() as u64,
+            same_pages: stats.same_pages.get(),
+            pages_compacted: pages.pool.pages_compacted(),
+            huge_pages: stats.huge_pages.get(),
+            huge_pages_since: stats.huge_pages_since.get(),
+        }
+    }
+}

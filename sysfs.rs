@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files by which users set and see things: what they are called, what is read from them, and how
+//! it is written down. Everything else is done by [`device`](crate::device) and
+//! [`control`](crate::control).
+
+use crate::{
+    abstractions::{
+        class::ClassAttribute,
+        gendisk::{
+            DiskAttribute,
+            GenDisk, //
+        },
+        parse::{
+            kstrtoint,
+            kstrtou16,
+            kstrtoull,
+            memparse, //
+        },
+        sysfs::{
+            Show,
+            Store, //
+        },
+    },
+    comp::Algorithm,
+    control::Control,
+    device::Device, //
+};
+use kernel::{
+    fmt::Write,
+    page::PAGE_SHIFT,
+    prelude::*,
+    str::Formatter, //
+};
+
+type Disk = GenDisk<Device>;
+
+/// From this length on a name is not looked up.
+const MAX_ALGORITHM_NAME: usize = 128;
+
+/// `/sys/class/zram-control/`
+pub(crate) const CONTROL_ATTRIBUTES: &[ClassAttribute<Control>] = &[
+    ClassAttribute::read_only::<HotAdd>(c"hot_add", 0o400),
+    ClassAttribute::write_only::<HotRemove>(c"hot_remove", 0o200),
+];
+
+/// `/sys/block/zram<id>/`
+pub(crate) const DISK_ATTRIBUTES: &[DiskAttribute<Device>] = &[
+    DiskAttribute::read_write::<DiskSize>(c"disksize"),
+    DiskAttribute::read_only::<InitState>(c"initstate"),
+    DiskAttribute::write_only::<Reset>(c"reset"),
+    DiskAttribute::write_only::<Compact>(c"compact"),
+    DiskAttribute::write_only::<MemLimit>(c"mem_limit"),
+    DiskAttribute::write_only::<MemUsedMax>(c"mem_used_max"),
+    DiskAttribute::read_write::<CompAlgorithm>(c"comp_algorithm"),
+    DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
+    DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
+    DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
+];
+
+/// Reading it adds a disk, and gives its id.
+struct HotAdd;
+
+impl Show<Control> for HotAdd {
+    fn show(control: &Control, out: &mut Formatter<'_>) -> Result {
+        let id = control.add()?;
+        writeln!(out, "{id}")?;
+        Ok(())
+    }
+}
+
+/// Writing the id of a disk removes it.
+struct HotRemove;
+
+impl Store<Control> for HotRemove {
+    fn store(control: &Control, input: &CStr) -> Result {
+        control.remove(kstrtoint(input, 10)?.try_into()?)
+    }
+}
+
+/// The size of the disk in bytes; setting it initialises the disk.
+struct DiskSize;
+
+impl Show<Disk> for DiskSize {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", disk.data().size())?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for DiskSize {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        Device::initialise(disk, memparse(input).unwrap_or(0))
+    }
+}
+
+/// Whether the disk is initialised.
+struct InitState;
+
+impl Show<Disk> for InitState {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", u32::from(disk.data().is_initialised()))?;
+        Ok(())
+    }
+}
+
+/// Writing a number other than 0 resets the disk.
+struct Reset;
+
+impl Store<Disk> for Reset {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        if kstrtou16(input, 10)? == 0 {
+            return Err(EINVAL);
+        }
+        Device::reset(disk)
+    }
+}
+
+/// Writing anything compacts the memory of the disk.
+struct Compact;
+
+impl Store<Disk> for Compact {
+    fn store(disk: &Disk, _input: &CStr) -> Result {
+        disk.data()
+            .with_pages(|pages| pages.pool.compact())
+            .ok_or(EINVAL)
+    }
+}
+
+/// How much memory the disk may use, in bytes; 0 for any amount.
+struct MemLimit;
+
+impl Store<Disk> for MemLimit {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let bytes = memparse(input).ok_or(EINVAL)?;
+        disk.data().set_memory_limit(bytes);
+        Ok(())
+    }
+}
+
+/// Writing 0 makes the largest amount of memory in use start anew.
+struct MemUsedMax;
+
+impl Store<Disk> for MemUsedMax {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        if kstrtoull(input, 10) != Ok(0) {
+            return Err(EINVAL);
+        }
+        disk.data()
+            .with_pages(|pages| pages.stats.reset_used_pages(pages.pool.pages()));
+        Ok(())
+    }
+}
+
+/// The algorithms that there are, with the one in use in brackets; writing a name chooses it.
+struct CompAlgorithm;
+
+impl Show<Disk> for CompAlgorithm {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let used = disk.data().algorithm();
+        for &algorithm in Algorithm::ALL {
+            if algorithm == used {
+                out.write_fmt(fmt!("[{}] ", algorithm.name()))?;
+            } else {
+                out.write_fmt(fmt!("{} ", algorithm.name()))?;
+            }
+        }
+        writeln!(out)?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for CompAlgorithm {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        if input.count_bytes() >= MAX_ALGORITHM_NAME {
+            return Err(E2BIG);
+        }
+        let algorithm = Algorithm::find(input).ok_or(EINVAL)?;
+        disk.data().set_algorithm(algorithm)
+    }
+}
+
+/// Failed reads, failed writes, always 0, pages freed on request.
+struct IoStatFile;
+
+impl Show<Disk> for IoStatFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let (reads, writes, frees) = disk
+            .data()
+            .with_pages(|pages| {
+                let stats = &pages.stats;
+                (
+                    stats.failed_reads.get(),
+                    stats.failed_writes.get(),
+                    stats.notify_free.get(),
+                )
+            })
+            .unwrap_or_default();
+        writeln!(out, "{reads:8} {writes:8} 0 {frees:8}")?;
+        Ok(())
+    }
+}
+
+/// Memory: see [`MmStat`](crate::device::MmStat). Amounts are in bytes.
+struct MmStatFile;
+
+impl Show<Disk> for MmStatFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let stat = disk.data().mm_stat();
+        writeln!(
+            out,
+            "{:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8} {:8}",
+            stat.pages_stored << PAGE_SHIFT,
+            stat.stored_bytes,
+            stat.used_pages << PAGE_SHIFT,
+            stat.limit_pages << PAGE_SHIFT,
+            stat.max_used_pages << PAGE_SHIFT,
+            stat.same_pages,
+            stat.pages_compacted,
+            stat.huge_pages,
+            stat.huge_pages_since,
+        )?;
+        Ok(())
+    }
+}
+
+/// The version of this file, always 0, and pages that could not be freed on request.
+struct DebugStat;
+
+impl Show<Disk> for DebugStat {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let misses = disk
+            .data()
+            .with_pages(|pages| pages.stats.miss_free.get())
+            .unwrap_or(0);
+        writeln!(out, "version: 1\n0 {misses:8}")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! zram_rs: the compressed RAM block device of Linux, in Rust.
+//!
+//! A disk `/dev/zram<id>` keeps what is written to it compressed in memory. It is used for swap, and
+//! for file systems of things that are not meant to last.
+//!
+//! # The rooms of this crate
+//!
+//! Data goes down this list, and nothing calls up:
+//!
+//! - [`sysfs`]: the files by which users set and see things
+//! - [`control`]: the disks that there are, adding and removing them
+//! - [`device`]: one disk, its life, and the way of a bio into it
+//! - [`io`]: reading, writing and discarding one page
+//! - [`slot`]: what is known of each page: the slot table
+//! - [`zspool`]: compressed objects in memory
+//! - [`comp`]: the algorithms, and a compression stream for each CPU
+//! - [`stats`]: what is counted
+//!
+//! Beneath them is [`abstractions`]: what the `kernel` crate lacks. That, and the thin edges `zspool`
+//! and `comp`, is where `unsafe` code is.
+//!
+//! # Locks, in their order
+//!
+//! 1. `Control::disks`: the list of disks
+//! 2. the `open_mutex` of a disk
+//! 3. `Device::config`: what is set for a disk
+//! 4. the lock of a slot
+//! 5. a compression stream
+//! 6. zsmalloc's own
+
+mod abstractions;
+mod bindings;
+mod comp;
+mod control;
+mod device;
+mod io;
+mod slot;
+mod stats;
+mod sysfs;
+mod zspool;
+
+use abstractions::class::Class;
+use control::Control;
+use kernel::prelude::*;
+
+#[cfg(not(CONFIG_64BIT))]
+compile_error!("a slot has no room for its bits in 32-bit words");
+
+module! {
+    type: ZramModule,
+    name: "zram_rs",
+    authors: ["The zram_rs developers"],
+    description: "Compressed RAM block device",
+    license: "GPL",
+    params: {
+        num_devices: u32 {
+            default: 1,
+            description: "Number of pre-created zram devices",
+        },
+    },
+}
+
+struct ZramModule {
+    _control: Pin<KBox<Class<Control>>>,
+}
+
+impl kernel::Module for ZramModule {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let control = KBox::try_pin_init(Class::new(Control::new()), GFP_KERNEL).inspect_err(
+            |&error| {
+                if error == EEXIST {
+                    pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
+                }
+            },
+        )?;
+        for _ in 0..module_parameters::num_devices.value() {
+            control.add()?;
+        }
+        Ok(Self { _control: control })
+    }
+}
