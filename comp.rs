@@ -2,9 +2,9 @@
 
 //! Compression: the algorithms, and one stream for each CPU.
 //!
-//! A stream is what a CPU needs to compress or decompress a page: the algorithm's working memory and
-//! two buffers. A disk has one for each CPU that is online, behind a mutex that is taken for one page
-//! at a time.
+//! A stream is what a CPU needs to compress or decompress a page: the algorithm's working memory
+//! and two buffers. A disk has one for each CPU that is online, behind a mutex that is taken for
+//! one page at a time.
 
 mod lz4;
 mod lzo;
@@ -147,8 +147,8 @@ impl Context {
     }
 }
 
-/// Room for the result of compressing a page: what cannot be compressed becomes larger, but never as
-/// large as this, with any algorithm.
+/// Room for the result of compressing a page: what cannot be compressed becomes larger, but never
+/// as large as this, with any algorithm.
 type Buffer = [u8; 2 * PAGE_SIZE];
 
 /// What one CPU needs to compress and decompress.
@@ -183,8 +183,8 @@ impl Stream {
 pub(crate) struct Decompressor<'a>(&'a mut Context);
 
 impl Decompressor<'_> {
-    /// Decompresses a page. Fails if `bytes` are not a compressed page; what is in `page` then may be
-    /// anything.
+    /// Decompresses a page. Fails if `bytes` are not a compressed page; what is in `page` then may
+    /// be anything.
     pub(crate) fn decompress(&mut self, bytes: &[u8], page: &MappedPage<'_>) -> Result {
         self.0.decompress(bytes, page)
     }
@@ -211,10 +211,7 @@ pub(crate) fn hotplug_state() -> Result<HotplugState> {
 
 impl Streams {
     /// Makes the streams for an algorithm. May sleep.
-    pub(crate) fn new(
-        algorithm: Algorithm,
-        state: &Arc<HotplugState>,
-    ) -> Result<Registered<Self>> {
+    pub(crate) fn new(algorithm: Algorithm, state: &Arc<HotplugState>) -> Result<Registered<Self>> {
         let streams = PerCpu::new(|| new_mutex!(None, "zram_rs stream"))?;
         state.register::<Error>(Ok(Self { algorithm, streams }))
     }
@@ -238,7 +235,10 @@ impl Instance for Streams {
     fn prepare(&self, cpu: CpuId) -> Result {
         // Allocate before locking: reclaim may want to swap to this disk.
         let stream = Stream::new(self.algorithm).inspect_err(|_| {
-            pr_err!("Can't allocate a compression stream for CPU {}\n", cpu.as_u32())
+            pr_err!(
+                "Can't allocate a compression stream for CPU {}\n",
+                cpu.as_u32()
+            )
         })?;
         *self.streams.get(cpu).lock() = Some(stream);
         Ok(())

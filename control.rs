@@ -75,9 +75,10 @@ impl Control {
                 disks.len() - 1
             }
         };
-        let disk = Device::add(id as u32, &self.major, self.hotplug.clone()).inspect_err(
-            |error| pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n"),
-        )?;
+        let disk =
+            Device::add(id as u32, &self.major, self.hotplug.clone()).inspect_err(|error| {
+                pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n")
+            })?;
         if let Some(place) = disks.get_mut(id) {
             *place = Some(disk);
         }
@@ -87,7 +88,8 @@ impl Control {
 
     /// Removes a disk.
     ///
-    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open. May sleep.
+    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open. May
+    /// sleep.
     pub(crate) fn remove(&self, id: u32) -> Result {
         let mut disks = self.disks.lock();
         let place = disks.get_mut(id as usize).ok_or(ENODEV)?;

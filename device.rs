@@ -2,8 +2,8 @@
 
 //! One disk: its life from being added to being removed, and the way of a bio into it.
 //!
-//! A disk is uninitialised until a size is set, and again after a reset. Its configuration is changed
-//! while it is uninitialised, but for the limits.
+//! A disk is uninitialised until a size is set, and again after a reset. Its configuration is
+//! changed while it is uninitialised, but for the limits.
 
 use crate::{
     abstractions::{
@@ -139,8 +139,8 @@ impl Device {
 
     /// Initialises the disk with a size in bytes, which is rounded up to whole pages.
     ///
-    /// Fails with `EINVAL` if there can be no such size, `EBUSY` if the disk is initialised already,
-    /// and `ENOMEM`. May sleep.
+    /// Fails with `EINVAL` if there can be no such size, `EBUSY` if the disk is initialised
+    /// already, and `ENOMEM`. May sleep.
     pub(crate) fn initialise(disk: &GenDisk<Self>, size: u64) -> Result {
         if size == 0 {
             return Err(EINVAL);
@@ -230,7 +230,8 @@ impl Device {
 
     /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
     ///
-    /// The disk can be reset before `f` returns, which then works on pages that nobody sees any more.
+    /// The disk can be reset before `f` returns, which then works on pages that nobody sees any
+    /// more.
     pub(crate) fn with_pages<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
         let pages = self.config.read().ready.as_ref()?.pages.clone();
         Some(f(&pages))

@@ -104,9 +104,7 @@ impl Content {
             Content::Stored { handle, size } => {
                 (Value::Handle(handle), Bits::new(Bits::STORED, size))
             }
-            Content::Huge { handle } => {
-                (Value::Handle(handle), Bits::new(Bits::HUGE, PAGE_SIZE))
-            }
+            Content::Huge { handle } => (Value::Handle(handle), Bits::new(Bits::HUGE, PAGE_SIZE)),
         }
     }
 
@@ -260,10 +258,7 @@ mod tests {
             put(&table, 0, Content::Empty),
             Some(Content::Same(0))
         ));
-        assert!(matches!(
-            table.lock(0).ok_or(EINVAL)?.view(),
-            View::Empty
-        ));
+        assert!(matches!(table.lock(0).ok_or(EINVAL)?.view(), View::Empty));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files by which users set and see things: what they are called, what is read from them, and how
-//! it is written down. Everything else is done by [`device`](crate::device) and
+//! The files by which users set and see things: what they are called, what is read from them, and
+//! how it is written down. Everything else is done by [`device`](crate::device) and
 //! [`control`](crate::control).
 
 use crate::{

@@ -2,8 +2,8 @@
 
 //! zram_rs: the compressed RAM block device of Linux, in Rust.
 //!
-//! A disk `/dev/zram<id>` keeps what is written to it compressed in memory. It is used for swap, and
-//! for file systems of things that are not meant to last.
+//! A disk `/dev/zram<id>` keeps what is written to it compressed in memory. It is used for swap,
+//! and for file systems of things that are not meant to last.
 //!
 //! # The rooms of this crate
 //!
@@ -18,8 +18,8 @@
 //! - [`comp`]: the algorithms, and a compression stream for each CPU
 //! - [`stats`]: what is counted
 //!
-//! Beneath them is [`abstractions`]: what the `kernel` crate lacks. That, and the thin edges `zspool`
-//! and `comp`, is where `unsafe` code is.
+//! Beneath them is [`abstractions`]: what the `kernel` crate lacks. That, and the thin edges
+//! `zspool` and `comp`, is where `unsafe` code is.
 //!
 //! # Locks, in their order
 //!
@@ -68,13 +68,12 @@ struct ZramModule {
 
 impl kernel::Module for ZramModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let control = KBox::try_pin_init(Class::new(Control::new()), GFP_KERNEL).inspect_err(
-            |&error| {
+        let control =
+            KBox::try_pin_init(Class::new(Control::new()), GFP_KERNEL).inspect_err(|&error| {
                 if error == EEXIST {
                     pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
                 }
-            },
-        )?;
+            })?;
         for _ in 0..module_parameters::num_devices.value() {
             control.add()?;
         }

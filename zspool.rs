@@ -2,8 +2,8 @@
 
 //! Compressed objects in memory: zsmalloc, safely.
 //!
-//! An object is an owned value: an [`Object`] frees itself when it is dropped. To be kept in a slot it
-//! is turned into a [`Handle`], which only the pool that it came from can turn back.
+//! An object is an owned value: an [`Object`] frees itself when it is dropped. To be kept in a slot
+//! it is turned into a [`Handle`], which only the pool that it came from can turn back.
 //!
 //! C header: [`include/linux/zsmalloc.h`](srctree/include/linux/zsmalloc.h)
 
@@ -97,7 +97,8 @@ impl Pool {
 
     /// Takes an object back whose handle was kept. Dropping it frees it, in any context.
     ///
-    /// The handle must be from this pool; a disk has one pool, and its handles do not leave its slots.
+    /// The handle must be from this pool; a disk has one pool, and its handles do not leave its
+    /// slots.
     pub(crate) fn adopt(&self, handle: Handle) -> Object<'_> {
         // INVARIANT: A handle exists once, and it came from this pool.
         Object {
@@ -136,8 +137,8 @@ impl Pool {
     ) -> R {
         let size = size.min(PAGE_SIZE);
         let pool = self.pool.as_ptr();
-        // SAFETY: The handle is that of a live object of this pool, and the scratch buffer is as large
-        // as any object.
+        // SAFETY: The handle is that of a live object of this pool, and the scratch buffer is as
+        // large as any object.
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle.0.get(), size, scratch.as_mut_ptr().cast())
         };
@@ -242,7 +243,8 @@ pub(crate) enum ValueRef<'a> {
     Handle(HandleRef<'a>),
 }
 
-// SAFETY: The tag tells numbers and handles apart, and handles are not zero. `(0, false)` is a number.
+// SAFETY: The tag tells numbers and handles apart, and handles are not zero. `(0, false)` is a
+// number.
 unsafe impl Packed for Value {
     type Ref<'a> = ValueRef<'a>;
 

@@ -60,8 +60,8 @@ impl Bio {
     ///
     /// # Safety
     ///
-    /// `bio` must have been handed to this driver by the block layer, and the caller must not use it
-    /// any more.
+    /// `bio` must have been handed to this driver by the block layer, and the caller must not use
+    /// it any more.
     pub(super) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
         // INVARIANT: By the safety requirements.
         Self { bio, start: None }
@@ -188,8 +188,8 @@ impl<'a> Cursor<'a> {
         // SAFETY: The pages of an element are contiguous (see `struct bio_vec`), and `start` is
         // within the element.
         let page = unsafe { element.bv_page.add(start / PAGE_SIZE) };
-        // SAFETY: An element of a bio's vector has a page, which stays valid, and lent to the driver,
-        // until the bio is completed, which cannot happen during `'a`.
+        // SAFETY: An element of a bio's vector has a page, which stays valid, and lent to the
+        // driver, until the bio is completed, which cannot happen during `'a`.
         let page = unsafe { PageRef::from_raw(NonNull::new_unchecked(page)) };
         (page, offset, len)
     }
@@ -284,7 +284,8 @@ impl<'a> Chunk<'a> {
         self.len == PAGE_SIZE
     }
 
-    /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the disk.
+    /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the
+    /// disk.
     pub(crate) fn copy_to(&self, page: &MappedPage<'_>) -> Result {
         self.for_each_segment(|offset, segment, segment_offset, len| {
             page.copy_from(offset, &segment.map(), segment_offset, len)

@@ -2,9 +2,9 @@
 
 //! Values that are locked by one bit, for tables of many small entries.
 //!
-//! A [`BitLocked`] takes two machine words: one holds the lock bit, a tag bit and bits that the owner
-//! of the lock may use as it likes, the other a value. The lock sleeps, using the kernel's bit-wait
-//! queues, and lockdep sees it.
+//! A [`BitLocked`] takes two machine words: one holds the lock bit, a tag bit and bits that the
+//! owner of the lock may use as it likes, the other a value. The lock sleeps, using the kernel's
+//! bit-wait queues, and lockdep sees it.
 //!
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
 
@@ -130,8 +130,8 @@ impl<V: Packed> BitLocked<V> {
         unsafe { V::unpack(value, word & TAG != 0) }
     }
 
-    /// Locks unless somebody else has the lock. Any context that does not interrupt an owner that it
-    /// then waits for: that is, any.
+    /// Locks unless somebody else has the lock. Any context that does not interrupt an owner that
+    /// it then waits for: that is, any.
     #[inline]
     pub(crate) fn try_lock<'a>(&'a self, map: &'a LockdepMap) -> Option<Guard<'a, V>> {
         // SAFETY: The word is valid, and both it and the map live for `'a`.
@@ -146,8 +146,8 @@ impl<V: Packed> BitLocked<V> {
 ///
 /// # Invariants
 ///
-/// The thread that has the guard owns the lock. `value` of the lock and the tag bit in `word` are the
-/// packed form of a `V`.
+/// The thread that has the guard owns the lock. `value` of the lock and the tag bit in `word` are
+/// the packed form of a `V`.
 #[must_use = "the lock unlocks immediately when the guard is unused"]
 pub(crate) struct Guard<'a, V: Packed> {
     lock: &'a BitLocked<V>,
@@ -197,7 +197,8 @@ impl<'a, V: Packed> Guard<'a, V> {
     #[inline]
     pub(crate) fn replace(&mut self, value: V) -> V {
         let (new, tag) = value.pack();
-        // SAFETY: By the type invariants this thread owns the lock, so nobody else looks at `value`.
+        // SAFETY: By the type invariants this thread owns the lock, so nobody else looks at
+        // `value`.
         let old = unsafe { core::mem::replace(&mut *self.lock.value.get(), new) };
         // SAFETY: By the type invariants this is a packed value, and it was just overwritten.
         let old = unsafe { V::unpack(old, self.word & TAG != 0) };

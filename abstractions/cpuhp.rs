@@ -25,7 +25,8 @@ pub(crate) trait Instance: Send + Sync + 'static {
     fn prepare(&self, cpu: CpuId) -> Result;
 
     /// Called for each CPU after it went offline, and for those that are online when the object's
-    /// registration ends. May sleep; runs on any other CPU, or on the CPU itself in the latter case.
+    /// registration ends. May sleep; runs on any other CPU, or on the CPU itself in the latter
+    /// case.
     fn dead(&self, cpu: CpuId);
 }
 
@@ -80,10 +81,7 @@ impl<T: Instance> State<T> {
     }
 
     /// Registers an object, after it was called for each CPU that is online. May sleep.
-    pub(crate) fn register<E>(
-        self: &Arc<Self>,
-        init: impl PinInit<T, E>,
-    ) -> Result<Registered<T>>
+    pub(crate) fn register<E>(self: &Arc<Self>, init: impl PinInit<T, E>) -> Result<Registered<T>>
     where
         Error: From<E>,
     {
@@ -109,10 +107,7 @@ impl<T: Instance> State<T> {
     /// # Safety
     ///
     /// `node` must be the node of a registered `Node<T>`, or of one that is about to be.
-    unsafe extern "C" fn prepare(
-        cpu: c_uint,
-        node: *mut kernel::bindings::hlist_node,
-    ) -> c_int {
+    unsafe extern "C" fn prepare(cpu: c_uint, node: *mut kernel::bindings::hlist_node) -> c_int {
         // SAFETY: By the safety requirements.
         let instance = unsafe { Node::<T>::instance(node) };
         from_result(|| {
@@ -187,8 +182,8 @@ impl<T: Instance> core::ops::Deref for Registered<T> {
 
 impl<T: Instance> Drop for Registered<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the node is on the list. It cannot fail: the state is set up
-        // and has instances.
+        // SAFETY: By the type invariants the node is on the list. It cannot fail: the state is set
+        // up and has instances.
         unsafe {
             kernel::bindings::__cpuhp_state_remove_instance(
                 self.state.state,

@@ -3,9 +3,9 @@
 //! Disks of bio-based drivers.
 //!
 //! A disk has data that lives as long as the disk (the driver's type), and data that I/O works on
-//! ([`Operations::Ready`]), which comes and goes: [`GenDisk::activate`] gives the disk a capacity, and
-//! [`Claim::deactivate`] takes it away again, when nobody has the disk open. I/O is passed to the
-//! driver with the latter in hand, without a lock.
+//! ([`Operations::Ready`]), which comes and goes: [`GenDisk::activate`] gives the disk a capacity,
+//! and [`Claim::deactivate`] takes it away again, when nobody has the disk open. I/O is passed to
+//! the driver with the latter in hand, without a lock.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -27,8 +27,7 @@ use core::{
     },
 };
 use kernel::{
-    bindings,
-    container_of,
+    bindings, container_of,
     error::{
         from_err_ptr,
         to_result, //
@@ -268,8 +267,8 @@ impl<T: Operations> GenDisk<T> {
     ///
     /// # Safety
     ///
-    /// [`Claim::deactivate`] must not get past its wait while this runs: the caller must be within the
-    /// disk's queue, or know that somebody has the disk open.
+    /// [`Claim::deactivate`] must not get past its wait while this runs: the caller must be within
+    /// the disk's queue, or know that somebody has the disk open.
     #[inline]
     unsafe fn with_ready<R>(&self, f: impl FnOnce(&T::Ready) -> R) -> Option<R> {
         let ready = self.private().ready.load(Acquire);
@@ -294,8 +293,8 @@ pub(crate) struct Claim<'a, T: Operations> {
 }
 
 impl<T: Operations> Claim<'_, T> {
-    /// Takes the disk's capacity away, waits until no I/O is under way any more, and returns what the
-    /// I/O worked on, if it was active. The disk's statistics start anew.
+    /// Takes the disk's capacity away, waits until no I/O is under way any more, and returns what
+    /// the I/O worked on, if it was active. The disk's statistics start anew.
     ///
     /// May sleep.
     pub(crate) fn deactivate(&self) -> Option<Arc<T::Ready>> {
@@ -489,10 +488,11 @@ impl<T: Operations> Disk<T> {
 
     /// # Safety
     ///
-    /// Called by the block layer with the last reference to a disk of this type that had been added.
+    /// Called by the block layer with the last reference to a disk of this type that had been
+    /// added.
     unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
-        // SAFETY: By the type invariants of `GenDisk` this came from `into_foreign`; nobody uses the
-        // disk any more.
+        // SAFETY: By the type invariants of `GenDisk` this came from `into_foreign`; nobody uses
+        // the disk any more.
         let private = unsafe { Pin::<KBox<Private<T>>>::from_foreign((*disk).private_data) };
         let released = private.released.clone();
         drop(private);
@@ -513,8 +513,8 @@ impl<T: Operations> Drop for Disk<T> {
     fn drop(&mut self) {
         let released = self.private().released.clone();
         let disk = self.disk.as_ptr().cast();
-        // SAFETY: By the type invariants the disk was added and has not been removed. This waits for
-        // I/O, and for those who use the disk's files.
+        // SAFETY: By the type invariants the disk was added and has not been removed. This waits
+        // for I/O, and for those who use the disk's files.
         unsafe { bindings::del_gendisk(disk) };
         // SAFETY: Gives up the reference of `new`.
         unsafe { bindings::put_disk(disk) };
@@ -574,8 +574,7 @@ impl<T: Operations> Tables<T> {
         list
     };
     const GROUP: &'static bindings::attribute_group = &sysfs::group(Self::LIST);
-    const GROUPS: &'static [*const bindings::attribute_group; 2] =
-        &[Self::GROUP, ptr::null()];
+    const GROUPS: &'static [*const bindings::attribute_group; 2] = &[Self::GROUP, ptr::null()];
 }
 
 /// # Safety

@@ -4,7 +4,8 @@
 //!
 //! A page that takes part in block I/O may be written by its owner at any time (a program that does
 //! direct I/O from memory that another of its threads changes, say). There are therefore no
-//! references to its contents: all access is by raw pointers, through C functions and volatile reads.
+//! references to its contents: all access is by raw pointers, through C functions and volatile
+//! reads.
 //!
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/highmem.h`](srctree/include/linux/highmem.h)
@@ -37,8 +38,8 @@ impl PageRef<'_> {
     ///
     /// # Safety
     ///
-    /// `page` must be valid for `'a`, and its contents must be lent to the caller for reading, and for
-    /// writing if that is what the caller does.
+    /// `page` must be valid for `'a`, and its contents must be lent to the caller for reading, and
+    /// for writing if that is what the caller does.
     #[inline]
     pub(super) unsafe fn from_raw(page: NonNull<kernel::bindings::page>) -> Self {
         // INVARIANT: By the safety requirements.
@@ -84,8 +85,8 @@ impl PageRef<'_> {
 ///
 /// # Invariants
 ///
-/// `ptr` points to `PAGE_SIZE` bytes, aligned to a page, that are valid for reads and writes for the
-/// lifetime of the object, although others may write to them at the same time.
+/// `ptr` points to `PAGE_SIZE` bytes, aligned to a page, that are valid for reads and writes for
+/// the lifetime of the object, although others may write to them at the same time.
 pub(crate) struct MappedPage<'a> {
     ptr: NonNull<u8>,
     _page: PhantomData<&'a ()>,
@@ -150,8 +151,8 @@ impl MappedPage<'_> {
         if len > PAGE_SIZE || offset > PAGE_SIZE - len || src_offset > PAGE_SIZE - len {
             return Err(EINVAL);
         }
-        // SAFETY: Both ranges are within their pages, as was just checked; `memmove` does not mind if
-        // the pages are one and the same.
+        // SAFETY: Both ranges are within their pages, as was just checked; `memmove` does not mind
+        // if the pages are one and the same.
         unsafe {
             kernel::bindings::memmove(
                 self.ptr.as_ptr().add(offset).cast(),

@@ -16,8 +16,9 @@ macro_rules! kstrto {
     ($(#[$doc:meta])* $name:ident, $type:ty) => {
         $(#[$doc])*
         ///
-        /// `base` 0 takes it from the text (`0x`: 16, `0`: 8, otherwise 10). One newline at the end is
-        /// ignored. Fails with `EINVAL` if the text is not a number, with `ERANGE` if it does not fit.
+        /// `base` 0 takes it from the text (`0x`: 16, `0`: 8, otherwise 10). One newline at the end
+        /// is ignored. Fails with `EINVAL` if the text is not a number, with `ERANGE` if it does
+        /// not fit.
         pub(crate) fn $name(text: &CStr, base: u32) -> Result<$type> {
             let mut value = 0;
             // SAFETY: `text` is a C string and `value` is valid for writes.

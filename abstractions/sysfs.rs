@@ -2,9 +2,9 @@
 
 //! sysfs attributes.
 //!
-//! An attribute is a type: it implements [`Show`], [`Store`], or both, for the thing whose directory
-//! the file is in. All methods run in the context of the task that reads or writes the file, and may
-//! sleep; the thing does not go away meanwhile.
+//! An attribute is a type: it implements [`Show`], [`Store`], or both, for the thing whose
+//! directory the file is in. All methods run in the context of the task that reads or writes the
+//! file, and may sleep; the thing does not go away meanwhile.
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
@@ -50,11 +50,7 @@ pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize 
 /// # Safety
 ///
 /// `buf` must be a C string.
-pub(super) unsafe fn store<T, A: Store<T>>(
-    target: &T,
-    buf: *const c_char,
-    count: usize,
-) -> isize {
+pub(super) unsafe fn store<T, A: Store<T>>(target: &T, buf: *const c_char, count: usize) -> isize {
     // SAFETY: By the safety requirements.
     let input = unsafe { CStr::from_char_ptr(buf) };
     match A::store(target, input) {

@@ -40,6 +40,7 @@ unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map)
 {
 	mutex_release(map, _RET_IP_);
+	/* What the owner did is seen by the next one. */
 	smp_store_release(word, value & ~BIT(LOCK_BIT));
 	/* Pairs with the barrier in prepare_to_wait(), see wake_up_bit(). */
 	smp_mb();

@@ -30,8 +30,8 @@ impl Context {
     }
 
     pub(super) fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
-        // SAFETY: The page, the buffer and the working memory have the sizes that are given, or that
-        // the algorithm asks for; it copes with a page that changes under it.
+        // SAFETY: The page, the buffer and the working memory have the sizes that are given, or
+        // that the algorithm asks for; it copes with a page that changes under it.
         let len = unsafe {
             bindings::LZ4_compress_fast(
                 src.as_ptr().cast(),

@@ -35,8 +35,8 @@ impl Context {
             bindings::lzo1x_1_compress
         };
         let mut len = dst.len();
-        // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and the
-        // buffer is larger than any result.
+        // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and
+        // the buffer is larger than any result.
         let status = unsafe {
             compress(
                 src.as_ptr(),

@@ -33,9 +33,8 @@ unsafe impl Send for Context {}
 impl Context {
     pub(super) fn new() -> Result<Self> {
         // SAFETY: No requirements.
-        let parameters = unsafe {
-            bindings::zstd_get_params(bindings::zstd_default_clevel(), PAGE_SIZE as u64)
-        };
+        let parameters =
+            unsafe { bindings::zstd_get_params(bindings::zstd_default_clevel(), PAGE_SIZE as u64) };
         // SAFETY: The parameters are valid.
         let size = unsafe { bindings::zstd_cctx_workspace_bound(&parameters.cParams) };
         let mut memory = VVec::<u8>::zeroed(size, GFP_KERNEL)?;
