@@ -20,6 +20,7 @@ JOBS=${JOBS:-$(nproc)}
 export JOBS
 
 # The kernel that all lanes are made from, and the Debian suites that hold it and the toolchain.
+# shellcheck disable=SC2034 # for make-root and make-kernel
 KERNEL=7.3
 SUITE=trixie
 BACKPORTS=$SUITE-backports

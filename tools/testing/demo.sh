@@ -1,0 +1,237 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: demo.sh [MIB]
+#
+# The main job, in a guest, with the tools that everybody uses: a swap device and a file system on
+# compressed memory. A workload larger than the machine's memory is forced out to the swap device and
+# read back, MIB of it (default: one and a half times the memory), and every page is verified; files are
+# written to ext4, remounted and compared. Ends with a report; exit status 1 if anything was off.
+
+DRIVER=${ZR_DRIVER:-zram_rs}
+failed=0
+
+# --- Telling what happens -------------------------------------------------------------------------
+
+now() { echo "${EPOCHREALTIME/./}"; }
+begun=$(now)
+
+# step WHAT REMARK: something went as it should.
+step() { printf '  ok   %-36s %s\n' "$1" "$2"; }
+
+wrong() {
+	printf '  NO   %s\n' "$*"
+	failed=$((failed + 1))
+}
+
+# must WHAT COMMAND...: without this there is no going on.
+must() {
+	local what=$1 said
+	shift
+	said=$("$@" 2>&1) && return
+	wrong "$what: $said"
+	exit 1
+}
+
+# is WHAT GOT WANTED
+is() {
+	[ "$2" = "$3" ] || wrong "$1 is '$2', should be '$3'"
+}
+
+mib() { echo $((($1 + 524288) >> 20)); }
+
+# grouped NUMBER: with a comma between thousands.
+grouped() {
+	local n=$1 out=''
+	while [ ${#n} -gt 3 ]; do
+		out=,${n: -3}$out
+		n=${n:0:-3}
+	done
+	echo "$n$out"
+}
+
+# ratio A B: with two decimals.
+ratio() {
+	local hundred=$(($2 ? ($1 * 100 + $2 / 2) / $2 : 0))
+	printf '%d.%02d' $((hundred / 100)) $((hundred % 100))
+}
+
+seconds_since() {
+	local tenth=$((($(now) - $1) / 100000))
+	printf '%d.%d s' $((tenth / 10)) $((tenth % 10))
+}
+
+# bar LABEL VALUE FULL: VALUE MiB, drawn to the scale of FULL.
+bar() {
+	local width=34 n i line=''
+	n=$((($2 * width + $3 / 2) / $3))
+	for ((i = 0; i < width; i++)); do
+		[ "$i" -lt "$n" ] && line+='#' || line+='.'
+	done
+	row "$(printf '%-18s %s %5d MiB' "$1" "$line" "$2")"
+}
+
+rule() { printf '  +----------------------------------------------------------------------+\n'; }
+row() { printf '  | %-68s |\n' "$*"; }
+
+# counter NAME: of /proc/vmstat, with what the processors have not added up yet.
+counter() {
+	local name value
+	echo 1 >/proc/sys/vm/stat_refresh
+	while read -r name value; do
+		[ "$name" != "$1" ] || echo "$value"
+	done </proc/vmstat
+}
+
+# --- What is shown --------------------------------------------------------------------------------
+
+load() {
+	zspages=$(counter nr_zspages)
+	must "modprobe $DRIVER" modprobe "$DRIVER"
+	[ -d "/sys/module/$DRIVER" ] || wrong "there is no module $DRIVER"
+	for other in zram zram_rs; do
+		[ $other = "$DRIVER" ] || [ ! -d /sys/module/$other ] || wrong "$other is loaded too"
+	done
+	step "modprobe $DRIVER" "$(modinfo -F description "$DRIVER")"
+}
+
+# watch PID FILE: leaves in FILE the line of mm_stat with the most data, while PID lives.
+watch() {
+	local original used rest most=0
+	while kill -0 "$1" 2>/dev/null; do
+		read -r original _ used rest <"/sys/block/${swap#/dev/}/mm_stat"
+		if [ "$original" -gt "$most" ]; then
+			most=$original
+			echo "$original $used $rest" >"$2"
+		fi
+		sleep 0.2
+	done
+}
+
+swap_out_and_in() {
+	local from pid watcher size=$((workload * 5 / 4))
+	swap=$(zramctl --find --size "${size}M" --algorithm lz4 2>&1) || {
+		wrong "zramctl --find: $swap"
+		exit 1
+	}
+	step "zramctl --find --algorithm lz4" "$swap of $size MiB"
+	must "mkswap $swap" mkswap "$swap"
+	must "swapon $swap" swapon --priority 100 "$swap"
+	step "mkswap, swapon" "$(swapon --show=NAME,TYPE,SIZE --noheadings)"
+	[ "$(cat "/sys/module/$DRIVER/refcnt")" -gt 0 ] || wrong "$DRIVER is not in use with swap on its device"
+
+	echo
+	echo "  $workload MiB of text, records, noise and zeros into $memory MiB of memory:"
+	from=$(now)
+	out=$(counter pswpout) in=$(counter pswpin) zero=$(counter swpout_zero)
+	swapcheck -m "$workload" -j 2 >/tmp/swapcheck &
+	pid=$!
+	watch $pid /tmp/most &
+	watcher=$!
+	tail -n +1 -s 0.2 -f --pid=$pid /tmp/swapcheck | sed -u -n 's/^swapcheck: \( *[0-9]*%\).*/      \1/p'
+	wait $pid || wrong "swapcheck ended with $?"
+	swap_time=$(seconds_since "$from")
+	wait $watcher
+	out=$(($(counter pswpout) - out)) in=$(($(counter pswpin) - in)) zero=$(($(counter swpout_zero) - zero))
+	read -r original used _ </tmp/most
+	pages=0 mismatches=unknown
+	eval "$(sed -n 's/^swapcheck: \(pages=[0-9]*\) .*\(mismatches=[0-9]*\) .*/\1 \2/p' /tmp/swapcheck)"
+	is "the number of pages verified" "$pages" $((workload * 256 / 2 * 2))
+	is "the number of wrong pages" "$mismatches" 0
+	[ "$out" -gt $((workload * 256 / 3)) ] || wrong "only $out pages were swapped out"
+	[ "$in" -gt $((workload * 256 / 3)) ] || wrong "only $in pages were swapped in"
+	[ "$original" -gt "$used" ] || wrong "$original bytes were stored in $used"
+	echo
+	step "every page read back and verified" "$(grouped "$pages") pages in $swap_time"
+}
+
+files() {
+	local id from
+	id=$(cat /sys/class/zram-control/hot_add)
+	disk=/dev/zram$id
+	must "zramctl $disk" zramctl --size 192M --algorithm zstd "$disk"
+	must "mkfs.ext4 $disk" mkfs.ext4 -q "$disk"
+	must "mount $disk" mount "$disk" /mnt
+	step "hot_add, zramctl, mkfs.ext4, mount" "$disk of 192 MiB, zstd"
+
+	from=$(now)
+	mkdir /mnt/{programs,text}
+	cp /usr/bin/[a-m]* /mnt/programs/
+	cp -r /usr/share/perl5 /usr/share/common-licenses /mnt/text/ 2>/dev/null
+	head -c 8M /dev/urandom >/mnt/noise
+	head -c 8M /dev/zero >/mnt/zeros
+	(cd /mnt && find . -type f -exec sha256sum {} + >/tmp/hashes)
+	must "umount $disk" umount /mnt
+	echo 3 >/proc/sys/vm/drop_caches
+	must "mount $disk again" mount -o ro "$disk" /mnt
+	(cd /mnt && sha256sum --quiet -c /tmp/hashes) || wrong "files differ after the remount"
+	must "umount $disk" umount /mnt
+	must "e2fsck $disk" e2fsck -fn "$disk"
+	file_count=$(wc -l </tmp/hashes)
+	file_time=$(seconds_since "$from")
+	read -r file_original _ file_used _ <"/sys/block/zram$id/mm_stat"
+	[ "$file_count" -gt 100 ] || wrong "only $file_count files were written"
+	step "files written, remounted, compared" "$file_count files, $(mib "$file_original") MiB in $file_time"
+}
+
+# reset_and_remove DEVICE: in between it must be as new. zramctl --reset does both at once.
+reset_and_remove() {
+	local sys=/sys/block/${1#/dev/}
+	must "reset $1" sh -c "echo 1 >$sys/reset"
+	is "initstate of $1" "$(cat "$sys/initstate")" 0
+	is "disksize of $1" "$(cat "$sys/disksize")" 0
+	# shellcheck disable=SC2046,SC2005 # squeezes the blanks
+	is "mm_stat of $1" "$(echo $(cat "$sys/mm_stat"))" "0 0 0 0 0 0 0 0 0"
+	must "zramctl --reset $1" zramctl --reset "$1"
+	[ ! -e "$1" ] || wrong "$1 is there after its removal"
+}
+
+clean_up() {
+	must "swapoff $swap" swapoff "$swap"
+	reset_and_remove "$swap"
+	reset_and_remove "$disk"
+	step "swapoff, reset, zramctl --reset" "nothing was left in $swap and $disk"
+	must "rmmod $DRIVER" rmmod "$DRIVER"
+	for left in "/sys/module/$DRIVER" /sys/class/zram-control /dev/zram0; do
+		[ ! -e "$left" ] || wrong "$left is there after rmmod"
+	done
+	is "the memory of zsmalloc, in pages," "$(counter nr_zspages)" "$zspages"
+	step "rmmod $DRIVER" "the module and all its memory are gone"
+}
+
+report() {
+	local full=$workload
+	echo
+	rule
+	row "$DRIVER on Linux $(uname -r), $(nproc) CPUs"
+	rule
+	row "swap on zram, lz4"
+	bar "  this machine has" "$memory" "$full"
+	bar "  workload used" "$workload" "$full"
+	bar "  in zram at most" "$(mib "$original")" "$full"
+	bar "  which took" "$(mib "$used")" "$full"
+	row ""
+	row "  pages out $(grouped "$out") (and $(grouped "$zero") zero pages), pages in $(grouped "$in")"
+	row "  ratio $(ratio "$original" "$used") : 1, memory saved $(mib $((original - used))) MiB, time $swap_time"
+	row ""
+	row "ext4 on zram, zstd"
+	bar "  files" "$(mib "$file_original")" "$full"
+	bar "  which took" "$(mib "$file_used")" "$full"
+	row "  ratio $(ratio "$file_original" "$file_used") : 1, $file_count files, time $file_time"
+	rule
+	row "$(grouped "$pages") pages and $file_count files verified, $mismatches mismatches, $(seconds_since "$begun") in all"
+	rule
+}
+
+memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+workload=${1:-$((memory * 3 / 2))}
+
+load
+swap_out_and_in
+files
+clean_up
+report
+if [ $failed != 0 ]; then
+	echo "  $failed thing(s) went wrong: see the lines that begin with NO"
+	exit 1
+fi

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * swapcheck: fills anonymous memory with data that can be checked, has it swapped out, and verifies
+ * every page when it comes back.
+ *
+ * usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED]
+ *
+ * The content of a page follows from its index, the seed and the pass it was last written in, so
+ * no second copy is needed to verify it. Pages are of five kinds, as in the memory of real
+ * programs: text, binary records, random (does not compress), one repeated word, and zeros.
+ *
+ * The first pass writes all pages, every later one a third of them, so that both fresh and old swap
+ * entries are read back. The last line of output is for scripts:
+ *
+ *	swapcheck: pages=N out=N in=N mismatches=N seconds=S
+ *
+ * where "out" counts the pages found swapped out after the request to page them out, "in" those
+ * that were out when they were verified, over all processes and passes. Exit status: 0 if all pages
+ * were right, 1 if one was not, 2 if the check could not be made.
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+
+#define BATCH		256	/* pages whose swap state is looked up at once */
+#define PM_SWAP		(1ULL << 62)
+#define MAX_PROCESSES	64
+
+enum kind { TEXT, RECORDS, RANDOM, SAME, ZERO };
+
+static const char * const kind_name[] = { "text", "records", "random", "same", "zero" };
+
+/* One per process, in memory that the parent shares. */
+struct progress {
+	volatile uint64_t done;		/* pages written and verified, all passes */
+	uint64_t out, in, mismatches;
+};
+
+static size_t page_size;
+static uint64_t seed = 1;
+
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+	return x ^ (x >> 31);
+}
+
+static uint64_t next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static enum kind kind_of(uint64_t index)
+{
+	unsigned int dice = mix(index ^ seed) % 100;
+
+	if (dice < 40)
+		return TEXT;
+	if (dice < 65)
+		return RECORDS;
+	if (dice < 75)
+		return RANDOM;
+	if (dice < 85)
+		return SAME;
+	return ZERO;
+}
+
+/* The pass in which a page was last written. */
+static unsigned int written_in(uint64_t index, unsigned int pass)
+{
+	while (pass && mix(~index) % 3 != pass % 3)
+		pass--;
+	return pass;
+}
+
+static void fill_text(unsigned char *page, uint64_t state)
+{
+	/* Half are single words, half are what gets said over and over. */
+	static const char words[32][32] = {
+		"the ", "page ", "of ", "memory ", "is ", "small ", "and ", "stored ", "in ", "a ", "pool ",
+		"with ", "handle ", "by ", "slot ", "so\n",
+		"reads the page of the device ", "when it is asked to swap in, ", "is kept in compressed memory; ",
+		"[info] request completed in ", "GET /index.html HTTP/1.1 200 ", "the quick brown fox jumps ",
+		"static int __init module_init(", "return -ENOMEM;\n\t}\n\n\tif (!", "<div class=\"item\"><a href=\"",
+		"</a></div>\n", "the user of the kernel which ", "Content-Type: text/plain\r\n",
+		"\n * that was written back to ", "Sat Nov 21 2026 ", "to be or not to be, that is ",
+		"struct page *page = NULL;\n",
+	};
+	size_t used = 0;
+	uint64_t bits = 0;
+
+	while (used + 32 <= page_size) {
+		const char *word;
+
+		bits = bits >> 5 ? bits >> 5 : next(&state);
+		word = words[bits & 31];
+		memcpy(page + used, word, 32);
+		used += strnlen(word, 32);
+	}
+	memset(page + used, '.', page_size - used);
+}
+
+static void fill_records(unsigned char *page, uint64_t state)
+{
+	uint64_t *word = (uint64_t *)page, base = 0x7f0000000000 | (next(&state) & 0xfffff000);
+	size_t i;
+
+	/* What a heap looks like: pointers into one region, small numbers, flags, padding. */
+	for (i = 0; i < page_size / 8; i += 4) {
+		uint64_t r = next(&state);
+
+		word[i] = base + (r & 0xff8);
+		word[i + 1] = (r >> 16) & 0x3f;
+		word[i + 2] = r >> 24 & 7 ? 0x100000001 : r >> 32;
+		word[i + 3] = 0;
+	}
+}
+
+static void fill(unsigned char *page, uint64_t index, unsigned int generation)
+{
+	uint64_t state = mix(mix(index + seed * 0x100000001b3) + generation) | 1;
+	uint64_t *word = (uint64_t *)page;
+	size_t i;
+
+	switch (kind_of(index)) {
+	case TEXT:
+		fill_text(page, state);
+		break;
+	case RECORDS:
+		fill_records(page, state);
+		break;
+	case RANDOM:
+		for (i = 0; i < page_size / 8; i++)
+			word[i] = next(&state);
+		break;
+	case SAME:
+		for (i = 0; i < page_size / 8; i++)
+			word[i] = state;
+		break;
+	case ZERO:
+		memset(page, 0, page_size);
+		break;
+	}
+}
+
+static uint64_t swapped(int pagemap, unsigned char *start, size_t pages)
+{
+	uint64_t entry[BATCH], count = 0;
+	size_t i, n;
+
+	for (; pages; pages -= n, start += n * page_size) {
+		n = pages < BATCH ? pages : BATCH;
+		if (pread(pagemap, entry, n * 8, (uintptr_t)start / page_size * 8) !=
+		    (ssize_t)(n * 8))
+			err(2, "/proc/self/pagemap");
+		for (i = 0; i < n; i++)
+			count += !!(entry[i] & PM_SWAP);
+	}
+	return count;
+}
+
+static void complain(const unsigned char *page, const unsigned char *wanted, uint64_t index)
+{
+	size_t i = 0;
+
+	while (page[i] == wanted[i])
+		i++;
+	fprintf(stderr, "swapcheck: page %llu (%s): byte %zu is %02x, should be %02x\n",
+		(unsigned long long)index, kind_name[kind_of(index)], i, page[i], wanted[i]);
+}
+
+static int run(struct progress *progress, uint64_t first, size_t pages, unsigned int passes)
+{
+	unsigned char *memory, *wanted = aligned_alloc(page_size, page_size);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	unsigned int pass;
+	size_t i, j, n;
+
+	memory = mmap(NULL, pages * page_size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || !wanted)
+		err(2, "no memory");
+	if (pagemap < 0)
+		err(2, "/proc/self/pagemap");
+
+	for (pass = 0; pass < passes; pass++) {
+		for (i = 0; i < pages; i++) {
+			if (written_in(first + i, pass) == pass)
+				fill(memory + i * page_size, first + i, pass);
+			progress->done++;
+		}
+		if (madvise(memory, pages * page_size, MADV_PAGEOUT))
+			err(2, "MADV_PAGEOUT");
+		progress->out += swapped(pagemap, memory, pages);
+
+		for (i = 0; i < pages; i += n) {
+			n = pages - i < BATCH ? pages - i : BATCH;
+			progress->in += swapped(pagemap, memory + i * page_size, n);
+			for (j = i; j < i + n; j++) {
+				fill(wanted, first + j, written_in(first + j, pass));
+				if (memcmp(memory + j * page_size, wanted, page_size)) {
+					if (progress->mismatches++ < 5)
+						complain(memory + j * page_size, wanted, first + j);
+				}
+				progress->done++;
+			}
+		}
+	}
+	return progress->mismatches ? 1 : 0;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 0);
+
+	if (*end || !n)
+		errx(2, "'%s' is not a number above zero", text);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long mib = 256, processes = 1, passes = 1, i;
+	uint64_t pages, total, out = 0, in = 0, mismatches = 0;
+	struct progress *progress;
+	int option, status, worst = 0, shown = 0;
+	size_t left;
+	double start = now();
+
+	while ((option = getopt(argc, argv, "m:j:p:s:")) != -1) {
+		switch (option) {
+		case 'm':
+			mib = number(optarg);
+			break;
+		case 'j':
+			processes = number(optarg);
+			break;
+		case 'p':
+			passes = number(optarg);
+			break;
+		case 's':
+			seed = number(optarg);
+			break;
+		default:
+			errx(2, "usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED]");
+		}
+	}
+	if (processes > MAX_PROCESSES)
+		errx(2, "at most %d processes", MAX_PROCESSES);
+
+	page_size = sysconf(_SC_PAGESIZE);
+	pages = (mib << 20) / page_size / processes;
+	total = pages * processes;
+	progress = mmap(NULL, processes * sizeof(*progress), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (progress == MAP_FAILED)
+		err(2, "no memory");
+
+	for (i = 0; i < processes; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(2, "fork");
+		if (!pid)
+			_exit(run(&progress[i], i * pages, pages, passes));
+	}
+
+	for (left = processes; left;) {
+		uint64_t done = 0;
+		pid_t pid;
+
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			left--;
+			if (!WIFEXITED(status)) {
+				fprintf(stderr, "swapcheck: a process was killed by signal %d\n",
+					WTERMSIG(status));
+				worst = 2;
+			} else if (WEXITSTATUS(status) > worst) {
+				worst = WEXITSTATUS(status);
+			}
+		}
+		for (i = 0; i < processes; i++)
+			done += progress[i].done;
+		/* A sign of life at every tenth of the way. */
+		while (total && (int)(done * 10 / (2 * total * passes)) > shown) {
+			shown++;
+			printf("swapcheck: %3d%% of %lu MiB, %lu pass%s\n", shown * 10, mib, passes,
+			       passes == 1 ? "" : "es");
+			fflush(stdout);
+		}
+		if (left)
+			usleep(50000);
+	}
+
+	for (i = 0; i < processes; i++) {
+		out += progress[i].out;
+		in += progress[i].in;
+		mismatches += progress[i].mismatches;
+	}
+	printf("swapcheck: pages=%llu out=%llu in=%llu mismatches=%llu seconds=%.2f\n",
+	       (unsigned long long)total, (unsigned long long)out, (unsigned long long)in,
+	       (unsigned long long)mismatches, now() - start);
+	return worst;
+}
