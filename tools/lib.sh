@@ -29,10 +29,11 @@ mkdir -p "$CACHE/log" "$CACHE/stamp"
 
 # --- Telling what happens -------------------------------------------------------------------------
 
-started=$SECONDS
+# Of the command that the user typed, which may call others of these scripts.
+export ZRAM_RS_STARTED=${ZRAM_RS_STARTED:-$EPOCHSECONDS}
 
 elapsed() {
-	local s=$((SECONDS - ${1:-$started}))
+	local s=$((EPOCHSECONDS - ${1:-$ZRAM_RS_STARTED}))
 	printf '%d:%02d' $((s / 60)) $((s % 60))
 }
 
@@ -46,7 +47,7 @@ die() {
 # progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows how far it is,
 # measured in lines of output against the EXPECTED number.
 progress() {
-	local label=$1 log=$CACHE/log/$2 expected=$3 from=$SECONDS rc=0 pid lines percent tick
+	local label=$1 log=$CACHE/log/$2 expected=$3 from=$EPOCHSECONDS rc=0 pid lines percent tick
 	shift 3
 	if [ "${V:-0}" = 1 ]; then
 		say "$label"
