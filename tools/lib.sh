@@ -55,10 +55,13 @@ progress() {
 		return
 	fi
 	: >"$log"
+	# In a process group of its own, so that all of a build ends when somebody gives up waiting for it.
+	set -m
 	"$@" </dev/null >"$log" 2>&1 &
 	pid=$!
-	# Do not leave a build running behind somebody's back.
-	trap 'kill $pid 2>/dev/null; exit 130' INT TERM
+	set +m
+	# unshare, and the first process of a PID namespace, ignore less.
+	trap 'kill -KILL -- -$pid 2>/dev/null; exit 130' INT TERM
 	tick=0
 	[ -t 1 ] || say "$label (log: $log)"
 	while kill -0 $pid 2>/dev/null; do
