@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: run.sh [TIMEOUT] SCRIPT...
+#
+# Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and says where the
+# results of each begin and how it ended; tools/test reads that. Starting a guest for each would take
+# longer than most of them do.
+
+here=${0%/*}
+limit=600
+if [[ ${1:-} =~ ^[0-9]+$ ]]; then
+	limit=$1
+	shift
+fi
+failed=0
+for script in "$@"; do
+	echo "# run: begin $script"
+	status=0
+	timeout --foreground --kill-after=10 "$limit" "$here/$script" || status=$?
+	[ $status != 124 ] || echo "# run: $script was stopped after $limit seconds"
+	echo "# run: end $script $status"
+	[ $status = 0 ] || failed=1
+done
+exit $failed
