@@ -6,15 +6,19 @@
 //! upstream by itself. All of the driver's `unsafe` code is here and in the two thin edges
 //! [`zspool`](crate::zspool) and [`comp`](crate::comp).
 
+pub(crate) mod bdev;
 pub(crate) mod bio;
 pub(crate) mod bit_lock;
 pub(crate) mod class;
 pub(crate) mod cpuhp;
 pub(crate) mod gendisk;
+pub(crate) mod mutex;
 pub(crate) mod page;
 pub(crate) mod parse;
 pub(crate) mod percpu;
+pub(crate) mod refcounts;
 pub(crate) mod rwsem;
 pub(crate) mod sched;
 pub(crate) mod sysfs;
 pub(crate) mod table;
+pub(crate) mod workqueue;

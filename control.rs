@@ -12,12 +12,13 @@ use crate::{
             Disk,
             Major, //
         },
+        workqueue::HighPriority, //
     },
-    comp::{
-        self,
-        HotplugState, //
+    comp,
+    device::{
+        Device,
+        Shared, //
     },
-    device::Device,
     sysfs, //
 };
 use kernel::{
@@ -37,7 +38,7 @@ pub(crate) struct Control {
     disks: Mutex<KVec<Option<Disk<Device>>>>,
     // After the disks, which use both.
     major: Major,
-    hotplug: Arc<HotplugState>,
+    shared: Shared,
 }
 
 impl ClassData for Control {
@@ -52,13 +53,16 @@ impl Control {
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             disks <- new_mutex!(KVec::new(), "zram_rs disks"),
-            hotplug: {
-                let state = comp::hotplug_state().inspect_err(|&error| {
+            shared: {
+                let hotplug = comp::hotplug_state().inspect_err(|&error| {
                     if error == EBUSY {
                         pr_err!("another zram driver is loaded; unload it first ('rmmod zram')\n");
                     }
                 })?;
-                Arc::new(state, GFP_KERNEL)?
+                Shared {
+                    hotplug: Arc::new(hotplug, GFP_KERNEL)?,
+                    queue: Arc::new(HighPriority::new(c"zram_rs")?, GFP_KERNEL)?,
+                }
             },
             major: Major::new(c"zram")
                 .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
@@ -76,7 +80,7 @@ impl Control {
             }
         };
         let disk =
-            Device::add(id as u32, &self.major, self.hotplug.clone()).inspect_err(|error| {
+            Device::add(id as u32, &self.major, self.shared.clone()).inspect_err(|error| {
                 pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n")
             })?;
         if let Some(place) = disks.get_mut(id) {

@@ -14,13 +14,18 @@ use crate::{
         gendisk::{
             Disk,
             DiskAttribute,
+            Entered,
             GenDisk,
             Limits,
             Major,
             Operations, //
         },
-        rwsem::RwSemaphore, //
+        mutex::lock_interruptible,
+        rwsem::RwSemaphore,
+        sched::boottime_seconds,
+        workqueue::HighPriority, //
     },
+    backing::Backing,
     comp::{
         Algorithm,
         HotplugState,
@@ -28,17 +33,33 @@ use crate::{
     },
     io::Pages,
     sysfs,
+    writeback::{
+        self,
+        Budget,
+        Selection,
+        DEFAULT_BATCH_SIZE, //
+    },
     zspool::Pool, //
 };
 use kernel::{
     block::SECTOR_SHIFT,
+    new_mutex,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
     prelude::*,
     static_lock_class,
-    sync::Arc, //
+    str::CString,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex,
+        MutexGuard, //
+    },
 };
 
 /// The unit in which a disk can be addressed, in bytes, with pages of any size.
@@ -49,7 +70,23 @@ const LOGICAL_BLOCK_SIZE: usize = 4096;
 pub(crate) struct Device {
     #[pin]
     config: RwSemaphore<Config>,
-    hotplug: Arc<HotplugState>,
+    /// Held by the one who post-processes, who may have a reference to the pages as long.
+    #[pin]
+    post_processing: Mutex<()>,
+    /// How much may be written back.
+    #[pin]
+    pub(crate) budget: Budget,
+    batch_size: Atomic<u32>,
+    shared: Shared,
+}
+
+/// What all disks share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// Calls for each CPU that comes and goes.
+    pub(crate) hotplug: Arc<HotplugState>,
+    /// Where pages that were read back are decompressed.
+    pub(crate) queue: Arc<HighPriority>,
 }
 
 /// What is set for a disk.
@@ -57,6 +94,8 @@ pub(crate) struct Device {
 struct Config {
     algorithm: Algorithm,
     limit_pages: usize,
+    backing: Option<Arc<Backing>>,
+    compressed_writeback: bool,
     ready: Option<Ready>,
 }
 
@@ -94,10 +133,10 @@ impl Operations for Device {
     type Module = crate::LocalModule;
     const ATTRIBUTES: &'static [DiskAttribute<Self>] = sysfs::DISK_ATTRIBUTES;
 
-    fn submit_bio(pages: &Pages, mut bio: Bio) {
+    fn submit_bio(pages: Entered<'_, Self>, mut bio: Bio) {
         match bio.operation() {
-            Operation::Read => pages.read_bio(&mut bio),
-            Operation::Write => pages.write_bio(&mut bio),
+            Operation::Read => Pages::read_bio(&pages, &mut bio),
+            Operation::Write => Pages::write_bio(&pages, &mut bio),
             Operation::Discard | Operation::WriteZeroes => pages.discard_bio(&bio),
             Operation::Other => bio.fail_unsupported(),
         }
@@ -106,11 +145,15 @@ impl Operations for Device {
     fn slot_free_notify(pages: &Pages, index: usize) {
         pages.free_notify(index);
     }
+
+    fn stop(&self) {
+        drop(self.end_post_processing());
+    }
 }
 
 impl Device {
     /// Adds the disk `zram<id>`, uninitialised, to the system. May sleep.
-    pub(crate) fn add(id: u32, major: &Major, hotplug: Arc<HotplugState>) -> Result<Disk<Self>> {
+    pub(crate) fn add(id: u32, major: &Major, shared: Shared) -> Result<Disk<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
             physical_block_size: PAGE_SIZE as u32,
@@ -132,7 +175,10 @@ impl Device {
                 c"zram_rs config",
                 static_lock_class!(),
             ),
-            hotplug,
+            post_processing <- new_mutex!((), "zram_rs post-processing"),
+            budget <- Budget::new(),
+            batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
+            shared,
         });
         Disk::new(fmt!("zram{id}"), major, id, limits, data)
     }
@@ -157,29 +203,49 @@ impl Device {
         let count = usize::try_from(size >> PAGE_SHIFT)?;
 
         let pool = Pool::new(disk.name())?;
-        let streams = Streams::new(config.algorithm, &device.hotplug).inspect_err(|_| {
+        let streams = Streams::new(config.algorithm, &device.shared.hotplug).inspect_err(|_| {
             pr_err!(
                 "Cannot initialise {} compressing backend\n",
                 config.algorithm.name()
             )
         })?;
-        let pages = Pages::new(count, pool, streams, config.limit_pages);
+        let pages = Pages::new(
+            count,
+            pool,
+            streams,
+            config.limit_pages,
+            config.backing.clone(),
+            config.compressed_writeback,
+        );
         let pages = Arc::pin_init(pages, GFP_KERNEL)?;
         disk.activate(pages.clone(), size >> SECTOR_SHIFT)?;
         config.ready = Some(Ready { size, pages });
         Ok(())
     }
 
-    /// Makes the disk uninitialised: what was on it, and what was set for it, is gone.
+    /// Makes the disk uninitialised: what was on it, and what was set for it, is gone, but for what
+    /// concerns writeback in general.
     ///
-    /// Fails with `EBUSY` if somebody has the disk open. May sleep.
+    /// A writeback that is under way ends early. Fails with `EBUSY` if somebody has the disk open.
+    /// May sleep.
     pub(crate) fn reset(disk: &GenDisk<Self>) -> Result {
         let claim = disk.claim()?;
-        let mut config = disk.data().config.write();
+        let device = disk.data();
+        let _turn = device.end_post_processing();
+        let mut config = device.config.write();
         drop(claim.deactivate());
-        *config = Config::default();
+        *config = Config {
+            compressed_writeback: config.compressed_writeback,
+            ..Config::default()
+        };
         drop(config);
         Ok(())
+    }
+
+    /// Ends a writeback that is under way, and keeps others from beginning. May sleep.
+    fn end_post_processing(&self) -> MutexGuard<'_, ()> {
+        self.with_pages(Pages::stop);
+        self.post_processing.lock()
     }
 
     /// Returns whether the disk is initialised. May sleep.
@@ -230,11 +296,104 @@ impl Device {
 
     /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
     ///
-    /// The disk can be reset before `f` returns, which then works on pages that nobody sees any
-    /// more.
+    /// The disk's configuration cannot be changed before `f` returns.
     pub(crate) fn with_pages<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
-        let pages = self.config.read().ready.as_ref()?.pages.clone();
-        Some(f(&pages))
+        Some(f(&self.config.read().ready.as_ref()?.pages))
+    }
+
+    /// Returns the path of the backing device's file, put together in `buffer`; `None` if there is
+    /// no backing device. May sleep.
+    pub(crate) fn backing_path<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a CStr>> {
+        let config = self.config.read();
+        let Some(backing) = &config.backing else {
+            return Ok(None);
+        };
+        backing.source.device().path(buffer).map(Some)
+    }
+
+    /// Sets the backing device.
+    ///
+    /// Fails with `EBUSY` if the disk is initialised, and with what [`Backing::open`] fails with;
+    /// then the backing device stays what it is. May sleep.
+    pub(crate) fn set_backing(&self, path: &CStr) -> Result {
+        let mut config = self.config.write();
+        if config.ready.is_some() {
+            pr_info!("Can't setup backing device for initialized device\n");
+            return Err(EBUSY);
+        }
+        let bytes = path.to_bytes();
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let path = CString::try_from_fmt(fmt!("{}", kernel::str::BStr::from_bytes(bytes)))?;
+        config.backing = Some(Backing::open(&path, self.shared.queue.clone())?);
+        pr_info!("setup backing device {}\n", &*path);
+        Ok(())
+    }
+
+    /// Returns whether pages are written back as they are in memory. May sleep.
+    pub(crate) fn compressed_writeback(&self) -> bool {
+        self.config.read().compressed_writeback
+    }
+
+    /// Sets whether pages are written back as they are in memory.
+    ///
+    /// Fails with `EBUSY` if the disk is initialised. May sleep.
+    pub(crate) fn set_compressed_writeback(&self, compressed: bool) -> Result {
+        let mut config = self.config.write();
+        if config.ready.is_some() {
+            return Err(EBUSY);
+        }
+        config.compressed_writeback = compressed;
+        Ok(())
+    }
+
+    /// Returns how many requests of a writeback are under way at most. Any context.
+    pub(crate) fn batch_size(&self) -> u32 {
+        self.batch_size.load(Relaxed)
+    }
+
+    /// Sets how many requests of a writeback are under way at most.
+    ///
+    /// Fails with `EINVAL` if there would be none. Any context.
+    pub(crate) fn set_batch_size(&self, requests: u32) -> Result {
+        if requests == 0 {
+            return Err(EINVAL);
+        }
+        self.batch_size.store(requests, Relaxed);
+        Ok(())
+    }
+
+    /// Writes pages back, as [`Selection::parse`] understands it.
+    ///
+    /// Fails with `EINVAL` if the disk is not initialised, with `ENODEV` if it has no backing
+    /// device, and with what [`Selection::parse`] and [`writeback::run`] fail with. May sleep, for
+    /// long.
+    pub(crate) fn write_back(&self, what: &CStr) -> Result {
+        let _turn = lock_interruptible(&self.post_processing)?;
+        // It may take long, and the disk's configuration is not locked meanwhile.
+        let pages = match &self.config.read().ready {
+            Some(ready) => ready.pages.clone(),
+            None => return Err(EINVAL),
+        };
+        let backing = pages.backing().ok_or(ENODEV)?;
+        let selection = Selection::parse(what, pages.table.len())?;
+        writeback::run(&pages, backing, &self.budget, self.batch_size(), &selection)
+    }
+
+    /// Marks pages as idle: all, or those that were not used for `age` seconds.
+    ///
+    /// Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a signal arrives. May
+    /// sleep, for long.
+    pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
+        let cutoff = match age {
+            None => None,
+            // Nothing was unused for longer than since boot.
+            Some(age) => match boottime_seconds().checked_sub(age) {
+                None | Some(0) => return Ok(()),
+                cutoff => cutoff,
+            },
+        };
+        self.with_pages(|pages| pages.mark_idle(cutoff))
+            .unwrap_or(Err(EINVAL))
     }
 
     /// Returns the numbers of `mm_stat`. May sleep.

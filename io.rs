@@ -12,20 +12,37 @@ use crate::{
             Chunk, //
         },
         cpuhp::Registered,
+        gendisk::Entered,
         page::{
             BouncePage,
+            MappedPage,
             PageRef, //
         },
-        sched::cond_resched, //
+        sched::{
+            boottime_seconds,
+            cond_resched,
+            interrupted, //
+        },
+    },
+    backing::{
+        Backing,
+        Block, //
     },
     comp::Streams,
+    device::Device,
+    readback::{
+        Purpose,
+        Read, //
+    },
     slot::{
         Content,
+        SlotGuard,
         Table,
         View, //
     },
     stats::Stats,
     zspool::{
+        HandleRef,
         Object,
         Pool, //
     },
@@ -36,17 +53,25 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
 };
 
 /// The pages of an initialised disk.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Pages {
+    /// What is known of each page.
     #[pin]
-    table: Table,
+    pub(crate) table: Table,
     streams: Registered<Streams>,
     /// Where compressed pages are.
     pub(crate) pool: Pool,
@@ -54,6 +79,12 @@ pub(crate) struct Pages {
     pub(crate) stats: Stats,
     /// How many pages of memory may be used; 0 for any number.
     limit: Atomic<usize>,
+    /// Where pages can be written back to.
+    backing: Option<Arc<Backing>>,
+    /// Whether they are written back as they are in memory.
+    compressed: bool,
+    /// Whether post-processing is to end.
+    stopping: Atomic<bool>,
 }
 
 #[pinned_drop]
@@ -62,6 +93,14 @@ impl PinnedDrop for Pages {
         let this = self.project();
         this.table.drain(|handle| drop(this.pool.adopt(handle)));
     }
+}
+
+/// Where a page was found.
+enum Found {
+    /// In memory: it was copied from there.
+    Here,
+    /// In this block of the backing device; a number of bytes, or `PAGE_SIZE` if not compressed.
+    There(Block, usize),
 }
 
 /// What is to be put into a slot, while it can still be given up.
@@ -93,6 +132,8 @@ impl Pages {
         pool: Pool,
         streams: Registered<Streams>,
         limit: usize,
+        backing: Option<Arc<Backing>>,
+        compressed: bool,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             table <- Table::new(pages),
@@ -100,7 +141,25 @@ impl Pages {
             pool,
             stats: Stats::new(),
             limit: Atomic::new(limit),
+            backing,
+            compressed,
+            stopping: Atomic::new(false),
         })
+    }
+
+    /// Returns the backing device.
+    pub(crate) fn backing(&self) -> Option<&Arc<Backing>> {
+        self.backing.as_ref()
+    }
+
+    /// Returns whether post-processing is to end, since the disk is being reset. Any context.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Ends what walks through all pages, for ever. It goes on for a moment. Any context.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
     }
 
     /// Sets how many pages of memory may be used; 0 for any number. Any context.
@@ -109,24 +168,27 @@ impl Pages {
     }
 
     /// Reads what a bio asks for. May sleep.
-    pub(crate) fn read_bio(&self, bio: &mut Bio) {
+    pub(crate) fn read_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
         bio.start_accounting();
-        if let Err(error) = bio.chunks().try_for_each(|chunk| self.read_chunk(&chunk)) {
-            self.stats.failed_reads.add(1);
-            pr_err!("Read failed: {:?}\n", error);
+        if bio
+            .chunks()
+            .try_for_each(|chunk| Self::read_chunk(this, bio, &chunk))
+            .is_err()
+        {
+            this.stats.failed_reads.add(1);
             bio.fail();
         }
     }
 
     /// Writes what a bio brings. May sleep.
-    pub(crate) fn write_bio(&self, bio: &mut Bio) {
+    pub(crate) fn write_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
         bio.start_accounting();
         if bio
             .chunks()
-            .try_for_each(|chunk| self.write_chunk(&chunk))
+            .try_for_each(|chunk| Self::write_chunk(this, bio, &chunk))
             .is_err()
         {
-            self.stats.failed_writes.add(1);
+            this.stats.failed_writes.add(1);
             bio.fail();
         }
     }
@@ -164,61 +226,211 @@ impl Pages {
         }
     }
 
-    fn read_chunk(&self, chunk: &Chunk<'_>) -> Result {
+    fn read_chunk(this: &Entered<'_, Device>, bio: &Bio, chunk: &Chunk<'_>) -> Result {
         if let Some(page) = chunk.whole_page() {
-            self.read(chunk.index, page)?;
-            page.flush_dcache();
+            match this.read(chunk.index, page)? {
+                Found::Here => page.flush_dcache(),
+                Found::There(block, size) => {
+                    Read::start(bio.part(chunk), Purpose::Whole, block, size, this.hold());
+                }
+            }
             return Ok(());
         }
         let bounce = BouncePage::new()?;
-        let page = bounce.as_page();
-        self.read(chunk.index, page)?;
-        let page = page.map();
-        chunk.copy_from(&page)
+        match this.read(chunk.index, bounce.as_page())? {
+            Found::Here => {
+                let page = bounce.as_page();
+                let page = page.map();
+                chunk.copy_from(&page)
+            }
+            Found::There(block, size) => {
+                let purpose = Purpose::Copy(bounce);
+                Read::start(bio.part(chunk), purpose, block, size, this.hold());
+                Ok(())
+            }
+        }
     }
 
-    fn write_chunk(&self, chunk: &Chunk<'_>) -> Result {
+    fn write_chunk(this: &Entered<'_, Device>, bio: &Bio, chunk: &Chunk<'_>) -> Result {
         if let Some(page) = chunk.whole_page() {
-            return self.write(chunk.index, page);
+            return this.write(chunk.index, page);
         }
         let bounce = BouncePage::new()?;
-        let page = bounce.as_page();
         if !chunk.covers_page() {
-            self.read(chunk.index, page)?;
+            if let Found::There(block, size) = this.read(chunk.index, bounce.as_page())? {
+                let purpose = Purpose::Merge(bounce);
+                Read::start(bio.part(chunk), purpose, block, size, this.hold());
+                return Ok(());
+            }
         }
+        let page = bounce.as_page();
         chunk.copy_to(&page.map())?;
-        self.write(chunk.index, page)
+        this.write(chunk.index, page)
     }
 
-    /// Reads a page of the disk.
-    fn read(&self, index: usize, page: PageRef<'_>) -> Result {
+    /// Reads a page of the disk, if it is in memory; otherwise says where it is. May sleep.
+    fn read(&self, index: usize, page: PageRef<'_>) -> Result<Found> {
         let page = page.map();
-        let slot = self.table.lock(index).ok_or(EIO)?;
-        match slot.view() {
-            View::Empty => page.fill(0),
-            View::Same(word) => page.fill(word),
-            View::Huge { handle } => self.pool.read_page(handle, &page),
-            View::Stored { handle, size } => self.streams.with(|stream| {
+        let now = boottime_seconds();
+        loop {
+            let mut slot = self.table.lock(index).ok_or(EIO)?;
+            slot.touch(now);
+            match slot.view() {
+                View::Empty => page.fill(0),
+                View::Same(word) => page.fill(word),
+                View::Huge { handle } => self.pool.read_page(handle, &page),
+                View::Stored { handle, size } => self.decompress(handle, size, &page, index)?,
+                View::WrittenBack { block, size } => {
+                    let backing = self.backing().ok_or(EIO)?;
+                    let size = if self.compressed { size } else { PAGE_SIZE };
+                    if let Some(block) = backing.blocks.pin(block) {
+                        return Ok(Found::There(block, size));
+                    }
+                    // More readers want this one page than can be counted. Some will be done soon.
+                    drop(slot);
+                    fsleep(Delta::from_millis(1));
+                    continue;
+                }
+            }
+            return Ok(Found::Here);
+        }
+    }
+
+    /// Decompresses an object into a page. May sleep.
+    fn decompress(
+        &self,
+        handle: HandleRef<'_>,
+        size: usize,
+        page: &MappedPage<'_>,
+        index: usize,
+    ) -> Result {
+        self.streams
+            .with(|stream| {
                 let (mut decompressor, scratch) = stream.split();
                 self.pool.read(handle, size, scratch, |bytes| {
-                    decompressor.decompress(bytes, &page)
+                    decompressor.decompress(bytes, page)
                 })
-            })?,
-        }
-        Ok(())
+            })
+            .inspect_err(|error| {
+                pr_err!("Decompression failed! err={error:?}, page={index}\n");
+            })
     }
 
-    /// Writes a page of the disk. If that fails, the disk keeps what it has.
-    fn write(&self, index: usize, page: PageRef<'_>) -> Result {
+    /// Decompresses a page that begins with the `size` bytes that it was compressed to. May sleep.
+    pub(crate) fn decompress_in_place(&self, page: &MappedPage<'_>, size: usize) -> Result {
+        self.streams.with(|stream| {
+            let (mut decompressor, scratch) = stream.split();
+            let bytes = scratch.get_mut(..size).ok_or(EIO)?;
+            page.read(bytes);
+            decompressor.decompress(bytes, page)
+        })
+    }
+
+    /// Writes a page of the disk. If that fails, the disk keeps what it has. May sleep.
+    pub(crate) fn write(&self, index: usize, page: PageRef<'_>) -> Result {
         let content = Content::from(self.compress(page)?);
+        let now = boottime_seconds();
         self.stats.count(&content);
         let old = match self.table.lock(index) {
-            Some(mut slot) => slot.replace(content),
+            Some(mut slot) => {
+                let old = slot.replace(content);
+                slot.touch(now);
+                old
+            }
             // There is no such page: what was to go there goes instead.
             None => content,
         };
         self.free(old);
         Ok(())
+    }
+
+    /// Marks pages in memory as idle: all of them, or those that were not used since `cutoff`, in
+    /// seconds since boot, while the others become used.
+    ///
+    /// Fails with `EINTR` if a signal arrives, or the disk is being reset. May sleep, for long.
+    pub(crate) fn mark_idle(&self, cutoff: Option<u32>) -> Result {
+        let mut result = Ok(());
+        self.table.for_each(0..self.table.len(), |index, mut slot| {
+            if slot.object_size().is_some() {
+                let idle = cutoff.is_none_or(|cutoff| cutoff > slot.last_access());
+                slot.set_idle(idle);
+            }
+            if index % 1024 == 0 && (self.is_stopping() || interrupted()) {
+                result = Err(EINTR);
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    /// Copies a page that was selected for writeback to where it is written from, compressed if
+    /// that is how pages are written back.
+    ///
+    /// Returns `false` if the page is not selected any more. If copying fails, it is not any more
+    /// after that. May sleep.
+    pub(crate) fn copy_for_writeback(&self, index: usize, page: PageRef<'_>) -> Result<bool> {
+        let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_selected) else {
+            return Ok(false);
+        };
+        let page = page.map();
+        let result = match slot.view() {
+            View::Huge { handle } => {
+                self.pool.read_page(handle, &page);
+                Ok(true)
+            }
+            View::Stored { handle, size } if self.compressed => {
+                self.streams.with(|stream| {
+                    let (_, scratch) = stream.split();
+                    self.pool
+                        .read(handle, size, scratch, |bytes| page.write_padded(bytes));
+                });
+                Ok(true)
+            }
+            View::Stored { handle, size } => {
+                self.decompress(handle, size, &page, index).map(|()| true)
+            }
+            _ => Ok(false),
+        };
+        if !matches!(result, Ok(true)) {
+            slot.set_selected(false);
+        }
+        result
+    }
+
+    /// Puts the block that a page was written to in the place of the object in memory, unless the
+    /// page is not selected any more. May sleep.
+    pub(crate) fn written_back(&self, index: usize, block: Block, backing: &Backing) {
+        self.stats.bd_writes.add(1);
+        let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_selected) else {
+            backing.blocks.release(block);
+            return;
+        };
+        match slot.write_back(block) {
+            Ok(old) => {
+                drop(slot);
+                self.stats.count_written_back(&old);
+                self.dispose(old);
+            }
+            Err(block) => {
+                slot.set_selected(false);
+                drop(slot);
+                backing.blocks.release(block);
+            }
+        }
+    }
+
+    /// Returns whether a page was selected, and not used or freed since. May sleep.
+    pub(crate) fn is_selected(&self, index: usize) -> bool {
+        self.table
+            .lock(index)
+            .is_some_and(|slot| slot.is_selected())
+    }
+
+    /// Takes a page out of the selection. May sleep.
+    pub(crate) fn deselect(&self, index: usize) {
+        if let Some(mut slot) = self.table.lock(index) {
+            slot.set_selected(false);
+        }
     }
 
     /// Turns a page into what is to be put into a slot.
@@ -261,8 +473,21 @@ impl Pages {
     /// Frees what was taken out of a slot. Any context.
     fn free(&self, content: Content) {
         self.stats.discount(&content);
-        if let Content::Stored { handle, .. } | Content::Huge { handle } = content {
-            drop(self.pool.adopt(handle));
+        self.dispose(content);
+    }
+
+    /// The same, for what is not counted any more.
+    fn dispose(&self, content: Content) {
+        match content {
+            Content::Empty | Content::Same(_) => (),
+            Content::Stored { handle, .. } | Content::Huge { handle } => {
+                drop(self.pool.adopt(handle));
+            }
+            Content::WrittenBack { block, .. } => {
+                if let Some(backing) = self.backing() {
+                    backing.blocks.release(block);
+                }
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         sched::cond_resched,
         table::ZeroedTable, //
     },
+    backing::Block,
     zspool::{
         Handle,
         HandleRef,
@@ -23,6 +24,7 @@ use crate::{
         ValueRef, //
     },
 };
+use core::ops::Range;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -47,6 +49,13 @@ pub(crate) enum Content {
         /// Where the object is.
         handle: Handle,
     },
+    /// The page is on the backing device.
+    WrittenBack {
+        /// Where it is.
+        block: Block,
+        /// How large it was in memory, in bytes: `PAGE_SIZE` if it was huge.
+        size: usize,
+    },
 }
 
 /// A [`Content`], borrowed.
@@ -67,56 +76,108 @@ pub(crate) enum View<'a> {
         /// Where the object is.
         handle: HandleRef<'a>,
     },
+    /// See [`Content::WrittenBack`].
+    WrittenBack {
+        /// The number of the block.
+        block: usize,
+        /// How large the page was in memory, in bytes: `PAGE_SIZE` if it was huge.
+        size: usize,
+    },
+}
+
+/// Which of the [`Content`]s a slot has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Empty,
+    Same,
+    Stored,
+    Huge,
+    WrittenBack,
 }
 
 /// The bits that a slot keeps beside its value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Bits(usize);
 
 impl Bits {
-    const EMPTY: usize = 0;
-    const SAME: usize = 1;
-    const STORED: usize = 2;
-    const HUGE: usize = 3;
+    const KIND_MASK: usize = 0b111;
+    const SIZE_SHIFT: u32 = 3;
+    /// Up to and including the size of the largest pages that Linux has.
+    const SIZE_BITS: u32 = 17;
+    const SIZE_MASK: usize = (1 << Self::SIZE_BITS) - 1;
+    const MARKS_SHIFT: u32 = Self::SIZE_SHIFT + Self::SIZE_BITS;
+    const IDLE: usize = 1 << Self::MARKS_SHIFT;
+    const SELECTED: usize = 2 << Self::MARKS_SHIFT;
+    const INCOMPRESSIBLE: usize = 4 << Self::MARKS_SHIFT;
+    const TIME_SHIFT: u32 = Self::MARKS_SHIFT + 3;
+    const TIME_MASK: usize = u32::MAX as usize;
+    const USED: u32 = Self::TIME_SHIFT + u32::BITS;
 
-    const KIND_MASK: usize = 0b11;
-    const SIZE_SHIFT: u32 = 2;
-    const SIZE_MASK: usize = 2 * PAGE_SIZE - 1;
-
-    const fn new(kind: usize, size: usize) -> Self {
-        Self(kind | (size & Self::SIZE_MASK) << Self::SIZE_SHIFT)
+    const fn new(kind: Kind, size: usize) -> Self {
+        Self(kind as usize | (size & Self::SIZE_MASK) << Self::SIZE_SHIFT)
     }
 
-    const fn kind(self) -> usize {
-        self.0 & Self::KIND_MASK
+    const fn kind(self) -> Kind {
+        match self.0 & Self::KIND_MASK {
+            1 => Kind::Same,
+            2 => Kind::Stored,
+            3 => Kind::Huge,
+            4 => Kind::WrittenBack,
+            _ => Kind::Empty,
+        }
     }
 
     const fn size(self) -> usize {
         (self.0 >> Self::SIZE_SHIFT) & Self::SIZE_MASK
+    }
+
+    const fn has(self, mark: usize) -> bool {
+        self.0 & mark != 0
+    }
+
+    const fn with(self, mark: usize, on: bool) -> Self {
+        Self(if on { self.0 | mark } else { self.0 & !mark })
+    }
+
+    const fn time(self) -> u32 {
+        (self.0 >> Self::TIME_SHIFT) as u32
+    }
+
+    const fn with_time(self, time: u32) -> Self {
+        let others = self.0 & !(Self::TIME_MASK << Self::TIME_SHIFT);
+        Self(others | (time as usize) << Self::TIME_SHIFT)
     }
 }
 
 impl Content {
     fn encode(self) -> (Value, Bits) {
         match self {
-            Content::Empty => (Value::Number(0), Bits::new(Bits::EMPTY, 0)),
-            Content::Same(word) => (Value::Number(word), Bits::new(Bits::SAME, 0)),
+            Content::Empty => (Value::Number(0), Bits::new(Kind::Empty, 0)),
+            Content::Same(word) => (Value::Number(word), Bits::new(Kind::Same, 0)),
             Content::Stored { handle, size } => {
-                (Value::Handle(handle), Bits::new(Bits::STORED, size))
+                (Value::Handle(handle), Bits::new(Kind::Stored, size))
             }
-            Content::Huge { handle } => (Value::Handle(handle), Bits::new(Bits::HUGE, PAGE_SIZE)),
+            Content::Huge { handle } => (Value::Handle(handle), Bits::new(Kind::Huge, PAGE_SIZE)),
+            Content::WrittenBack { block, size } => (
+                Value::Number(block.into_number()),
+                Bits::new(Kind::WrittenBack, size),
+            ),
         }
     }
 
     fn decode(value: Value, bits: Bits) -> Self {
-        match value {
-            Value::Handle(handle) if bits.kind() == Bits::HUGE => Content::Huge { handle },
-            Value::Handle(handle) => Content::Stored {
+        match (value, bits.kind()) {
+            (Value::Handle(handle), Kind::Huge) => Content::Huge { handle },
+            (Value::Handle(handle), _) => Content::Stored {
                 handle,
                 size: bits.size(),
             },
-            Value::Number(word) if bits.kind() == Bits::SAME => Content::Same(word),
-            Value::Number(_) => Content::Empty,
+            (Value::Number(word), Kind::Same) => Content::Same(word),
+            (Value::Number(number), Kind::WrittenBack) => Content::WrittenBack {
+                block: Block::from_number(number),
+                size: bits.size(),
+            },
+            (Value::Number(_), _) => Content::Empty,
         }
     }
 }
@@ -126,7 +187,8 @@ type Slot = BitLocked<Value>;
 const _: () = {
     // Two words for each page of the disk, and room for the bits beside the lock.
     assert!(size_of::<Slot>() == 2 * size_of::<usize>());
-    assert!(Bits::SIZE_MASK << Bits::SIZE_SHIFT < 1 << BITS);
+    assert!(Bits::USED <= BITS);
+    assert!(PAGE_SIZE <= Bits::SIZE_MASK);
 };
 
 /// The slots of a disk.
@@ -146,6 +208,11 @@ impl Table {
         })
     }
 
+    /// Returns how many slots there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Locks a slot. Returns `None` if the table has no such slot. May sleep.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Option<SlotGuard<'_>> {
@@ -158,6 +225,24 @@ impl Table {
     pub(crate) fn try_lock(&self, index: usize) -> Option<SlotGuard<'_>> {
         let slot = self.slots.get(index)?;
         slot.try_lock(&self.lockdep).map(SlotGuard)
+    }
+
+    /// Locks the slots of a range one after the other, as many as there are, and calls `f` with
+    /// each; ends when `f` returns `false`. May sleep.
+    pub(crate) fn for_each(
+        &self,
+        range: Range<usize>,
+        mut f: impl FnMut(usize, SlotGuard<'_>) -> bool,
+    ) {
+        for index in range {
+            let Some(slot) = self.lock(index) else { return };
+            if !f(index, slot) {
+                return;
+            }
+            if index % 1024 == 0 {
+                cond_resched();
+            }
+        }
     }
 
     /// Empties all slots, and passes on the objects that were in them. May sleep.
@@ -177,28 +262,109 @@ impl Table {
 pub(crate) struct SlotGuard<'a>(Guard<'a, Value>);
 
 impl SlotGuard<'_> {
+    fn bits(&self) -> Bits {
+        Bits(self.0.bits())
+    }
+
+    fn set_bits(&mut self, bits: Bits) {
+        debug_assert!(bits.0 >> Bits::USED == 0);
+        self.0.set_bits(bits.0);
+    }
+
     /// Looks at what is in the slot.
     #[inline]
     pub(crate) fn view(&self) -> View<'_> {
-        let bits = Bits(self.0.bits());
-        match self.0.value() {
-            ValueRef::Handle(handle) if bits.kind() == Bits::HUGE => View::Huge { handle },
-            ValueRef::Handle(handle) => View::Stored {
+        let bits = self.bits();
+        match (self.0.value(), bits.kind()) {
+            (ValueRef::Handle(handle), Kind::Huge) => View::Huge { handle },
+            (ValueRef::Handle(handle), _) => View::Stored {
                 handle,
                 size: bits.size(),
             },
-            ValueRef::Number(word) if bits.kind() == Bits::SAME => View::Same(word),
-            ValueRef::Number(_) => View::Empty,
+            (ValueRef::Number(word), Kind::Same) => View::Same(word),
+            (ValueRef::Number(block), Kind::WrittenBack) => View::WrittenBack {
+                block,
+                size: bits.size(),
+            },
+            (ValueRef::Number(_), _) => View::Empty,
         }
     }
 
-    /// Puts something else into the slot, and returns what was in it.
+    /// Puts something else into the slot, and returns what was in it. All marks and the time of the
+    /// last access are gone.
     #[inline]
     pub(crate) fn replace(&mut self, content: Content) -> Content {
-        let old_bits = Bits(self.0.bits());
+        let old_bits = self.bits();
         let (value, bits) = content.encode();
-        self.0.set_bits(bits.0);
+        self.set_bits(bits);
         Content::decode(self.0.replace(value), old_bits)
+    }
+
+    /// Takes note that the page was read or written at `time`: it is not idle, and not what some
+    /// post-processing selected.
+    #[inline]
+    pub(crate) fn touch(&mut self, time: u32) {
+        let bits = self.bits().with(Bits::IDLE | Bits::SELECTED, false);
+        self.set_bits(bits.with_time(time));
+    }
+
+    /// Replaces the object in the slot by a block that the page was written to, and returns the
+    /// object. The page is neither idle nor selected any more.
+    ///
+    /// Returns the block if there is no object in the slot.
+    pub(crate) fn write_back(&mut self, block: Block) -> Result<Content, Block> {
+        let before = self.bits();
+        if !matches!(before.kind(), Kind::Stored | Kind::Huge) {
+            return Err(block);
+        }
+        let size = before.size();
+        let old = self.replace(Content::WrittenBack { block, size });
+        let bits = self
+            .bits()
+            .with(Bits::INCOMPRESSIBLE, before.has(Bits::INCOMPRESSIBLE));
+        self.set_bits(bits.with_time(before.time()));
+        Ok(old)
+    }
+
+    /// Returns the size of the object in the slot; `None` if there is none.
+    pub(crate) fn object_size(&self) -> Option<usize> {
+        let bits = self.bits();
+        matches!(bits.kind(), Kind::Stored | Kind::Huge).then_some(bits.size())
+    }
+
+    /// Returns whether there is an object that could not be compressed.
+    pub(crate) fn is_huge(&self) -> bool {
+        self.bits().kind() == Kind::Huge
+    }
+
+    /// Returns whether the page was not used since it was marked so.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.bits().has(Bits::IDLE)
+    }
+
+    /// Marks the page as not used, or as used.
+    pub(crate) fn set_idle(&mut self, idle: bool) {
+        self.set_bits(self.bits().with(Bits::IDLE, idle));
+    }
+
+    /// Returns whether no algorithm could make the page smaller.
+    pub(crate) fn is_incompressible(&self) -> bool {
+        self.bits().has(Bits::INCOMPRESSIBLE)
+    }
+
+    /// Returns whether the page was selected, and not used or freed since.
+    pub(crate) fn is_selected(&self) -> bool {
+        self.bits().has(Bits::SELECTED)
+    }
+
+    /// Selects the page, or not.
+    pub(crate) fn set_selected(&mut self, selected: bool) {
+        self.set_bits(self.bits().with(Bits::SELECTED, selected));
+    }
+
+    /// Returns the time of the last access, in seconds since boot.
+    pub(crate) fn last_access(&self) -> u32 {
+        self.bits().time()
     }
 }
 
@@ -211,7 +377,7 @@ mod tests {
         KBox::try_pin_init(Table::new(pages), GFP_KERNEL)
     }
 
-    /// Locks a slot twice, so that what the second time sees has been through the slot's words.
+    /// Locks the slot anew, so that what is seen has been through its words.
     fn put(table: &Table, index: usize, content: Content) -> Option<Content> {
         Some(table.lock(index)?.replace(content))
     }
@@ -219,11 +385,13 @@ mod tests {
     #[test]
     fn starts_empty() -> Result {
         let table = table(3)?;
+        assert_eq!(table.len(), 3);
         for index in 0..3 {
-            assert!(matches!(
-                table.lock(index).ok_or(EINVAL)?.view(),
-                View::Empty
-            ));
+            let slot = table.lock(index).ok_or(EINVAL)?;
+            assert!(matches!(slot.view(), View::Empty));
+            assert!(!slot.is_idle() && !slot.is_selected() && !slot.is_incompressible());
+            assert_eq!(slot.last_access(), 0);
+            assert_eq!(slot.object_size(), None);
         }
         assert!(table.lock(3).is_none());
         assert!(table.lock(usize::MAX).is_none());
@@ -266,21 +434,126 @@ mod tests {
     fn every_size_is_kept() -> Result {
         let pool = Pool::new(c"zram_rs_kunit")?;
         let table = table(1)?;
+        let mut object = Some(pool.alloc(16, 0)?.into_handle());
         for size in 1..PAGE_SIZE {
-            let handle = pool.alloc(16, 0)?.into_handle();
+            let handle = object.take().ok_or(EINVAL)?;
             let _ = put(&table, 0, Content::Stored { handle, size });
-            assert!(matches!(
-                table.lock(0).ok_or(EINVAL)?.view(),
-                View::Stored { size: s, .. } if s == size
-            ));
+            let slot = table.lock(0).ok_or(EINVAL)?;
+            assert_eq!(slot.object_size(), Some(size));
+            assert!(matches!(slot.view(), View::Stored { size: s, .. } if s == size));
+            drop(slot);
             match put(&table, 0, Content::Empty) {
                 Some(Content::Stored { handle, size: s }) => {
                     assert_eq!(s, size);
-                    drop(pool.adopt(handle));
+                    object = Some(handle);
                 }
                 _ => return Err(EINVAL),
             }
         }
+        drop(pool.adopt(object.ok_or(EINVAL)?));
+        assert_eq!(pool.pages(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn every_block_is_kept() -> Result {
+        let table = table(1)?;
+        for shift in 0..usize::BITS {
+            for (number, size) in [(1 << shift, 1), (usize::MAX >> shift, PAGE_SIZE)] {
+                let block = Block::from_number(number);
+                let _ = put(&table, 0, Content::WrittenBack { block, size });
+                let slot = table.lock(0).ok_or(EINVAL)?;
+                assert!(matches!(
+                    slot.view(),
+                    View::WrittenBack { block: b, size: s } if b == number && s == size
+                ));
+                assert_eq!(slot.object_size(), None);
+                drop(slot);
+                match put(&table, 0, Content::Empty) {
+                    Some(Content::WrittenBack { block, size: s }) => {
+                        assert_eq!(block.into_number(), number);
+                        assert_eq!(s, size);
+                    }
+                    _ => return Err(EINVAL),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn marks_do_not_meet() {
+        for kind in [
+            Kind::Empty,
+            Kind::Same,
+            Kind::Stored,
+            Kind::Huge,
+            Kind::WrittenBack,
+        ] {
+            for size in [0, 1, PAGE_SIZE - 1, PAGE_SIZE, 65536] {
+                for marks in 0..8 {
+                    for time in [0, 1, 0x8000_0000, u32::MAX] {
+                        let bits = Bits::new(kind, size)
+                            .with(Bits::IDLE, marks & 1 != 0)
+                            .with_time(time)
+                            .with(Bits::SELECTED, marks & 2 != 0)
+                            .with(Bits::INCOMPRESSIBLE, marks & 4 != 0);
+                        assert_eq!(bits.kind(), kind);
+                        assert_eq!(bits.size(), size);
+                        assert_eq!(bits.has(Bits::IDLE), marks & 1 != 0);
+                        assert_eq!(bits.has(Bits::SELECTED), marks & 2 != 0);
+                        assert_eq!(bits.has(Bits::INCOMPRESSIBLE), marks & 4 != 0);
+                        assert_eq!(bits.time(), time);
+                        assert_eq!(bits.0 >> Bits::USED, 0);
+                        // All of it can be taken back.
+                        let plain = bits
+                            .with(Bits::IDLE | Bits::SELECTED | Bits::INCOMPRESSIBLE, false)
+                            .with_time(0);
+                        assert_eq!(plain, Bits::new(kind, size));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn use_ends_idleness_and_selection() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let table = table(1)?;
+        let handle = pool.alloc(PAGE_SIZE, 0)?.into_handle();
+        let _ = put(&table, 0, Content::Huge { handle });
+        let mut slot = table.lock(0).ok_or(EINVAL)?;
+        slot.set_idle(true);
+        slot.set_selected(true);
+        assert!(slot.is_idle() && slot.is_selected() && slot.is_huge());
+        slot.touch(7);
+        assert!(!slot.is_idle() && !slot.is_selected() && slot.is_huge());
+        assert_eq!(slot.last_access(), 7);
+
+        // So does being written back; the size is known after that as well.
+        slot.set_idle(true);
+        slot.set_selected(true);
+        match slot.write_back(Block::from_number(5)) {
+            Ok(Content::Huge { handle }) => drop(pool.adopt(handle)),
+            _ => return Err(EINVAL),
+        }
+        assert!(!slot.is_idle() && !slot.is_selected());
+        assert_eq!(slot.last_access(), 7);
+        assert!(matches!(
+            slot.view(),
+            View::WrittenBack {
+                block: 5,
+                size: PAGE_SIZE
+            }
+        ));
+        // There is no object to be written back twice.
+        assert!(matches!(
+            slot.write_back(Block::from_number(6)),
+            Err(block) if block.number() == 6
+        ));
+        let _ = slot.replace(Content::Empty);
+        assert_eq!(slot.last_access(), 0);
+        drop(slot);
         assert_eq!(pool.pages(), 0);
         Ok(())
     }
@@ -296,8 +569,12 @@ mod tests {
                     handle: pool.alloc(100, 0)?.into_handle(),
                     size: 100,
                 },
-                _ => Content::Huge {
+                3 => Content::Huge {
                     handle: pool.alloc(PAGE_SIZE, 0)?.into_handle(),
+                },
+                _ => Content::WrittenBack {
+                    block: Block::from_number(0),
+                    size: 100,
                 },
             })
         };
@@ -306,11 +583,12 @@ mod tests {
             Content::Same(usize::MAX) => 1,
             Content::Stored { size: 100, .. } => 2,
             Content::Huge { .. } => 3,
-            _ => 4,
+            Content::WrittenBack { size: 100, .. } => 4,
+            _ => 5,
         };
         let table = table(1)?;
-        for from in 0..4 {
-            for to in 0..4 {
+        for from in 0..5 {
+            for to in 0..5 {
                 let _ = put(&table, 0, make(from)?);
                 let old = put(&table, 0, make(to)?).ok_or(EINVAL)?;
                 assert_eq!(kind(&old), from);

@@ -55,6 +55,12 @@ pub(crate) struct Stats {
     pub(crate) notify_free: Counter,
     /// Those of the latter that could not be freed, since they were just being used.
     pub(crate) miss_free: Counter,
+    /// Pages that are on the backing device.
+    pub(crate) bd_count: Counter,
+    /// Reads of pages from the backing device.
+    pub(crate) bd_reads: Counter,
+    /// Writes of pages to the backing device.
+    pub(crate) bd_writes: Counter,
     /// The largest number of pages of memory that were ever used.
     max_used_pages: Atomic<usize>,
 }
@@ -72,6 +78,9 @@ impl Stats {
             failed_writes: Counter::new(),
             notify_free: Counter::new(),
             miss_free: Counter::new(),
+            bd_count: Counter::new(),
+            bd_reads: Counter::new(),
+            bd_writes: Counter::new(),
             max_used_pages: Atomic::new(0),
         }
     }
@@ -87,8 +96,16 @@ impl Stats {
                 self.huge_pages.add(1);
                 self.huge_pages_since.add(1);
             }
+            Content::WrittenBack { .. } => self.bd_count.add(1),
         }
         self.pages_stored.add(1);
+    }
+
+    /// Counts a page that moved from memory to the backing device.
+    pub(crate) fn count_written_back(&self, from: &Content) {
+        self.pages_stored.add(1);
+        self.bd_count.add(1);
+        self.discount(from);
     }
 
     /// Counts something that was taken out of a slot.
@@ -101,6 +118,7 @@ impl Stats {
                 self.stored_bytes.sub(PAGE_SIZE);
                 self.huge_pages.sub(1);
             }
+            Content::WrittenBack { .. } => self.bd_count.sub(1),
         }
         self.pages_stored.sub(1);
     }

@@ -14,8 +14,10 @@ use crate::{
         parse::{
             kstrtoint,
             kstrtou16,
+            kstrtouint,
             kstrtoull,
-            memparse, //
+            memparse,
+            sysfs_streq, //
         },
         sysfs::{
             Show,
@@ -28,9 +30,15 @@ use crate::{
 };
 use kernel::{
     fmt::Write,
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
-    str::Formatter, //
+    str::{
+        kstrtobool,
+        Formatter, //
+    },
 };
 
 type Disk = GenDisk<Device>;
@@ -52,7 +60,15 @@ pub(crate) const DISK_ATTRIBUTES: &[DiskAttribute<Device>] = &[
     DiskAttribute::write_only::<Compact>(c"compact"),
     DiskAttribute::write_only::<MemLimit>(c"mem_limit"),
     DiskAttribute::write_only::<MemUsedMax>(c"mem_used_max"),
+    DiskAttribute::write_only::<Idle>(c"idle"),
     DiskAttribute::read_write::<CompAlgorithm>(c"comp_algorithm"),
+    DiskAttribute::read_only::<BdStat>(c"bd_stat"),
+    DiskAttribute::read_write::<BackingDev>(c"backing_dev"),
+    DiskAttribute::write_only::<Writeback>(c"writeback"),
+    DiskAttribute::read_write::<WritebackLimit>(c"writeback_limit"),
+    DiskAttribute::read_write::<WritebackLimitEnable>(c"writeback_limit_enable"),
+    DiskAttribute::read_write::<WritebackBatchSize>(c"writeback_batch_size"),
+    DiskAttribute::read_write::<CompressedWriteback>(c"compressed_writeback"),
     DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
     DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
     DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
@@ -177,6 +193,146 @@ impl Store<Disk> for CompAlgorithm {
         }
         let algorithm = Algorithm::find(input).ok_or(EINVAL)?;
         disk.data().set_algorithm(algorithm)
+    }
+}
+
+/// Writing `all` marks all pages as idle, a number those that were not used for as many seconds.
+struct Idle;
+
+impl Store<Disk> for Idle {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let age = if sysfs_streq(input, c"all") {
+            None
+        } else {
+            Some(kstrtouint(input, 0).map_err(|_| EINVAL)?)
+        };
+        disk.data().mark_idle(age)
+    }
+}
+
+/// The block device that pages are written back to, or `none`.
+struct BackingDev;
+
+impl Show<Disk> for BackingDev {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        // A page is a kilobyte too much for the stack.
+        let mut buffer = KVec::from_elem(0, PAGE_SIZE - 1, GFP_KERNEL)?;
+        let path = disk.data().backing_path(&mut buffer)?;
+        out.write_fmt(fmt!("{}\n", path.unwrap_or(c"none")))?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for BackingDev {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().set_backing(input)
+    }
+}
+
+/// Whether pages are written back as they are in memory.
+struct CompressedWriteback;
+
+impl Show<Disk> for CompressedWriteback {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", u32::from(disk.data().compressed_writeback()))?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for CompressedWriteback {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().set_compressed_writeback(kstrtobool(input)?)
+    }
+}
+
+/// Writing what is to be written back writes it back; see
+/// [`Selection::parse`](crate::writeback::Selection::parse).
+struct Writeback;
+
+impl Store<Disk> for Writeback {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().write_back(input)
+    }
+}
+
+/// How much may still be written back, in units of 4 KiB.
+struct WritebackLimit;
+
+impl Show<Disk> for WritebackLimit {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", disk.data().budget.units())?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for WritebackLimit {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let units = kstrtoull(input, 10).map_err(|_| EINVAL)?;
+        disk.data().budget.set_units(units);
+        Ok(())
+    }
+}
+
+/// Whether the limit is in force.
+struct WritebackLimitEnable;
+
+impl Show<Disk> for WritebackLimitEnable {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", u32::from(disk.data().budget.is_enabled()))?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for WritebackLimitEnable {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let enable = kstrtoull(input, 10).map_err(|_| EINVAL)?;
+        disk.data().budget.set_enabled(enable != 0);
+        Ok(())
+    }
+}
+
+/// How many requests of a writeback are under way at most.
+struct WritebackBatchSize;
+
+impl Show<Disk> for WritebackBatchSize {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", disk.data().batch_size())?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for WritebackBatchSize {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let requests = kstrtouint(input, 10).map_err(|_| EINVAL)?;
+        disk.data().set_batch_size(requests)
+    }
+}
+
+/// Pages on the backing device, reads and writes of such, all in units of 4 KiB.
+struct BdStat;
+
+impl Show<Disk> for BdStat {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let (count, reads, writes) = disk
+            .data()
+            .with_pages(|pages| {
+                let stats = &pages.stats;
+                (
+                    stats.bd_count.get(),
+                    stats.bd_reads.get(),
+                    stats.bd_writes.get(),
+                )
+            })
+            .unwrap_or_default();
+        let units = |pages: u64| pages << (PAGE_SHIFT - 12);
+        writeln!(
+            out,
+            "{:8} {:8} {:8}",
+            units(count),
+            units(reads),
+            units(writes)
+        )?;
+        Ok(())
     }
 }
 

@@ -13,6 +13,10 @@
 //! - [`control`]: the disks that there are, adding and removing them
 //! - [`device`]: one disk, its life, and the way of a bio into it
 //! - [`io`]: reading, writing and discarding one page
+//! - [`writeback`]: moving pages to the backing device, many at a time
+//! - [`readback`]: answering reads of pages that are there
+//! - [`select`]: which slots to post-process, and in which order
+//! - [`backing`]: the backing device and its blocks
 //! - [`slot`]: what is known of each page: the slot table
 //! - [`zspool`]: compressed objects in memory
 //! - [`comp`]: the algorithms, and a compression stream for each CPU
@@ -25,20 +29,25 @@
 //!
 //! 1. `Control::disks`: the list of disks
 //! 2. the `open_mutex` of a disk
-//! 3. `Device::config`: what is set for a disk
-//! 4. the lock of a slot
-//! 5. a compression stream
-//! 6. zsmalloc's own
+//! 3. `Device::post_processing`: whose turn it is to write back
+//! 4. `Device::config`: what is set for a disk
+//! 5. the lock of a slot
+//! 6. a compression stream
+//! 7. `Blocks::cursor`, `Budget::limit`, zsmalloc's own
 
 mod abstractions;
+mod backing;
 mod bindings;
 mod comp;
 mod control;
 mod device;
 mod io;
+mod readback;
+mod select;
 mod slot;
 mod stats;
 mod sysfs;
+mod writeback;
 mod zspool;
 
 use abstractions::class::Class;

@@ -112,8 +112,32 @@ impl Bio {
     }
 
     fn set_status(&mut self, status: kernel::bindings::blk_status_t) {
-        // SAFETY: By the type invariants the bio is valid, and only this object completes it.
-        unsafe { (*self.bio.as_ptr()).bi_status = status };
+        // SAFETY: By the type invariants the bio is valid. Parts of it may set the status at the
+        // same time, to one that is as good.
+        unsafe { (&raw mut (*self.bio.as_ptr()).bi_status).write_volatile(status) };
+    }
+
+    /// Splits off the responsibility for one chunk of this bio, which is not complete before the
+    /// part is dropped as well.
+    pub(crate) fn part(&self, chunk: &Chunk<'_>) -> Part {
+        // SAFETY: By the type invariants the bio is valid and has not been completed.
+        unsafe { bindings::zram_rs_bio_inc_remaining(self.bio.as_ptr()) };
+        // INVARIANT: The bio is not completed before the reference that was just taken is given
+        // back. The chunk's memory is the bio's.
+        Part {
+            bio: self.bio,
+            chunk: Chunk {
+                index: chunk.index,
+                offset: chunk.offset,
+                len: chunk.len,
+                cursor: Cursor {
+                    vec: chunk.cursor.vec,
+                    index: chunk.cursor.index,
+                    offset: chunk.cursor.offset,
+                    _bio: PhantomData,
+                },
+            },
+        }
     }
 
     /// Walks through the pages of the disk that a read or write touches, in order.
@@ -154,6 +178,52 @@ impl Drop for Bio {
             }
             kernel::bindings::bio_endio(bio);
         }
+    }
+}
+
+/// A chunk of a bio that is dealt with by itself; see [`Bio::part`].
+///
+/// # Invariants
+///
+/// `bio` points to a bio that is not completed before this part is. The chunk's memory is that
+/// bio's: the lifetime of the chunk is that of this object.
+pub(crate) struct Part {
+    bio: NonNull<kernel::bindings::bio>,
+    chunk: Chunk<'static>,
+}
+
+// SAFETY: Parts of a bio may be completed by any thread, and in any context.
+unsafe impl Send for Part {}
+
+impl Part {
+    /// Returns the chunk that this is about.
+    pub(crate) fn chunk(&self) -> &Chunk<'_> {
+        &self.chunk
+    }
+
+    /// Returns those flags of the bio that other I/O on its behalf should have, too.
+    pub(super) fn inherited_flags(&self) -> u32 {
+        const INHERITED: u32 = bindings::ZRAM_RS_REQ_INHERITED;
+        // SAFETY: By the type invariants the bio is valid.
+        unsafe { (*self.bio.as_ptr()).bi_opf & INHERITED }
+    }
+
+    /// Lets the bio complete with an I/O error.
+    pub(crate) fn fail(&mut self) {
+        // SAFETY: By the type invariants the bio is valid. Others may set the status at the same
+        // time, to one that is as good.
+        unsafe {
+            (&raw mut (*self.bio.as_ptr()).bi_status)
+                .write_volatile(bindings::ZRAM_RS_BLK_STS_IOERR)
+        };
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the bio is valid, and this part of it is not completed
+        // yet.
+        unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
     }
 }
 

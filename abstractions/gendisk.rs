@@ -68,10 +68,78 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     const ATTRIBUTES: &'static [DiskAttribute<Self>];
 
     /// Does the I/O that a bio asks for. May sleep, must not recurse into I/O on memory allocation.
-    fn submit_bio(ready: &Self::Ready, bio: Bio);
+    fn submit_bio(ready: Entered<'_, Self>, bio: Bio);
 
     /// Takes note that swap does not need page `index` of the disk any more. Atomic context.
     fn slot_free_notify(ready: &Self::Ready, index: usize);
+
+    /// Ends whatever users of the disk's files are waiting for, as the disk is about to be removed.
+    /// May sleep.
+    fn stop(&self);
+}
+
+/// What I/O works on, for the time of a call of [`Operations::submit_bio`].
+///
+/// # Invariants
+///
+/// The caller is in the disk's queue, and `ready` is what the disk was activated with.
+pub(crate) struct Entered<'a, T: Operations> {
+    disk: &'a GenDisk<T>,
+    ready: &'a T::Ready,
+}
+
+impl<T: Operations> Entered<'_, T> {
+    /// Takes what I/O works on along, to where the I/O goes on when the call has returned.
+    pub(crate) fn hold(&self) -> Held<T> {
+        let queue = self.disk.queue();
+        // SAFETY: By the type invariants this is called within the queue.
+        unsafe { crate::bindings::zram_rs_queue_get(queue.as_ptr()) };
+        // INVARIANT: `deactivate` freezes the queue, which takes until the reference is given back.
+        Held {
+            queue,
+            ready: NonNull::from(self.ready),
+        }
+    }
+}
+
+impl<T: Operations> core::ops::Deref for Entered<'_, T> {
+    type Target = T::Ready;
+
+    #[inline]
+    fn deref(&self) -> &T::Ready {
+        self.ready
+    }
+}
+
+/// What I/O works on, as long as this object lives: the disk is not deactivated before.
+///
+/// # Invariants
+///
+/// The object has a reference to the queue of the disk, and `ready` is what the disk was activated
+/// with.
+pub(crate) struct Held<T: Operations> {
+    queue: NonNull<bindings::request_queue>,
+    ready: NonNull<T::Ready>,
+}
+
+// SAFETY: The reference may be given back anywhere; `Ready` can be shared.
+unsafe impl<T: Operations> Send for Held<T> {}
+
+impl<T: Operations> core::ops::Deref for Held<T> {
+    type Target = T::Ready;
+
+    #[inline]
+    fn deref(&self) -> &T::Ready {
+        // SAFETY: By the type invariants.
+        unsafe { self.ready.as_ref() }
+    }
+}
+
+impl<T: Operations> Drop for Held<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants there is a reference to give back. Any context.
+        unsafe { crate::bindings::zram_rs_queue_put(self.queue.as_ptr()) };
+    }
 }
 
 /// A block major number, given back when dropped.
@@ -208,6 +276,11 @@ impl<T: Operations> GenDisk<T> {
         unsafe { &*(*self.disk.get()).private_data.cast() }
     }
 
+    fn queue(&self) -> NonNull<bindings::request_queue> {
+        // SAFETY: A disk has a queue, which lives at least as long.
+        unsafe { NonNull::new_unchecked((*self.disk.get()).queue) }
+    }
+
     /// Returns the driver's data.
     pub(crate) fn data(&self) -> &T {
         &self.private().data
@@ -270,7 +343,7 @@ impl<T: Operations> GenDisk<T> {
     /// [`Claim::deactivate`] must not get past its wait while this runs: the caller must be within
     /// the disk's queue, or know that somebody has the disk open.
     #[inline]
-    unsafe fn with_ready<R>(&self, f: impl FnOnce(&T::Ready) -> R) -> Option<R> {
+    unsafe fn with_ready<R>(&self, f: impl FnOnce(Entered<'_, T>) -> R) -> Option<R> {
         let ready = self.private().ready.load(Acquire);
         if ready.is_null() {
             return None;
@@ -279,7 +352,11 @@ impl<T: Operations> GenDisk<T> {
         // `deactivate`, which by the safety requirements does not get so far, and when the disk is
         // gone.
         let ready = unsafe { Arc::<T::Ready>::borrow(ready) };
-        Some(f(&ready))
+        // INVARIANT: By the safety requirements; see `slot_free_notify` for the other case.
+        Some(f(Entered {
+            disk: self,
+            ready: &ready,
+        }))
     }
 }
 
@@ -310,8 +387,9 @@ impl<T: Operations> Claim<'_, T> {
         // allocated while the queue is frozen, so there is no recursion into its I/O.
         // SAFETY: The queue is valid as long as the disk is.
         unsafe {
-            bindings::blk_mq_freeze_queue_nomemsave((*disk).queue);
-            bindings::blk_mq_unfreeze_queue_nomemrestore((*disk).queue);
+            let queue = self.disk.queue().as_ptr();
+            bindings::blk_mq_freeze_queue_nomemsave(queue);
+            bindings::blk_mq_unfreeze_queue_nomemrestore(queue);
         }
         // SAFETY: The disk is valid.
         unsafe { crate::bindings::zram_rs_clear_disk_stats(disk) };
@@ -483,7 +561,7 @@ impl<T: Operations> Disk<T> {
         // SAFETY: The device is valid and its disk is one of ours.
         let disk = unsafe { GenDisk::<T>::from_raw((*bdev).bd_disk) };
         // SAFETY: Swap has the disk open.
-        unsafe { disk.with_ready(|ready| T::slot_free_notify(ready, index)) };
+        unsafe { disk.with_ready(|ready| T::slot_free_notify(&ready, index)) };
     }
 
     /// # Safety
@@ -513,6 +591,7 @@ impl<T: Operations> Drop for Disk<T> {
     fn drop(&mut self) {
         let released = self.private().released.clone();
         let disk = self.disk.as_ptr().cast();
+        self.data().stop();
         // SAFETY: By the type invariants the disk was added and has not been removed. This waits
         // for I/O, and for those who use the disk's files.
         unsafe { bindings::del_gendisk(disk) };

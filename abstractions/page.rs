@@ -49,6 +49,12 @@ impl PageRef<'_> {
         }
     }
 
+    /// Returns the page's address. It is valid as long as the page is.
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut kernel::bindings::page {
+        self.page.as_ptr()
+    }
+
     /// Returns the NUMA node that the page is on. Any context.
     #[inline]
     pub(crate) fn nid(&self) -> i32 {
@@ -125,6 +131,26 @@ impl MappedPage<'_> {
         };
     }
 
+    /// Copies bytes from the start of the page to all of `bytes`, which may be as long as a page.
+    pub(crate) fn read(&self, bytes: &mut [u8]) {
+        // SAFETY: The page is valid for reads, `bytes` for writes, of at least this length.
+        unsafe {
+            kernel::bindings::memcpy(
+                bytes.as_mut_ptr().cast(),
+                self.ptr.as_ptr().cast(),
+                bytes.len().min(PAGE_SIZE),
+            )
+        };
+    }
+
+    /// Copies `bytes` to the start of the page, and fills the rest with zeroes.
+    pub(crate) fn write_padded(&self, bytes: &[u8]) {
+        let len = bytes.len().min(PAGE_SIZE);
+        self.write(bytes);
+        // SAFETY: The page is valid for writes of `PAGE_SIZE` bytes.
+        unsafe { kernel::bindings::memset(self.ptr.as_ptr().add(len).cast(), 0, PAGE_SIZE - len) };
+    }
+
     /// Copies `bytes` to the start of the page; what does not fit is left out.
     pub(crate) fn write(&self, bytes: &[u8]) {
         // SAFETY: `bytes` is valid for reads, the page for writes, of at least this length.
@@ -180,6 +206,12 @@ impl Drop for MappedPage<'_> {
 pub(crate) struct BouncePage {
     page: NonNull<kernel::bindings::page>,
 }
+
+// SAFETY: The page belongs to the object, wherever that goes.
+unsafe impl Send for BouncePage {}
+// SAFETY: Shared, it gives access to a `PageRef`, whose users do not take references to its
+// contents.
+unsafe impl Sync for BouncePage {}
 
 impl BouncePage {
     /// Allocates a page without recursing into I/O. May sleep.

@@ -39,6 +39,11 @@ kstrto!(
     i32
 );
 kstrto!(
+    /// Parses a `u32`.
+    kstrtouint,
+    u32
+);
+kstrto!(
     /// Parses a `u64`.
     kstrtoull,
     u64
@@ -59,6 +64,44 @@ pub(crate) fn memparse(text: &CStr) -> Option<u64> {
 pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
     // SAFETY: Both are C strings.
     unsafe { kernel::bindings::sysfs_streq(a.as_char_ptr(), b.as_char_ptr()) }
+}
+
+/// Splits a line of words and `name=value` pairs, as on the kernel's command line: parts are
+/// separated by white space, and values may be quoted.
+pub(crate) struct Args {
+    line: KVec<u8>,
+    pos: usize,
+}
+
+impl Args {
+    /// Takes a line. May sleep.
+    pub(crate) fn new(line: &CStr) -> Result<Self> {
+        let mut copy = KVec::new();
+        copy.extend_from_slice(line.to_bytes_with_nul(), GFP_KERNEL)?;
+        // SAFETY: `line` is a C string, of which this skips a part.
+        let begin = unsafe { kernel::bindings::skip_spaces(line.as_char_ptr()) };
+        let pos = begin as usize - line.as_char_ptr() as usize;
+        Ok(Self { line: copy, pos })
+    }
+
+    /// Returns the next name, and the value if there is a `=` behind it.
+    pub(crate) fn next(&mut self) -> Option<(&CStr, Option<&CStr>)> {
+        let rest = self.line.get_mut(self.pos..)?;
+        if *rest.first()? == 0 {
+            return None;
+        }
+        let begin = rest.as_mut_ptr().cast::<c_char>();
+        let mut name = core::ptr::null_mut();
+        let mut value = core::ptr::null_mut();
+        // SAFETY: The rest of the line ends with a NUL, and is not used otherwise meanwhile.
+        let end = unsafe { kernel::bindings::next_arg(begin, &mut name, &mut value) };
+        self.pos += end as usize - begin as usize;
+        // SAFETY: `next_arg` leaves C strings in the line, which is borrowed along with `self`.
+        let name = unsafe { CStr::from_char_ptr(name) };
+        // SAFETY: The same, if there is a value.
+        let value = (!value.is_null()).then(|| unsafe { CStr::from_char_ptr(value) });
+        Some((name, value))
+    }
 }
 
 #[kunit_tests(zram_rs_parse)]
@@ -95,6 +138,21 @@ mod tests {
         assert_eq!(memparse(c"7 apples"), Some(7));
         assert_eq!(memparse(c"apples"), None);
         assert_eq!(memparse(c""), None);
+    }
+
+    #[test]
+    fn args() -> Result {
+        let mut args = Args::new(c"  type=idle  huge page_index=7\tname=\"a b\" x= \n")?;
+        assert_eq!(args.next(), Some((c"type", Some(c"idle"))));
+        assert_eq!(args.next(), Some((c"huge", None)));
+        assert_eq!(args.next(), Some((c"page_index", Some(c"7"))));
+        assert_eq!(args.next(), Some((c"name", Some(c"a b"))));
+        assert_eq!(args.next(), Some((c"x", Some(c""))));
+        assert_eq!(args.next(), None);
+        assert_eq!(args.next(), None);
+        assert_eq!(Args::new(c"")?.next(), None);
+        assert_eq!(Args::new(c" \n ")?.next(), None);
+        Ok(())
     }
 
     #[test]

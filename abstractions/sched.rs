@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scheduling.
+//! Time, scheduling, signals.
 //!
-//! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h)
+//! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
+//! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 
 use crate::bindings;
 
@@ -13,4 +14,25 @@ use crate::bindings;
 pub(crate) fn cond_resched() {
     // SAFETY: May be called from any context that may sleep.
     unsafe { bindings::zram_rs_cond_resched() };
+}
+
+/// Returns the seconds since boot, time in suspend included, as a number that wraps after 136
+/// years.
+///
+/// Any context.
+#[inline]
+pub(crate) fn boottime_seconds() -> u32 {
+    // SAFETY: Reads the clock, no requirements.
+    unsafe { bindings::zram_rs_boottime_seconds() }
+}
+
+/// Returns whether a signal is waiting for this task, so that it should come to an end.
+pub(crate) fn interrupted() -> bool {
+    kernel::current!().signal_pending()
+}
+
+/// Returns how many pages of memory the machine has.
+pub(crate) fn total_pages() -> usize {
+    // SAFETY: Reads a number, no requirements.
+    unsafe { bindings::zram_rs_total_pages() }
 }

@@ -19,6 +19,7 @@
 /* bindgen does not see through macros with casts. */
 const blk_status_t ZRAM_RS_BLK_STS_IOERR = BLK_STS_IOERR;
 const blk_status_t ZRAM_RS_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
+const blk_opf_t ZRAM_RS_REQ_INHERITED = REQ_SYNC | REQ_META | REQ_PRIO;
 const blk_features_t ZRAM_RS_BLK_FEAT_STABLE_WRITES = BLK_FEAT_STABLE_WRITES;
 const blk_features_t ZRAM_RS_BLK_FEAT_SYNCHRONOUS = BLK_FEAT_SYNCHRONOUS;
 const gfp_t ZRAM_RS_GFP_OBJECT = GFP_NOIO | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE;

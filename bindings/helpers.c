@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/part_stat.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/wait.h>
 #include <linux/wait_bit.h>
+#include <linux/workqueue.h>
 
 #include "helpers.h"
 
@@ -53,6 +60,16 @@ void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
 	lockdep_init_map(map, name, key, 0);
 }
 
+void zram_rs_bio_inc_remaining(struct bio *bio)
+{
+	bio_inc_remaining(bio);
+}
+
+u32 zram_rs_boottime_seconds(void)
+{
+	return ktime_get_boottime_seconds();
+}
+
 void zram_rs_cond_resched(void)
 {
 	cond_resched();
@@ -68,12 +85,58 @@ void zram_rs_clear_disk_stats(struct gendisk *disk)
 	part_stat_set_all(disk->part0, 0);
 }
 
-void zram_rs_flush_dcache_page(struct page *page)
+u64 zram_rs_file_bdev_bytes(struct file *file)
 {
-	flush_dcache_page(page);
+	return i_size_read(file->f_mapping->host);
+}
+
+bool zram_rs_file_is_bdev(struct file *file)
+{
+	return S_ISBLK(file->f_mapping->host->i_mode);
 }
 
 void zram_rs_fill_words(unsigned long *dst, unsigned long word, size_t words)
 {
 	memset_l(dst, word, words);
+}
+
+void zram_rs_flush_dcache_page(struct page *page)
+{
+	flush_dcache_page(page);
+}
+
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0, name);
+}
+
+int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
+{
+	return mutex_lock_interruptible(mutex);
+}
+
+/* For somebody who is in the queue already, and so keeps it from being frozen. */
+void zram_rs_queue_get(struct request_queue *queue)
+{
+	percpu_ref_get(&queue->q_usage_counter);
+}
+
+void zram_rs_queue_put(struct request_queue *queue)
+{
+	percpu_ref_put(&queue->q_usage_counter);
+}
+
+unsigned long zram_rs_total_pages(void)
+{
+	return totalram_pages();
+}
+
+void zram_rs_wait_not_null(struct wait_queue_head *wait, void **pointer)
+{
+	wait_event(*wait, READ_ONCE(*pointer));
+}
+
+void zram_rs_wake_up(struct wait_queue_head *wait)
+{
+	wake_up(wait);
 }

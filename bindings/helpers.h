@@ -9,20 +9,37 @@
 
 #include <linux/types.h>
 
+struct bio;
+struct file;
 struct gendisk;
 struct lock_class_key;
 struct lockdep_map;
+struct mutex;
 struct page;
+struct request_queue;
+struct wait_queue_head;
+struct workqueue_struct;
 
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map);
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map);
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map);
 void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
 			      struct lock_class_key *key);
+void zram_rs_bio_inc_remaining(struct bio *bio);
+u32 zram_rs_boottime_seconds(void);
 void zram_rs_cond_resched(void);
 unsigned int zram_rs_disk_openers(struct gendisk *disk);
 void zram_rs_clear_disk_stats(struct gendisk *disk);
-void zram_rs_flush_dcache_page(struct page *page);
+u64 zram_rs_file_bdev_bytes(struct file *file);
+bool zram_rs_file_is_bdev(struct file *file);
 void zram_rs_fill_words(unsigned long *dst, unsigned long word, size_t words);
+void zram_rs_flush_dcache_page(struct page *page);
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name);
+int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
+void zram_rs_queue_get(struct request_queue *queue);
+void zram_rs_queue_put(struct request_queue *queue);
+unsigned long zram_rs_total_pages(void);
+void zram_rs_wait_not_null(struct wait_queue_head *wait, void **pointer);
+void zram_rs_wake_up(struct wait_queue_head *wait);
 
 #endif

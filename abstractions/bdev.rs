@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Block devices as their users see them: opening one, and doing I/O to it.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/bio.h`](srctree/include/linux/bio.h)
+
+use super::{
+    bio::Part,
+    page::{
+        BouncePage,
+        PageRef, //
+    },
+    workqueue::HighPriority, //
+};
+use crate::bindings;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::{
+        offset_of,
+        MaybeUninit, //
+    },
+    ops::Range,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    container_of,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    static_lock_class,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    },
+    types::Opaque,
+};
+
+/// A block device that this driver alone has open.
+///
+/// # Invariants
+///
+/// `file` is an open file of a block device, which belongs to this object, and `bdev` is that
+/// device.
+pub(crate) struct BlockDevice {
+    file: NonNull<kernel::bindings::file>,
+    bdev: NonNull<kernel::bindings::block_device>,
+}
+
+// SAFETY: An open file and its device may be used from any thread.
+unsafe impl Send for BlockDevice {}
+// SAFETY: The same.
+unsafe impl Sync for BlockDevice {}
+
+impl BlockDevice {
+    /// Opens the block device at `path`, for reading and writing, exclusively.
+    ///
+    /// Fails with `ENOTBLK` if it is something else, `EBUSY` if somebody else has it exclusively,
+    /// and with what opening a file fails with. May sleep.
+    pub(crate) fn open(path: &CStr) -> Result<Self> {
+        const FLAGS: u32 =
+            kernel::bindings::O_RDWR | kernel::bindings::O_LARGEFILE | kernel::bindings::O_EXCL;
+        // SAFETY: `path` is a C string.
+        let file = from_err_ptr(unsafe {
+            kernel::bindings::filp_open(path.as_char_ptr(), FLAGS as c_int, 0)
+        })?;
+        // SAFETY: The file is open.
+        if !unsafe { bindings::zram_rs_file_is_bdev(file) } {
+            // SAFETY: The file is open, and not used any more.
+            unsafe { kernel::bindings::filp_close(file, ptr::null_mut()) };
+            return Err(ENOTBLK);
+        }
+        // SAFETY: The file is that of a block device.
+        let bdev = unsafe { kernel::bindings::file_bdev(file) };
+        // INVARIANT: Just opened, and checked.
+        Ok(Self {
+            // SAFETY: `filp_open` returns no null pointer.
+            file: unsafe { NonNull::new_unchecked(file) },
+            // SAFETY: The file of a block device has one.
+            bdev: unsafe { NonNull::new_unchecked(bdev) },
+        })
+    }
+
+    /// Returns the size of the device in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::zram_rs_file_bdev_bytes(self.file.as_ptr()) }
+    }
+
+    /// Returns the path of the device's file, put together in `buffer`.
+    ///
+    /// Fails with `ENAMETOOLONG` if there is no room for it. May sleep.
+    pub(crate) fn path<'a>(&self, buffer: &'a mut [u8]) -> Result<&'a CStr> {
+        let len = c_int::try_from(buffer.len())?;
+        // SAFETY: By the type invariants; the buffer has this length.
+        let path = from_err_ptr(unsafe {
+            kernel::bindings::file_path(self.file.as_ptr(), buffer.as_mut_ptr().cast(), len)
+        })?;
+        // SAFETY: `file_path` returns a C string within the buffer.
+        Ok(unsafe { CStr::from_char_ptr(path) })
+    }
+}
+
+impl Drop for BlockDevice {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the file is open, and nobody uses it any more.
+        unsafe { kernel::bindings::filp_close(self.file.as_ptr(), ptr::null_mut()) };
+    }
+}
+
+/// The place of a page on a device, in sectors.
+fn sector(page: usize) -> u64 {
+    page as u64 * (PAGE_SIZE as u64 >> kernel::block::SECTOR_SHIFT)
+}
+
+// --- Writing ----------------------------------------------------------------------------------
+
+/// A request to write some pages to a device, and data of the driver's that goes with it.
+///
+/// It is made in advance, used as often as needed, and goes to the device and comes back as a
+/// whole: see [`Writer`].
+#[pin_data]
+pub(crate) struct WriteRequest<T> {
+    #[pin]
+    bio: Opaque<kernel::bindings::bio>,
+    vecs: KVec<kernel::bindings::bio_vec>,
+    pages: KVec<BouncePage>,
+    /// The next on the list of those that are done.
+    next: *mut Self,
+    /// Where to go when done.
+    done: Option<Arc<DoneList<T>>>,
+    /// The driver's data.
+    data: T,
+}
+
+// SAFETY: The request owns all that it refers to.
+unsafe impl<T: Send> Send for WriteRequest<T> {}
+
+impl<T: Send> WriteRequest<T> {
+    /// Makes a request that can take `pages` pages, or fewer if memory is short, but at least one.
+    /// May sleep.
+    pub(crate) fn new(pages: usize, data: T) -> Result<Pin<KBox<Self>>> {
+        let flags = GFP_KERNEL | __GFP_NOWARN;
+        let mut list = KVec::with_capacity(pages, flags)?;
+        let mut vecs = KVec::with_capacity(pages, flags)?;
+        for _ in 0..pages {
+            match BouncePage::new() {
+                Ok(page) => list.push(page, flags)?,
+                Err(_) if !list.is_empty() => break,
+                Err(error) => return Err(error.into()),
+            }
+            vecs.push(pin_init::zeroed(), flags)?;
+        }
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                bio <- Opaque::zeroed(),
+                vecs,
+                pages: list,
+                next: ptr::null_mut(),
+                done: None,
+                data,
+            }),
+            flags,
+        )
+    }
+
+    /// Returns how many pages the request can take.
+    pub(crate) fn capacity(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Returns a page, for it to be filled.
+    pub(crate) fn page(&self, index: usize) -> Option<PageRef<'_>> {
+        self.pages.get(index).map(BouncePage::as_page)
+    }
+
+    /// Returns the driver's data.
+    pub(crate) fn data(self: Pin<&mut Self>) -> &mut T {
+        self.project().data
+    }
+
+    /// Returns how the last use of the request ended.
+    pub(crate) fn status(&self) -> Result {
+        // SAFETY: The bio is not in use, as somebody else than the device has the request.
+        let status = unsafe { (*self.bio.get()).bi_status };
+        // SAFETY: No requirements.
+        to_result(unsafe { kernel::bindings::blk_status_to_errno(status) })
+    }
+}
+
+/// Requests that are done.
+struct DoneList<T> {
+    head: Atomic<*mut WriteRequest<T>>,
+    wait: Pin<KBox<WaitQueue>>,
+}
+
+/// Where somebody waits.
+#[pin_data]
+struct WaitQueue {
+    #[pin]
+    head: Opaque<kernel::bindings::wait_queue_head>,
+}
+
+// SAFETY: Wait queues are made to be used from all sides.
+unsafe impl Send for WaitQueue {}
+// SAFETY: The same.
+unsafe impl Sync for WaitQueue {}
+
+impl WaitQueue {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The slot is valid and pinned, the name and the class are static.
+            head <- Opaque::ffi_init(|slot| unsafe {
+                kernel::bindings::__init_waitqueue_head(
+                    slot,
+                    c"zram_rs writer".as_char_ptr(),
+                    static_lock_class!().as_ptr(),
+                )
+            }),
+        })
+    }
+}
+
+/// One who writes to a device, with several requests under way.
+///
+/// When it is dropped, it waits for those that are.
+pub(crate) struct Writer<'a, T: Send> {
+    device: &'a BlockDevice,
+    done: Arc<DoneList<T>>,
+    /// Requests that were taken from the list, a list of their own.
+    taken: *mut WriteRequest<T>,
+    /// How many requests are at the device or on a list.
+    under_way: usize,
+}
+
+impl<'a, T: Send> Writer<'a, T> {
+    /// May sleep.
+    pub(crate) fn new(device: &'a BlockDevice) -> Result<Self> {
+        let done = DoneList {
+            head: Atomic::new(ptr::null_mut()),
+            wait: KBox::pin_init(WaitQueue::new(), GFP_KERNEL)?,
+        };
+        Ok(Self {
+            device,
+            done: Arc::new(done, GFP_KERNEL)?,
+            taken: ptr::null_mut(),
+            under_way: 0,
+        })
+    }
+
+    /// Writes the pages of `request` that are in `pages` to the device, where they go to as many
+    /// pages from page `to` on. Returns at once, or when the device's queue has room. May sleep.
+    ///
+    /// If the request has no such pages, it is done at once, with an error.
+    pub(crate) fn submit(
+        &mut self,
+        request: Pin<KBox<WriteRequest<T>>>,
+        pages: Range<usize>,
+        to: usize,
+    ) {
+        // SAFETY: The request stays where it is, in memory that it owns.
+        let request = KBox::into_raw(unsafe { Pin::into_inner_unchecked(request) });
+        // SAFETY: The request is valid, and ours alone until it is submitted.
+        let fields = unsafe { &mut *request };
+        let bio = fields.bio.get();
+        self.under_way += 1;
+        let pages = fields.pages.get(pages).unwrap_or_default();
+        if pages.is_empty() {
+            // SAFETY: The request is not in use.
+            unsafe { (*bio).bi_status = bindings::ZRAM_RS_BLK_STS_IOERR };
+            fields.next = self.taken;
+            self.taken = request;
+            return;
+        }
+        fields.done = Some(self.done.clone());
+        fields.next = ptr::null_mut();
+        // SAFETY: The request is pinned and not in use, and the vectors have room for as many
+        // elements as there are pages. The device stays open until the request is back, which
+        // `drop` waits for.
+        unsafe {
+            kernel::bindings::bio_init(
+                bio,
+                self.device.bdev.as_ptr(),
+                fields.vecs.as_mut_ptr(),
+                fields.vecs.len() as u16,
+                kernel::bindings::req_op_REQ_OP_WRITE,
+            );
+            (*bio).bi_iter.bi_sector = sector(to);
+            (*bio).bi_end_io = Some(Self::end_io);
+            for page in pages {
+                kernel::bindings::__bio_add_page(
+                    bio,
+                    page.as_page().as_ptr(),
+                    PAGE_SIZE as c_uint,
+                    0,
+                );
+            }
+        }
+        // SAFETY: The bio is complete. From here on the request belongs to `end_io`.
+        unsafe { kernel::bindings::submit_bio(bio) };
+    }
+
+    /// Returns a request that is done, after waiting for one if need be; `None` if there is none
+    /// under way. May sleep.
+    pub(crate) fn wait(&mut self) -> Option<Pin<KBox<WriteRequest<T>>>> {
+        if self.under_way == 0 {
+            return None;
+        }
+        if self.taken.is_null() {
+            // SAFETY: The wait queue and the pointer are valid; whoever changes the pointer wakes
+            // us.
+            unsafe {
+                bindings::zram_rs_wait_not_null(
+                    self.done.wait.head.get(),
+                    self.done.head.as_ptr().cast(),
+                )
+            };
+        }
+        self.try_next()
+    }
+
+    /// Returns a request that is done, if there is one.
+    pub(crate) fn try_next(&mut self) -> Option<Pin<KBox<WriteRequest<T>>>> {
+        if self.taken.is_null() {
+            self.taken = self.done.head.xchg(ptr::null_mut(), Acquire);
+        }
+        let request = NonNull::new(self.taken)?;
+        self.under_way -= 1;
+        // SAFETY: The request was put on the list by `end_io`, and is ours now.
+        unsafe {
+            self.taken = request.as_ref().next;
+            Some(Pin::new_unchecked(KBox::from_raw(request.as_ptr())))
+        }
+    }
+
+    /// Hands a request that is done to the writer. Hard interrupt context.
+    ///
+    /// # Safety
+    ///
+    /// Called by the block layer with the bio of a request that was submitted.
+    unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
+        // SAFETY: The bio is part of a request, which is ours again.
+        let request =
+            unsafe { container_of!(Opaque::cast_from(bio).cast_mut(), WriteRequest<T>, bio) };
+        // SAFETY: The same. The list is kept by us beyond the point at which the writer may free
+        // it.
+        let Some(done) = (unsafe { (*request).done.take() }) else {
+            return;
+        };
+        let mut head = done.head.load(Relaxed);
+        loop {
+            // SAFETY: The request is ours until it is on the list.
+            unsafe { (*request).next = head };
+            match done.head.cmpxchg(head, request, Release) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        // SAFETY: The wait queue is valid. Dropping the list here, should it be the last reference,
+        // frees memory, but no requests: the writer has waited for them.
+        unsafe { bindings::zram_rs_wake_up(done.wait.head.get()) };
+    }
+}
+
+impl<T: Send> Drop for Writer<'_, T> {
+    fn drop(&mut self) {
+        while self.wait().is_some() {}
+    }
+}
+
+// --- Reading ----------------------------------------------------------------------------------
+
+/// A page that is to be read from a device.
+pub(crate) trait PageRead: Send + Sized + 'static {
+    /// Returns the page to read into; there must be one.
+    fn page(&self) -> Option<PageRef<'_>>;
+
+    /// Returns the part of a bio on whose behalf the page is read.
+    fn part(&self) -> &Part;
+
+    /// Returns whether the page, once it was read, needs work that may sleep.
+    fn needs_work(&self) -> bool;
+
+    /// Called when the page was read, or could not be.
+    ///
+    /// From a workqueue of high priority, and may sleep, if the page was read and needs work;
+    /// otherwise in hard interrupt context.
+    fn finish(self, result: Result);
+}
+
+/// A read that is under way, allocated together with its bio.
+///
+/// # Invariants
+///
+/// Between being submitted and being done, `device` and `data` are initialised.
+#[repr(C)]
+struct ReadRequest<R: PageRead> {
+    work: Opaque<kernel::bindings::work_struct>,
+    device: UnsafeCell<MaybeUninit<Arc<ReadDevice<R>>>>,
+    data: UnsafeCell<MaybeUninit<R>>,
+    bio: Opaque<kernel::bindings::bio>,
+}
+
+/// A device that pages are read from, with a reserve for when memory is short.
+///
+/// # Invariants
+///
+/// `bios` is an initialised set, whose bios have a [`ReadRequest<R>`] around them.
+#[pin_data(PinnedDrop)]
+pub(crate) struct ReadDevice<R: PageRead> {
+    device: BlockDevice,
+    queue: Arc<HighPriority>,
+    #[pin]
+    bios: Opaque<kernel::bindings::bio_set>,
+    _reads: PhantomData<fn(R)>,
+}
+
+// SAFETY: A bio set is used from all sides.
+unsafe impl<R: PageRead> Send for ReadDevice<R> {}
+// SAFETY: The same.
+unsafe impl<R: PageRead> Sync for ReadDevice<R> {}
+
+impl<R: PageRead> ReadDevice<R> {
+    /// How many reads can be under way whatever else uses the memory.
+    const RESERVE: c_uint = 64;
+
+    /// May sleep.
+    pub(crate) fn new(device: BlockDevice, queue: Arc<HighPriority>) -> impl PinInit<Self, Error> {
+        const { assert!(align_of::<R>() <= align_of::<kernel::bindings::bio>()) };
+        // Reads are submitted on the way of other I/O, where those that were submitted before are
+        // held back: when the reserve is used up, somebody else has to submit them, or they would
+        // never come back. That is the rescuer.
+        const FLAGS: u32 =
+            kernel::bindings::BIOSET_NEED_BVECS | kernel::bindings::BIOSET_NEED_RESCUER;
+        try_pin_init!(Self {
+            device,
+            queue,
+            bios <- Opaque::try_ffi_init(|slot: *mut kernel::bindings::bio_set| {
+                // SAFETY: The slot is valid for writes.
+                unsafe { slot.write_bytes(0, 1) };
+                // SAFETY: The slot is zeroed, as this wants it, and pinned.
+                to_result(unsafe {
+                    kernel::bindings::bioset_init(
+                        slot,
+                        Self::RESERVE,
+                        offset_of!(ReadRequest<R>, bio) as c_uint,
+                        FLAGS as c_int,
+                    )
+                })
+            }),
+            _reads: PhantomData,
+        })
+    }
+
+    /// Returns the device.
+    pub(crate) fn device(&self) -> &BlockDevice {
+        &self.device
+    }
+
+    /// Reads page `from` of the device into the page of `data`, and lets `data` know. May sleep,
+    /// but does not fail for lack of memory.
+    ///
+    /// This device must not be dropped in hard interrupt context: `data` should keep its owner from
+    /// doing so as long as it is not told.
+    pub(crate) fn read(self: &Arc<Self>, from: usize, data: R) {
+        if data.page().is_none() {
+            data.finish(Err(EINVAL));
+            return;
+        }
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
+        // SAFETY: The set is initialised. With these flags the allocation waits until it succeeds.
+        let bio = unsafe {
+            kernel::bindings::bio_alloc_bioset(
+                self.device.bdev.as_ptr(),
+                1,
+                flags,
+                bindings::ZRAM_RS_GFP_NOIO,
+                self.bios.get(),
+            )
+        };
+        let request = Self::request(bio);
+        // SAFETY: The request and the bio are new, and ours until the bio is submitted. The page is
+        // kept by the data, which stays in the request until the bio is done.
+        unsafe {
+            (*(*request).device.get()).write(self.clone());
+            let data = (*(*request).data.get()).write(data);
+            (*bio).bi_iter.bi_sector = sector(from);
+            (*bio).bi_end_io = Some(Self::end_io);
+            if let Some(page) = data.page() {
+                kernel::bindings::__bio_add_page(bio, page.as_ptr(), PAGE_SIZE as c_uint, 0);
+            }
+            kernel::bindings::submit_bio(bio);
+        }
+    }
+
+    /// Returns the request that is around a bio of a set of this type.
+    fn request(bio: *mut kernel::bindings::bio) -> *mut ReadRequest<R> {
+        bio.wrapping_byte_sub(offset_of!(ReadRequest<R>, bio))
+            .cast()
+    }
+
+    /// Hard interrupt context.
+    ///
+    /// # Safety
+    ///
+    /// Called by the block layer with the bio of a request that was submitted.
+    unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
+        let request = Self::request(bio);
+        // SAFETY: The bio is done, and its request ours again.
+        let status = unsafe { (*bio).bi_status };
+        // SAFETY: No requirements.
+        let result = to_result(unsafe { kernel::bindings::blk_status_to_errno(status) });
+        // SAFETY: By the type invariants the data is there.
+        let data = unsafe { (*(*request).data.get()).assume_init_ref() };
+        if result.is_err() || !data.needs_work() {
+            // SAFETY: The request is ours, and not used any more.
+            unsafe { Self::finish(request, result) };
+            return;
+        }
+        // SAFETY: The request stays until its work is done, and the device until the request is
+        // finished.
+        unsafe {
+            kernel::bindings::init_work_with_key(
+                (*request).work.get(),
+                Some(Self::work),
+                false,
+                c"zram_rs read".as_char_ptr(),
+                static_lock_class!().as_ptr(),
+            );
+            (*(*request).device.get())
+                .assume_init_ref()
+                .queue
+                .enqueue((*request).work.get());
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the workqueue with the work of a request that has been read.
+    unsafe extern "C" fn work(work: *mut kernel::bindings::work_struct) {
+        // SAFETY: The work is that of a request.
+        let request =
+            unsafe { container_of!(Opaque::cast_from(work).cast_mut(), ReadRequest<R>, work) };
+        // SAFETY: The request is ours, and not used any more.
+        unsafe { Self::finish(request, Ok(())) };
+    }
+
+    /// Gives back the request, and tells its data. Hard interrupt context, or process context.
+    ///
+    /// # Safety
+    ///
+    /// `request` must be done, and not be used any more.
+    unsafe fn finish(request: *mut ReadRequest<R>, result: Result) {
+        // SAFETY: By the type invariants both are there, and they are taken out once.
+        let (device, data) = unsafe {
+            (
+                (*(*request).device.get()).assume_init_read(),
+                (*(*request).data.get()).assume_init_read(),
+            )
+        };
+        // SAFETY: The bio is ours, and goes back to its set along with the request around it.
+        unsafe { kernel::bindings::bio_put((*request).bio.get()) };
+        // Not the last reference: until the data is told, the device's owner has one.
+        drop(device);
+        data.finish(result);
+    }
+}
+
+#[pinned_drop]
+impl<R: PageRead> PinnedDrop for ReadDevice<R> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants the set is initialised. Each read that is under way has a
+        // reference to this object, so there is none.
+        unsafe { kernel::bindings::bioset_exit(self.bios.get()) };
+    }
+}

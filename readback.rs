@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Readback: answering reads of pages that are on the backing device.
+//!
+//! A read takes along what the slot said about the page at that time, and a reference to the block,
+//! so that the block holds this page until it was read, whatever becomes of the slot. Pages that
+//! are on the device as they are, are complete in the interrupt that says that they were read;
+//! others are decompressed on a workqueue of high priority.
+
+use crate::{
+    abstractions::{
+        bdev::PageRead,
+        bio::Part,
+        gendisk::Held,
+        page::{
+            BouncePage,
+            PageRef, //
+        },
+    },
+    backing::Block,
+    device::Device, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// What a page that was read is for.
+pub(crate) enum Purpose {
+    /// It is what the reader wants: it is read to where the reader wants it.
+    Whole,
+    /// The reader wants a part of it, or wants it in pieces.
+    Copy(BouncePage),
+    /// The writer replaces a part of it.
+    Merge(BouncePage),
+}
+
+/// A page that is being read from the backing device.
+pub(crate) struct Read {
+    part: Part,
+    purpose: Purpose,
+    /// Where the page is.
+    block: Block,
+    /// The size of the compressed page, in bytes; `PAGE_SIZE` if it is there as it is.
+    size: usize,
+    // The last to be dropped: it keeps the disk.
+    pages: Held<Device>,
+}
+
+impl Read {
+    /// Begins to read a page, which `part` of a bio is about. The rest of it happens by itself. May
+    /// sleep.
+    ///
+    /// `size` is the size of the compressed page; `PAGE_SIZE` if it is not compressed.
+    pub(crate) fn start(
+        mut part: Part,
+        purpose: Purpose,
+        block: Block,
+        size: usize,
+        pages: Held<Device>,
+    ) {
+        let Some(source) = pages.backing().map(|backing| backing.source.clone()) else {
+            // There are no blocks without a device.
+            part.fail();
+            return;
+        };
+        pages.stats.bd_reads.add(1);
+        source.read(
+            block.number(),
+            Self {
+                part,
+                purpose,
+                block,
+                size,
+                pages,
+            },
+        );
+    }
+
+    fn is_raw(&self) -> bool {
+        self.size == PAGE_SIZE
+    }
+
+    /// Makes of the page that was read what it is for.
+    fn deliver(&self) -> Result {
+        let page = self.page().ok_or(EIO)?;
+        if !self.is_raw() {
+            self.pages.decompress_in_place(&page.map(), self.size)?;
+        }
+        let chunk = self.part.chunk();
+        match self.purpose {
+            Purpose::Whole => page.flush_dcache(),
+            Purpose::Copy(_) => chunk.copy_from(&page.map())?,
+            Purpose::Merge(_) => {
+                chunk.copy_to(&page.map())?;
+                self.pages.write(chunk.index, page)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PageRead for Read {
+    fn page(&self) -> Option<PageRef<'_>> {
+        match &self.purpose {
+            Purpose::Whole => self.part.chunk().whole_page(),
+            Purpose::Copy(page) | Purpose::Merge(page) => Some(page.as_page()),
+        }
+    }
+
+    fn part(&self) -> &Part {
+        &self.part
+    }
+
+    fn needs_work(&self) -> bool {
+        !self.is_raw() || matches!(self.purpose, Purpose::Merge(_))
+    }
+
+    fn finish(mut self, result: Result) {
+        if result.and_then(|()| self.deliver()).is_err() {
+            let stats = &self.pages.stats;
+            match (&self.purpose, self.page()) {
+                (Purpose::Merge(_), _) => stats.failed_writes.add(1),
+                (Purpose::Whole, Some(page)) => {
+                    // What is in the reader's page now is not what it asked for.
+                    page.map().fill(0);
+                    stats.failed_reads.add(1);
+                }
+                _ => stats.failed_reads.add(1),
+            }
+            self.part.fail();
+        }
+        let Self {
+            part, block, pages, ..
+        } = self;
+        if let Some(backing) = pages.backing() {
+            backing.blocks.release(block);
+        }
+        // The disk must not go before the bio is complete.
+        drop(part);
+        drop(pages);
+    }
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which slots to post-process, and in which order: the largest objects first.
+//!
+//! First all slots in question are looked at, marked as selected, and counted by size. Then those
+//! that are still marked are handed out in batches, from the largest sizes down, each batch being
+//! as large as the memory that was set aside for it in the beginning. The fewer slots there are, or
+//! the more memory, the fewer times the table is walked; but no memory has to be found on the way,
+//! and little does.
+
+use crate::{
+    abstractions::table::ZeroedTable,
+    slot::{
+        SlotGuard,
+        Table, //
+    },
+};
+use core::ops::Range;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// Which sizes are as good as each other, in bytes.
+const BUCKET_SIZE: usize = 64;
+const BUCKETS: usize = PAGE_SIZE / BUCKET_SIZE + 1;
+
+/// How many slots a batch has when there is plenty of memory, and when there is none.
+const BATCH: usize = 128 * 1024;
+const SMALL_BATCH: usize = 32;
+
+fn bucket(size: usize) -> usize {
+    (size / BUCKET_SIZE).min(BUCKETS - 1)
+}
+
+/// How many slots there are of each size.
+struct Histogram([usize; BUCKETS]);
+
+impl Histogram {
+    fn count(&mut self, size: usize) {
+        if let Some(count) = self.0.get_mut(bucket(size)) {
+            *count += 1;
+        }
+    }
+
+    fn of(&self, bucket: usize) -> usize {
+        self.0.get(bucket).copied().unwrap_or(0)
+    }
+
+    /// Returns the buckets with the largest sizes that make up a batch of at most `max` slots: as
+    /// many as fit, but one at least. Returns `None` if all are empty.
+    fn top(&self, max: usize) -> Option<Range<usize>> {
+        let top = self.0.iter().rposition(|&count| count > 0)?;
+        let mut low = top;
+        let mut sum = self.of(top);
+        while low > 0 && sum + self.of(low - 1) <= max {
+            low -= 1;
+            sum += self.of(low);
+        }
+        Some(low..top + 1)
+    }
+}
+
+/// Slots that were selected, and are handed out batch by batch.
+///
+/// Slots that nobody has used since are marked until whoever gets them takes the mark away. The
+/// marks that are left are taken away when this is dropped.
+pub(crate) struct Selector<'a> {
+    table: &'a Table,
+    ranges: &'a [Range<usize>],
+    histogram: Histogram,
+    batch: Option<ZeroedTable<usize>>,
+    small_batch: [usize; SMALL_BATCH],
+    /// A bucket that is larger than a batch, and the slot before which it was handed out.
+    resume: Option<(usize, usize)>,
+    /// Whether there may be marks left.
+    marks: bool,
+}
+
+impl<'a> Selector<'a> {
+    /// Selects the slots in `ranges`, which must be in order and apart from each other, that have
+    /// an object in memory and that `wanted` agrees to. May sleep.
+    pub(crate) fn new(
+        table: &'a Table,
+        ranges: &'a [Range<usize>],
+        wanted: impl Fn(&SlotGuard<'_>) -> bool,
+        stop: impl Fn() -> bool,
+    ) -> Self {
+        let mut this = Self {
+            table,
+            ranges,
+            histogram: Histogram([0; BUCKETS]),
+            batch: None,
+            small_batch: [0; SMALL_BATCH],
+            resume: None,
+            marks: true,
+        };
+        for range in ranges {
+            table.for_each(range.clone(), |index, mut slot| {
+                if let Some(size) = slot.object_size() {
+                    if wanted(&slot) {
+                        slot.set_selected(true);
+                        this.histogram.count(size);
+                    }
+                }
+                index % 1024 != 0 || !stop()
+            });
+        }
+        // Selecting is what one does when memory is short: take less rather than none.
+        let mut len = this.len().min(BATCH);
+        while len > SMALL_BATCH {
+            this.batch = ZeroedTable::new(len).ok();
+            if this.batch.is_some() {
+                break;
+            }
+            len /= 2;
+        }
+        this
+    }
+
+    /// Returns how many slots are selected and not handed out.
+    pub(crate) fn len(&self) -> usize {
+        self.histogram.0.iter().sum()
+    }
+
+    /// Returns the next slots, the largest first, or `None` when there are no more. Some of them
+    /// may not be marked any more. May sleep.
+    pub(crate) fn next_batch(&mut self) -> Option<&[usize]> {
+        let batch = match &mut self.batch {
+            Some(batch) => &mut batch[..],
+            None => &mut self.small_batch[..],
+        };
+        let Some(buckets) = self.histogram.top(batch.len()) else {
+            self.marks = false;
+            return None;
+        };
+        // A place for each bucket in the batch, the largest sizes first.
+        let mut places = [0; BUCKETS];
+        let mut end = 0;
+        for bucket in buckets.clone().rev() {
+            if let Some(place) = places.get_mut(bucket) {
+                *place = end;
+            }
+            end += self.histogram.of(bucket);
+        }
+        // Slots that are not marked any more leave their places empty.
+        batch.fill(usize::MAX);
+
+        let resume = self.resume.take();
+        let mut full = None;
+        for range in self.ranges {
+            if full.is_some() {
+                break;
+            }
+            self.table.for_each(range.clone(), |index, slot| {
+                let Some(size) = slot.object_size().filter(|_| slot.is_selected()) else {
+                    return true;
+                };
+                let bucket = bucket(size);
+                if !buckets.contains(&bucket)
+                    || resume.is_some_and(|(partial, from)| bucket == partial && index < from)
+                {
+                    return true;
+                }
+                let Some(place) = places.get_mut(bucket) else {
+                    return true;
+                };
+                let Some(entry) = batch.get_mut(*place) else {
+                    full = Some((bucket, index));
+                    return false;
+                };
+                *entry = index;
+                *place += 1;
+                true
+            });
+        }
+        for bucket in buckets {
+            if let Some(left) = self.histogram.0.get_mut(bucket) {
+                // Only a bucket that fills a batch by itself has anything left.
+                *left = full.map_or(0, |_| left.saturating_sub(batch.len()));
+            }
+        }
+        self.resume = full;
+        Some(batch)
+    }
+}
+
+impl Drop for Selector<'_> {
+    fn drop(&mut self) {
+        if !self.marks {
+            return;
+        }
+        for range in self.ranges {
+            self.table.for_each(range.clone(), |_index, mut slot| {
+                slot.set_selected(false);
+                true
+            });
+        }
+    }
+}
+
+#[kunit_tests(zram_rs_select)]
+mod tests {
+    use super::*;
+    use crate::{
+        slot::Content,
+        zspool::Pool, //
+    };
+
+    #[test]
+    fn top_buckets_fit() {
+        let mut histogram = Histogram([0; BUCKETS]);
+        assert_eq!(histogram.top(10), None);
+        for size in [0, 63, 64, PAGE_SIZE - 1, PAGE_SIZE] {
+            histogram.count(size);
+        }
+        assert_eq!(histogram.of(0), 2);
+        assert_eq!(histogram.of(1), 1);
+        assert_eq!(histogram.top(100), Some(0..BUCKETS));
+        assert_eq!(histogram.top(4), Some(1..BUCKETS));
+        assert_eq!(histogram.top(2), Some(2..BUCKETS));
+        assert_eq!(histogram.top(1), Some(BUCKETS - 1..BUCKETS));
+        histogram.0 = [0; BUCKETS];
+        // One bucket at least, even if it does not fit.
+        histogram.0[5] = 1000;
+        assert_eq!(histogram.top(10), Some(5..6));
+        assert_eq!(histogram.top(1000), Some(0..6));
+    }
+
+    /// A table whose slot `i` has an object of size `size(i)`.
+    fn table(pool: &Pool, sizes: &[usize]) -> Result<Pin<KBox<Table>>> {
+        let table = KBox::try_pin_init(Table::new(sizes.len()), GFP_KERNEL)?;
+        for (index, &size) in sizes.iter().enumerate() {
+            let handle = pool.alloc(32, 0)?.into_handle();
+            let _ = table
+                .lock(index)
+                .ok_or(EINVAL)?
+                .replace(Content::Stored { handle, size });
+        }
+        Ok(table)
+    }
+
+    /// Walks through a selector as post-processing does, and returns the order of slots.
+    fn order(selector: &mut Selector<'_>, table: &Table) -> Result<KVec<usize>> {
+        let mut order = KVec::new();
+        while let Some(batch) = selector.next_batch() {
+            for &index in batch {
+                let Some(mut slot) = table.lock(index) else {
+                    continue;
+                };
+                assert!(slot.is_selected());
+                slot.set_selected(false);
+                order.push(index, GFP_KERNEL)?;
+            }
+        }
+        Ok(order)
+    }
+
+    #[test]
+    fn largest_first() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let sizes = [100, 4000, 70, 2000, 3999, 1, 2010];
+        let mut table = table(&pool, &sizes)?;
+        let ranges = [0..7];
+        let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+        assert_eq!(selector.len(), 7);
+        // In order of the table where sizes are in the same bucket.
+        let order = order(&mut selector, &table)?;
+        assert_eq!(order[..], [1, 4, 3, 6, 0, 2, 5]);
+        drop(selector);
+        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
+        Ok(())
+    }
+
+    #[test]
+    fn small_batches() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        // More of one size than there is room for in a batch, and some of others.
+        let mut sizes = KVec::new();
+        for index in 0..5 * SMALL_BATCH {
+            let size = match index % 5 {
+                0 => 3000,
+                1 => 10,
+                _ => 1000,
+            };
+            sizes.push(size, GFP_KERNEL)?;
+        }
+        let mut table = table(&pool, &sizes)?;
+        let ranges = [0..sizes.len()];
+        let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+        selector.batch = None;
+        let order = order(&mut selector, &table)?;
+        assert_eq!(order.len(), sizes.len());
+        for pair in order.windows(2) {
+            let sizes = (sizes[pair[0]], sizes[pair[1]]);
+            assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] < pair[1]));
+        }
+        drop(selector);
+        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
+        Ok(())
+    }
+
+    #[test]
+    fn ranges_and_filter() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let mut table = table(&pool, &[500; 20])?;
+        for index in [3, 4, 12] {
+            table.lock(index).ok_or(EINVAL)?.set_idle(true);
+        }
+        let ranges = [2..4, 10..15];
+        let mut selector = Selector::new(&table, &ranges, |slot| slot.is_idle(), || false);
+        // Whoever uses a page takes it out of the selection.
+        table.lock(12).ok_or(EINVAL)?.touch(1);
+        let order = order(&mut selector, &table)?;
+        assert_eq!(order[..], [3]);
+        drop(selector);
+        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
+        Ok(())
+    }
+
+    #[test]
+    fn marks_are_taken_away() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let mut table = table(&pool, &[500; 8])?;
+        let ranges = [1..3, 5..6];
+        let selector = Selector::new(&table, &ranges, |_| true, || false);
+        for index in 0..8 {
+            let selected = table.lock(index).ok_or(EINVAL)?.is_selected();
+            assert_eq!(selected, matches!(index, 1 | 2 | 5));
+        }
+        drop(selector);
+        for index in 0..8 {
+            assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
+        }
+        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
+        Ok(())
+    }
+}

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writeback: moving pages to the backing device, many at a time.
+//!
+//! One task does it, from start to end: it takes the selected slots in their order, copies pages
+//! into requests, of which a number is allocated before anything else is done, and submits them. A
+//! request takes as many pages as there are free blocks next to each other. When requests come
+//! back, the task puts the blocks into those slots that nobody has used meanwhile, and frees the
+//! memory.
+//!
+//! No lock is held while a request is under way but the one that keeps others from post-processing
+//! the same disk.
+
+use crate::{
+    abstractions::{
+        bdev::{
+            WriteRequest,
+            Writer, //
+        },
+        parse::{
+            kstrtoull,
+            Args, //
+        },
+        sched::{
+            interrupted,
+            total_pages, //
+        },
+    },
+    backing::{
+        Backing,
+        Block, //
+    },
+    io::Pages,
+    select::Selector,
+    slot::SlotGuard, //
+};
+use core::ops::Range;
+use kernel::{
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::CString,
+    sync::Mutex, //
+};
+
+/// How many requests are under way at most, unless the user says otherwise.
+pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
+
+/// How many pages a request can take.
+const REQUEST_PAGES: usize = 32;
+
+/// Which share of the machine's memory the pages in requests may take.
+const MEMORY_SHARE: usize = 256;
+
+/// How many units of the limit a page is worth.
+const UNITS: u64 = PAGE_SIZE as u64 / 4096;
+
+// --- What is to be written back ---------------------------------------------------------------
+
+/// Pages of which kind are to be written back: those that have all of these properties.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Filter {
+    idle: bool,
+    huge: bool,
+    incompressible: bool,
+}
+
+impl Filter {
+    fn parse(text: &CStr) -> Result<Self> {
+        let (idle, huge, incompressible) = match text.to_bytes() {
+            b"idle" => (true, false, false),
+            b"huge" => (false, true, false),
+            b"huge_idle" => (true, true, false),
+            b"incompressible" => (false, false, true),
+            _ => return Err(EINVAL),
+        };
+        Ok(Self {
+            idle,
+            huge,
+            incompressible,
+        })
+    }
+
+    fn accepts(self, slot: &SlotGuard<'_>) -> bool {
+        (!self.idle || slot.is_idle())
+            && (!self.huge || slot.is_huge())
+            && (!self.incompressible || slot.is_incompressible())
+    }
+}
+
+/// What a user asked to be written back.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Selection {
+    filter: Filter,
+    /// In order, and apart from each other.
+    ranges: KVec<Range<usize>>,
+}
+
+impl Selection {
+    /// Parses what was written to `writeback`, for a disk of `len` pages.
+    ///
+    /// This is a list of pages and ranges of pages, `page_index=<n>` and
+    /// `page_indexes=<low>-<high>`, or a kind of pages, `type=<kind>`, or just `<kind>`. A kind
+    /// ends the list, and does not add anything to pages that were listed before. Other names are
+    /// ignored, as C zram does.
+    ///
+    /// Fails with `EINVAL` or `ERANGE`. May sleep.
+    pub(crate) fn parse(text: &CStr, len: usize) -> Result<Self> {
+        let mut args = Args::new(text)?;
+        let mut ranges = KVec::<Range<usize>>::new();
+        let add = |ranges: &mut KVec<Range<usize>>, range: Range<usize>| -> Result {
+            let place = ranges.partition_point(|other| other.start <= range.start);
+            ranges.reserve(1, GFP_KERNEL)?;
+            ranges
+                .insert_within_capacity(place, range)
+                .map_err(|_| ENOMEM)
+        };
+        let mut filter = Filter::default();
+        while let Some((name, value)) = args.next() {
+            let value = value.filter(|value| !value.is_empty());
+            match (name.to_bytes(), value) {
+                (_, None) | (b"type", _) => {
+                    filter = Filter::parse(value.unwrap_or(name))?;
+                    if ranges.is_empty() {
+                        add(&mut ranges, 0..len)?;
+                    } else {
+                        filter = Filter::default();
+                    }
+                    break;
+                }
+                (b"page_index", Some(value)) => {
+                    let index = parse_index(value, len)?;
+                    add(&mut ranges, index..index + 1)?;
+                }
+                (b"page_indexes", Some(value)) => {
+                    add(&mut ranges, parse_range(value, len)?)?;
+                }
+                _ => (),
+            }
+        }
+        let mut end = 0;
+        for range in &mut ranges {
+            range.start = range.start.max(end);
+            end = end.max(range.end);
+        }
+        ranges.retain(|range| range.start < range.end);
+        Ok(Self { filter, ranges })
+    }
+}
+
+/// Parses the index of a page of `len`.
+fn parse_index(text: &CStr, len: usize) -> Result<usize> {
+    usize::try_from(kstrtoull(text, 10)?)
+        .ok()
+        .filter(|&index| index < len)
+        .ok_or(ERANGE)
+}
+
+/// Parses a range of pages of `len`, of the form `<low>-<high>`, both included.
+fn parse_range(text: &CStr, len: usize) -> Result<Range<usize>> {
+    let bytes = text.to_bytes();
+    let dash = bytes.iter().position(|&c| c == b'-').ok_or(EINVAL)?;
+    let part = |bytes: &[u8]| -> Result<usize> {
+        let part = CString::try_from_fmt(fmt!("{}", kernel::str::BStr::from_bytes(bytes)))?;
+        parse_index(&part, len)
+    };
+    let low = part(bytes.get(..dash).ok_or(EINVAL)?)?;
+    let high = part(bytes.get(dash + 1..).ok_or(EINVAL)?)?;
+    if low > high {
+        return Err(ERANGE);
+    }
+    Ok(low..high + 1)
+}
+
+// --- How much may be written back -------------------------------------------------------------
+
+/// The limit of writeback, in units of 4 KiB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Limit {
+    enabled: bool,
+    units: u64,
+    /// Changed along with the limit by users, so that nothing is refunded to another limit than the
+    /// one that was charged.
+    generation: u32,
+}
+
+/// Some pages that were charged to the limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Charge {
+    pages: usize,
+    /// Of which limit, if there was one.
+    generation: Option<u32>,
+}
+
+impl Limit {
+    /// Charges for at most `pages` pages.
+    fn charge(&mut self, pages: usize) -> Charge {
+        if !self.enabled {
+            return Charge {
+                pages,
+                generation: None,
+            };
+        }
+        let pages = pages.min(usize::try_from(self.units / UNITS).unwrap_or(usize::MAX));
+        self.units -= pages as u64 * UNITS;
+        Charge {
+            pages,
+            generation: Some(self.generation),
+        }
+    }
+
+    /// Takes back what was charged for `pages` pages.
+    fn refund(&mut self, charge: Charge, pages: usize) {
+        if charge.generation == Some(self.generation) {
+            self.units += pages as u64 * UNITS;
+        }
+    }
+}
+
+/// How much a user lets be written back.
+#[pin_data]
+pub(crate) struct Budget {
+    #[pin]
+    limit: Mutex<Limit>,
+}
+
+impl Budget {
+    /// No limit.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        let limit = Limit {
+            enabled: false,
+            units: 0,
+            generation: 0,
+        };
+        pin_init!(Self {
+            limit <- new_mutex!(limit, "zram_rs budget"),
+        })
+    }
+
+    /// Returns whether the limit is in force. May sleep.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.limit.lock().enabled
+    }
+
+    /// Puts the limit in force, or not. May sleep.
+    pub(crate) fn set_enabled(&self, enabled: bool) {
+        self.limit.lock().enabled = enabled;
+    }
+
+    /// Returns how much may still be written back, in units of 4 KiB. May sleep.
+    pub(crate) fn units(&self) -> u64 {
+        self.limit.lock().units
+    }
+
+    /// Sets how much may be written back, in units of 4 KiB, rounded down to whole pages. May
+    /// sleep.
+    pub(crate) fn set_units(&self, units: u64) {
+        let mut limit = self.limit.lock();
+        limit.units = units & !(UNITS - 1);
+        limit.generation = limit.generation.wrapping_add(1);
+    }
+
+    fn charge(&self, pages: usize) -> Charge {
+        self.limit.lock().charge(pages)
+    }
+
+    fn refund(&self, charge: Charge, pages: usize) {
+        self.limit.lock().refund(charge, pages);
+    }
+}
+
+// --- The engine -------------------------------------------------------------------------------
+
+/// What goes along with a request.
+struct Batch {
+    /// The slots whose pages are in the request.
+    slots: KVec<usize>,
+    /// The first block that they go to.
+    first: usize,
+    charge: Charge,
+    /// Which page is being written by itself, after all together failed.
+    single: Option<usize>,
+}
+
+type Request = Pin<KBox<WriteRequest<Batch>>>;
+
+/// A writeback that is under way.
+struct Engine<'a> {
+    pages: &'a Pages,
+    backing: &'a Backing,
+    budget: &'a Budget,
+    writer: Writer<'a, Batch>,
+    idle: KVVec<Request>,
+    /// What to tell the user in the end: the last thing that went wrong.
+    result: Result,
+}
+
+/// Writes back what was selected.
+///
+/// With an error, the rest was attempted all the same, unless it is `EIO` since the limit was
+/// reached, `ENOSPC` since no block is free, or `EINTR` since a signal arrived or the disk is being
+/// reset. May sleep, for long.
+pub(crate) fn run(
+    pages: &Pages,
+    backing: &Backing,
+    budget: &Budget,
+    batch_size: u32,
+    selection: &Selection,
+) -> Result {
+    let stop = || pages.is_stopping() || interrupted();
+    let mut selector = Selector::new(
+        &pages.table,
+        &selection.ranges,
+        |slot| selection.filter.accepts(slot),
+        stop,
+    );
+    if stop() {
+        return Err(EINTR);
+    }
+    if selector.len() == 0 {
+        return Ok(());
+    }
+    let mut engine = Engine {
+        pages,
+        backing,
+        budget,
+        writer: Writer::new(backing.source.device())?,
+        idle: allocate(batch_size, selector.len())?,
+        result: Ok(()),
+    };
+    while let Some(batch) = selector.next_batch() {
+        if let Err(error) = engine.write(batch, stop) {
+            engine.result = Err(error);
+            break;
+        }
+    }
+    while let Some(request) = engine.writer.wait() {
+        engine.complete(request);
+    }
+    engine.result
+}
+
+/// Allocates requests for at most `pages` pages in all, at least one.
+fn allocate(batch_size: u32, pages: usize) -> Result<KVVec<Request>> {
+    let pages = pages.min((total_pages() / MEMORY_SHARE).max(REQUEST_PAGES));
+    let requests = (batch_size as usize).clamp(1, pages);
+    let each = (pages / requests).clamp(1, REQUEST_PAGES);
+
+    let flags = GFP_KERNEL | __GFP_NOWARN;
+    let mut idle = KVVec::with_capacity(requests, flags)?;
+    while idle.len() < requests {
+        let request = KVec::with_capacity(each, flags)
+            .map_err(Error::from)
+            .and_then(|slots| {
+                WriteRequest::new(
+                    each,
+                    Batch {
+                        slots,
+                        first: 0,
+                        charge: Charge {
+                            pages: 0,
+                            generation: None,
+                        },
+                        single: None,
+                    },
+                )
+            });
+        match request {
+            Ok(request) => idle.push(request, flags)?,
+            // Whatever there is, is enough.
+            Err(_) if !idle.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(idle)
+}
+
+impl Engine<'_> {
+    /// Writes back some slots, and returns when all have been submitted.
+    fn write(&mut self, slots: &[usize], stop: impl Fn() -> bool) -> Result {
+        let mut slots = slots.iter().copied().peekable();
+        while let Some(&next) = slots.peek() {
+            if stop() {
+                return Err(EINTR);
+            }
+            // Whether there is room or budget is asked only for pages that need it.
+            if !self.pages.is_selected(next) {
+                slots.next();
+                continue;
+            }
+            while let Some(request) = self.writer.try_next() {
+                self.complete(request);
+            }
+            let Some(mut request) = self.idle.pop() else {
+                if let Some(request) = self.writer.wait() {
+                    self.complete(request);
+                }
+                continue;
+            };
+
+            let charge = self.budget.charge(request.capacity());
+            if charge.pages == 0 {
+                return Err(EIO);
+            }
+            let Some(run) = self.backing.blocks.reserve(charge.pages) else {
+                self.budget.refund(charge, charge.pages);
+                return Err(ENOSPC);
+            };
+            let filled = self.fill(&mut request, &mut slots, run.len());
+            for number in run.start + filled..run.end {
+                self.backing.blocks.release(Block::from_number(number));
+            }
+            self.budget.refund(charge, charge.pages - filled);
+            if filled == 0 {
+                self.put_back(request);
+                continue;
+            }
+            let batch = request.as_mut().data();
+            batch.first = run.start;
+            batch.charge = charge;
+            batch.single = None;
+            self.writer.submit(request, 0..filled, run.start);
+        }
+        Ok(())
+    }
+
+    /// Copies the pages of at most `max` slots into a request, and returns of how many.
+    fn fill(
+        &mut self,
+        request: &mut Request,
+        slots: &mut impl Iterator<Item = usize>,
+        max: usize,
+    ) -> usize {
+        request.as_mut().data().slots.clear();
+        let mut filled = 0;
+        while filled < max {
+            let Some(index) = slots.next() else { break };
+            let Some(page) = request.page(filled) else {
+                break;
+            };
+            match self.pages.copy_for_writeback(index, page) {
+                Ok(true) => (),
+                Ok(false) => continue,
+                Err(error) => {
+                    self.result = Err(error);
+                    continue;
+                }
+            }
+            if let Err(error) = request.as_mut().data().slots.push_within_capacity(index) {
+                self.pages.deselect(index);
+                self.result = Err(error.into());
+                break;
+            }
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Deals with a request that is done.
+    fn complete(&mut self, mut request: Request) {
+        let status = request.status();
+        let batch = request.as_mut().data();
+        let (first, len, charge) = (batch.first, batch.slots.len(), batch.charge);
+        let done = match batch.single {
+            Some(page) => page..page + 1,
+            None => 0..len,
+        };
+        if status.is_err() && done.len() > 1 {
+            // Something among these pages, or among these blocks, is bad. Find out which.
+            batch.single = Some(0);
+            self.writer.submit(request, 0..1, first);
+            return;
+        }
+        for page in done.clone() {
+            let Some(&index) = batch.slots.get(page) else {
+                continue;
+            };
+            let block = Block::from_number(first + page);
+            match status {
+                Ok(()) => self.pages.written_back(index, block, self.backing),
+                Err(error) => {
+                    self.result = Err(error);
+                    self.pages.deselect(index);
+                    self.backing.blocks.release(block);
+                    self.budget.refund(charge, 1);
+                }
+            }
+        }
+        if done.end < len {
+            batch.single = Some(done.end);
+            self.writer
+                .submit(request, done.end..done.end + 1, first + done.end);
+        } else {
+            self.put_back(request);
+        }
+    }
+
+    /// Keeps a request for the next use.
+    fn put_back(&mut self, request: Request) {
+        // There is room for all requests that were allocated; one that had none would just be
+        // freed.
+        let _ = self.idle.push_within_capacity(request);
+    }
+}
+
+#[kunit_tests(zram_rs_writeback)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &CStr) -> Result<(Filter, KVec<Range<usize>>)> {
+        let selection = Selection::parse(text, 100)?;
+        Ok((selection.filter, selection.ranges))
+    }
+
+    #[test]
+    fn kinds() -> Result {
+        let kinds = [
+            (c"idle", true, false, false),
+            (c"huge\n", false, true, false),
+            (c" huge_idle ", true, true, false),
+            (c"incompressible", false, false, true),
+            (c"type=idle", true, false, false),
+            (c"type=huge", false, true, false),
+            (c"type=huge_idle\n", true, true, false),
+            (c"type=incompressible", false, false, true),
+            // What follows is not looked at.
+            (c"type=idle page_index=1000", true, false, false),
+        ];
+        for (text, idle, huge, incompressible) in kinds {
+            let (filter, ranges) = parse(text)?;
+            assert_eq!(
+                filter,
+                Filter {
+                    idle,
+                    huge,
+                    incompressible
+                }
+            );
+            assert_eq!(ranges[..], [0..100]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pages() -> Result {
+        let (filter, ranges) = parse(c"page_index=5")?;
+        assert_eq!(filter, Filter::default());
+        assert_eq!(ranges[..], [5..6]);
+        let (_, ranges) = parse(c"page_indexes=0-99\n")?;
+        assert_eq!(ranges[..], [0..100]);
+        let (_, ranges) = parse(c"page_index=9 page_indexes=3-5 page_index=0 page_indexes=5-9")?;
+        assert_eq!(ranges[..], [0..1, 3..6, 6..10]);
+        let (_, ranges) = parse(c"page_indexes=1-9 page_indexes=2-3 page_index=9")?;
+        assert_eq!(ranges[..], [1..10]);
+        // A kind does not add anything to pages.
+        let (filter, ranges) = parse(c"page_index=5 type=idle")?;
+        assert_eq!(filter, Filter::default());
+        assert_eq!(ranges[..], [5..6]);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing() -> Result {
+        for text in [c"", c"\n", c"   ", c"colour=blue"] {
+            assert!(parse(text)?.1.is_empty());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn errors() {
+        let errors = [
+            (c"idles", EINVAL),
+            (c"type=", EINVAL),
+            (c"type=all", EINVAL),
+            (c"page_index", EINVAL),
+            (c"page_index=", EINVAL),
+            (c"page_index=x", EINVAL),
+            (c"page_index=-1", EINVAL),
+            (c"page_index=1x", EINVAL),
+            (c"page_index=100", ERANGE),
+            (c"page_index=99999999999999999999999", ERANGE),
+            (c"page_indexes=5", EINVAL),
+            (c"page_indexes=-5", EINVAL),
+            (c"page_indexes=5-", EINVAL),
+            (c"page_indexes=5-x", EINVAL),
+            (c"page_indexes=6-5", ERANGE),
+            (c"page_indexes=5-100", ERANGE),
+            (c"page_indexes=100-101", ERANGE),
+            (c"page_index=1 page_index=x", EINVAL),
+            (c"page_index=1 nonsense", EINVAL),
+        ];
+        for (text, error) in errors {
+            assert_eq!(parse(text), Err(error));
+        }
+    }
+
+    #[test]
+    fn budget() {
+        let mut limit = Limit {
+            enabled: false,
+            units: 10 * UNITS,
+            generation: 0,
+        };
+        // Not in force: nothing is charged, nor refunded.
+        let free = limit.charge(1000);
+        assert_eq!(free.pages, 1000);
+        assert_eq!(limit.units, 10 * UNITS);
+        limit.enabled = true;
+        limit.refund(free, 1000);
+        assert_eq!(limit.units, 10 * UNITS);
+
+        let most = limit.charge(7);
+        assert_eq!((most.pages, limit.units), (7, 3 * UNITS));
+        let rest = limit.charge(7);
+        assert_eq!((rest.pages, limit.units), (3, 0));
+        assert_eq!(limit.charge(1).pages, 0);
+        limit.refund(most, 2);
+        assert_eq!(limit.charge(5).pages, 2);
+
+        // What was charged to an old limit is not refunded to a new one.
+        limit.generation += 1;
+        limit.refund(rest, 3);
+        assert_eq!(limit.units, 0);
+
+        limit.units = u64::MAX & !(UNITS - 1);
+        let all = limit.charge(usize::MAX);
+        limit.refund(all, all.pages);
+        assert_eq!(limit.units, u64::MAX & !(UNITS - 1));
+    }
+}
