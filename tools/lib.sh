@@ -125,6 +125,7 @@ in_root() {
 	as_root /bin/sh -ec '
 		root=$1 src=$2 cache=$3 kdir=$4
 		shift 4
+		PATH=$PATH:/usr/sbin:/sbin
 		mount --make-rprivate /
 		mkdir -p "$root/src" "$root/cache"
 		mount --rbind "$src" "$root/src"
@@ -161,11 +162,13 @@ bootstrap() {
 	remove_tree "$dir"
 	remove_tree "$dir.part"
 	mkdir -p "$dir.part"
-	mmdebstrap --variant=apt --include="$packages" --skip=check/empty \
+	# By way of an archive: mmdebstrap's own user namespace gives files to other ids than as_root's.
+	mmdebstrap --variant=apt --format=tar --include="$packages" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		--aptopt='APT::Install-Recommends "false"' \
-		"$SUITE" "$dir.part" \
-		"deb $from $SUITE main" "deb $from $SUITE-updates main" "deb $from $BACKPORTS main"
+		"$SUITE" - \
+		"deb $from $SUITE main" "deb $from $SUITE-updates main" "deb $from $BACKPORTS main" |
+		as_root tar -x --numeric-owner -p -C "$dir.part" --exclude='./dev/*' -f -
 	mv "$dir.part" "$dir"
 }
 
