@@ -307,7 +307,7 @@ pub(crate) fn run(
     batch_size: u32,
     selection: &Selection,
 ) -> Result {
-    let stop = || pages.is_stopping() || interrupted();
+    let stop = || is_stopped(pages);
     let mut selector = Selector::new(
         &pages.table,
         &selection.ranges,
@@ -328,8 +328,10 @@ pub(crate) fn run(
         idle: allocate(batch_size, selector.len())?,
         result: Ok(()),
     };
+    let mut stopped = false;
     while let Some(batch) = selector.next_batch() {
-        if let Err(error) = engine.write(batch, stop) {
+        if let Err(error) = engine.write(batch) {
+            stopped = error == EINTR;
             engine.result = Err(error);
             break;
         }
@@ -337,7 +339,15 @@ pub(crate) fn run(
     while let Some(request) = engine.writer.wait() {
         engine.complete(request);
     }
+    if stopped {
+        return Err(EINTR);
+    }
     engine.result
+}
+
+/// Returns whether to come to an end: a signal arrived, or the disk is being reset.
+fn is_stopped(pages: &Pages) -> bool {
+    pages.is_stopping() || interrupted()
 }
 
 /// Allocates requests for at most `pages` pages in all, at least one.
@@ -377,10 +387,10 @@ fn allocate(batch_size: u32, pages: usize) -> Result<KVVec<Request>> {
 
 impl Engine<'_> {
     /// Writes back some slots, and returns when all have been submitted.
-    fn write(&mut self, slots: &[usize], stop: impl Fn() -> bool) -> Result {
+    fn write(&mut self, slots: &[usize]) -> Result {
         let mut slots = slots.iter().copied().peekable();
         while let Some(&next) = slots.peek() {
-            if stop() {
+            if is_stopped(self.pages) {
                 return Err(EINTR);
             }
             // Whether there is room or budget is asked only for pages that need it.
@@ -465,29 +475,34 @@ impl Engine<'_> {
             Some(page) => page..page + 1,
             None => 0..len,
         };
-        if status.is_err() && done.len() > 1 {
+        let stopped = is_stopped(self.pages);
+        if status.is_err() && done.len() > 1 && !stopped {
             // Something among these pages, or among these blocks, is bad. Find out which.
             batch.single = Some(0);
             self.writer.submit(request, 0..1, first);
             return;
         }
-        for page in done.clone() {
+        if done.end < len && !stopped {
+            // One after the other, whatever becomes of them.
+            batch.single = Some(done.end);
+        }
+        for page in 0..len {
             let Some(&index) = batch.slots.get(page) else {
                 continue;
             };
             let block = Block::from_number(first + page);
-            match status {
-                Ok(()) => self.pages.written_back(index, block, self.backing),
-                Err(error) => {
-                    self.result = Err(error);
-                    self.pages.deselect(index);
-                    self.backing.blocks.release(block);
-                    self.budget.refund(charge, 1);
-                }
+            if done.contains(&page) && status.is_ok() {
+                self.pages.written_back(index, block, self.backing);
+            } else if done.contains(&page) || (page >= done.end && stopped) {
+                self.pages.deselect(index);
+                self.backing.blocks.release(block);
+                self.budget.refund(charge, 1);
             }
         }
-        if done.end < len {
-            batch.single = Some(done.end);
+        if let Err(error) = status {
+            self.result = Err(error);
+        }
+        if done.end < len && !stopped {
             self.writer
                 .submit(request, done.end..done.end + 1, first + done.end);
         } else {
