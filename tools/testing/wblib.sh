@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests of writeback share, on top of lib.sh: backing devices of every kind, and ways to see where
+# pages are. Sourced, after lib.sh.
+#
+# shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
+
+NULLB=/sys/kernel/config/nullb
+# There is no udev to wait for.
+export DM_DISABLE_UDEV=1
+
+tool() {
+	perl "$HERE/wbtool.pl" "$@"
+}
+
+# tidy: also after a test, what was below the devices goes.
+tidy() {
+	local where what path
+	while read -r where what _; do
+		[[ $where != /dev/zram* ]] || umount "$what"
+	done </proc/mounts
+	! loaded "$DRIVER" || hot_remove_all
+	[ ! -e /dev/mapper/control ] || [ -z "$(echo /dev/mapper/wb*)" ] || dmsetup remove_all --force >/dev/null
+	for path in "$NULLB"/wb*; do
+		[ ! -d "$path" ] || { echo 0 >"$path/power" && rmdir "$path"; }
+	done
+}
+
+# stores_with FILE VALUE ERRNO: stores, for errors that lib.sh has no name for.
+stores_with() {
+	put "$1" "$2"
+	case $errno in
+	*'Block device required'*) errno=ENOTBLK ;;
+	*'Is a directory'*) errno=EISDIR ;;
+	*'File name too long'*) errno=ENAMETOOLONG ;;
+	*'Interrupted system call'*) errno=EINTR ;;
+	esac
+	is "the result of 'echo $2 > $1'" "$errno" "$3"
+}
+
+# --- Backing devices ------------------------------------------------------------------------------
+
+# nullb NAME MEGABYTES [ATTRIBUTE VALUE]...: a block device $nullb that keeps what is written to it. NAME must
+# begin with wb.
+nullb() {
+	local path=$NULLB/$1 size=$2
+	[ -d $NULLB ] || {
+		modprobe null_blk nr_devices=0 2>/dev/null || skip "this kernel has no null_blk"
+		[ -d $NULLB ] || ok mount -t configfs configfs /sys/kernel/config
+	}
+	nullb=/dev/$1
+	shift 2
+	mkdir "$path" || exit 1
+	set -- memory_backed 1 size "$size" "$@" power 1
+	while [ $# -gt 0 ]; do
+		echo "$2" >"$path/$1" || fail "null_blk does not take $2 for $1"
+		shift 2
+	done
+	eventually 5 [ -b "$nullb" ] || fail "$nullb did not appear"
+}
+
+# mapped NAME TABLE: a device-mapper device; its file is $mapped. NAME must begin with wb.
+mapped() {
+	ok dmsetup create "$1" --table "$2" || exit 1
+	mapped=/dev/mapper/$1
+}
+
+# remap NAME TABLE: gives it another table, at once.
+remap() {
+	ok dmsetup suspend --noflush --nolockfs "$1"
+	ok dmsetup load "$1" --table "$2"
+	ok dmsetup resume "$1"
+}
+
+# blocks NAME COUNT: a device $mapped with room for exactly so many pages.
+blocks() {
+	nullb "$1n" $(($2 / 256 + 1))
+	mapped "$1" "0 $(($2 * 8)) linear $nullb 0"
+}
+
+# backed DEVICE SIZE [ALGORITHM [COMPRESSED]]: a new disk with this backing device.
+backed() {
+	add
+	[ -z "${3:-}" ] || stores "$sys/comp_algorithm" "$3"
+	stores "$sys/compressed_writeback" "${4:-0}"
+	stores "$sys/backing_dev" "$1"
+	stores "$sys/disksize" "$2"
+}
+
+# --- What became of it ----------------------------------------------------------------------------
+
+# bd_stat: the columns of $sys/bd_stat into variables.
+bd_stat() {
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+}
+
+# counts WHAT COUNT READS WRITES
+counts() {
+	bd_stat
+	is "bd_stat $1" "$bd_count $bd_reads $bd_writes" "$2 $3 $4"
+}
+
+# writes_back WHAT [ERRNO]
+writes_back() {
+	stores_with "$sys/writeback" "$1" "${2:-OK}"
+}
+
+# places INDEX COUNT: where each of these pages is, as letters in $places: d on the backing device, m elsewhere.
+# Reads them all.
+places() {
+	local index before
+	places=
+	bd_stat
+	for ((index = $1; index < $1 + $2; index++)); do
+		before=$bd_reads
+		does read $((index * PAGE)) "$PAGE"
+		bd_stat
+		case $((bd_reads - before)) in
+		0) places+=m ;;
+		1) places+=d ;;
+		*) places+='?' ;;
+		esac
+	done
+}
+
+# times LETTER COUNT: into $times
+times() {
+	printf -v times '%*s' "$2" ''
+	times=${times// /$1}
+}
+
+# both_ways INDEX COUNT KIND SEED: the pages, read directly, and through a page cache that has nothing of them.
+both_ways() {
+	does open "$dev" direct
+	does bulkcheck "$@"
+	does close
+	echo 3 >/proc/sys/vm/drop_caches
+	does open "$dev"
+	does bulkcheck "$@"
+	does open "$dev" direct
+}

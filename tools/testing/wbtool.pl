@@ -1,0 +1,87 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the writeback tests need and a shell cannot do.
+#
+#   store FILE VALUE        one write(2) of VALUE and a newline, which SIGINT interrupts; says the name of the
+#                           error or OK
+#   exclusive DEVICE        opens it exclusively, for writing; says the name of the error or OK
+#   tails DEVICE COUNT      for each of the first COUNT pages: how many bytes come before the zeros at its end
+#   scan DEVICE INDEX COUNT FILE
+#                           reads COUNT pages in one direct read(2); says the name of the error or OK, and a
+#                           letter for each page of the buffer: r for what FILE has at that place, z for zeros,
+#                           u for untouched, f for anything else
+
+use strict;
+use warnings;
+use Errno;
+use Fcntl;
+
+use constant PAGE => 4096;
+
+sub outcome {
+	my ($good) = @_;
+	return 'OK' if $good;
+	my $number = $! + 0;
+	for my $name (sort keys %!) {
+		local $! = $number;
+		return $name if $!{$name} && $name !~ /^(EWOULDBLOCK|EDEADLOCK|ENOTSUP)$/;
+	}
+	return "error $number";
+}
+
+sub store {
+	my ($path, $value) = @_;
+	# Also where the shell made us ignore it, as it does in the background.
+	local $SIG{INT} = sub { };
+	sysopen(my $file, $path, O_WRONLY) or die "$path: $!\n";
+	print outcome(defined syswrite($file, "$value\n")), "\n";
+}
+
+sub exclusive {
+	my ($path) = @_;
+	print outcome(sysopen(my $file, $path, O_RDWR | O_EXCL)), "\n";
+}
+
+sub tails {
+	my ($path, $count) = @_;
+	open(my $file, '<:raw', $path) or die "$path: $!\n";
+	my @tails;
+	for (1 .. $count) {
+		read($file, my $page, PAGE) == PAGE or die "$path: $!\n";
+		$page =~ s/\0+\z//;
+		push @tails, length $page;
+	}
+	print "@tails\n";
+}
+
+sub scan {
+	my ($path, $index, $count, $copy) = @_;
+	my $size = $count * PAGE;
+	sysopen(my $file, $path, O_RDONLY | O_DIRECT) or die "$path: $!\n";
+	# Direct I/O wants aligned memory: a place in a string that is long enough.
+	my $buffer = 'u' x ($size + 2 * PAGE);
+	substr($buffer, 0, 1) = 'u';
+	my $at = -unpack('J', pack('p', $buffer)) % PAGE;
+	sysseek($file, $index * PAGE, 0) or die "$path: $!\n";
+	my $done = sysread($file, $buffer, $size, $at);
+	my $outcome = outcome(defined $done);
+	$outcome = "short: $done" if defined $done && $done != $size;
+	open(my $good, '<:raw', $copy) or die "$copy: $!\n";
+	seek($good, $index * PAGE, 0);
+	my $pages = '';
+	for my $i (0 .. $count - 1) {
+		my $page = substr($buffer, $at + $i * PAGE, PAGE);
+		read($good, my $want, PAGE);
+		$pages .= $page eq $want ? 'r'
+			: $page eq "\0" x PAGE ? 'z'
+			: $page eq 'u' x PAGE ? 'u'
+			: 'f';
+	}
+	print "$outcome $pages\n";
+}
+
+my %commands = (store => \&store, exclusive => \&exclusive, tails => \&tails, scan => \&scan);
+my $command = $commands{shift // ''} or die "unknown command\n";
+$| = 1;
+$command->(@ARGV);
