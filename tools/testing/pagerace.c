@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pagerace: uses the pages of a disk from all sides at once, while they are being written back and
+ * read back, and knows at any time what every one of them may hold.
+ *
+ * usage: pagerace [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST]
+ *                 [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK
+ *
+ * DISK is the name of the disk, as in /dev and /sys/block. The pages are its first PAGES, all empty
+ * in the beginning. The other options say how many threads there are of each role:
+ *
+ *   -r  read pages, alone and several with one read
+ *   -w  overwrite and discard them
+ *   -b  mark pages as idle and write them back: by kind, by index, by range
+ *   -s  read the statistics
+ *   -l  set the limits and the batch size of writeback
+ *   -k  try to reset and to remove the disk, which must be refused, since it is in use
+ *
+ * and -m says which batch size is the largest that is set (default 4294967295).
+ *
+ * Each page carries its index and its generation, and they determine all of it, so whatever is
+ * read tells where it comes from. A page has one writer at a time. What was complete when a read
+ * began is the oldest that it may see, what was begun when it was over is the latest. In the end,
+ * when all is quiet, every page must be what was written last.
+ *
+ * The last line of output is for scripts:
+ *
+ *	pagerace: reads=N writes=N discards=N writebacks=N foreign=N old=N torn=N errors=N full=N
+ *	limited=N busy=N slowest=MS
+ *
+ * (in one line), where "foreign" are pages that hold another page's data, "old" those that hold
+ * what was overwritten before the read began, "torn" those that hold what was never written;
+ * "errors" are failed system calls, but for writebacks that found no free block ("full"), reached
+ * the limit while limits are being set ("limited"), or found another one under way ("busy"); and
+ * "slowest" is how long it took to read statistics at most. Exit status: 0 if all pages were right
+ * and nothing failed, 1 if not, 2 if the check could not be made, 3 if something hangs.
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+
+#define PAGE		4096UL
+#define WORDS		(PAGE / sizeof(uint64_t))
+#define RUN		8		/* pages in one read or write, at most */
+#define MAX_PAGES	(1UL << 20)
+#define MAX_THREADS	256
+#define GRACE		90		/* seconds that the threads have to come to an end */
+
+/* What the first word of a page is made of. */
+#define MAGIC		0xb5UL
+#define GENERATION	((1UL << 36) - 1)
+
+/* The kind of a page is its generation modulo their number. */
+enum kind { DISCARDED, SAME, TEXT, RANDOM, KINDS };
+
+enum verdict { RIGHT, FOREIGN, OLD, TORN, VERDICTS };
+
+static const char * const verdict_name[] = { "right", "foreign", "old", "torn" };
+
+/* What is known of a page: generations. */
+struct page {
+	atomic_bool owned;
+	atomic_ulong begun;		/* the last that was begun to be written */
+	atomic_ulong ended;		/* the last that was written */
+	atomic_ulong discarded;	/* the last of that kind that was begun */
+};
+
+static struct page *pages;
+static uint64_t page_count = 512;
+static unsigned int most_requests = 4294967295;
+
+static const char *disk;
+static int control;		/* hot_remove */
+static atomic_bool stop;
+static bool limits;
+static atomic_int complaints;
+
+/* What happened. */
+static atomic_ulong reads, writes, discards, writebacks, verdicts[VERDICTS];
+static atomic_ulong errors, full, limited, busy, slowest;
+
+struct worker {
+	uint64_t random;
+	int fd;			/* the disk */
+	unsigned char *buffer;	/* RUN pages */
+	uint64_t *wanted;	/* one page */
+};
+
+static uint64_t next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state * 0x2545f4914f6cdd1d;
+}
+
+/* A number below @limit. */
+static uint64_t dice(struct worker *worker, uint64_t limit)
+{
+	return (next(&worker->random) >> 16) % limit;
+}
+
+static void complain(const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	/* The first few tell as much as all of them. */
+	if (atomic_fetch_add(&complaints, 1) >= 10)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	printf("pagerace: %s: %s\n", disk, line);
+}
+
+static void failed(const char *what, uint64_t index)
+{
+	errors++;
+	complain("%s, page %lu: %s", what, index, strerror(errno));
+}
+
+/* --- Pages ------------------------------------------------------------------------------------ */
+
+static void fill(uint64_t *to, uint64_t index, uint64_t generation)
+{
+	uint64_t head = MAGIC << 56 | index << 36 | generation;
+	uint64_t state = head * 0x9e3779b97f4a7c15 | 1;
+	size_t i, loose;
+
+	switch ((enum kind)(generation % KINDS)) {
+	case TEXT:
+		/* The part that cannot be compressed has any length, so sizes differ widely. */
+		loose = next(&state) % (WORDS / 2);
+		for (i = 0; i < WORDS; i++)
+			to[i] = i < loose ? next(&state) : head;
+		break;
+	case RANDOM:
+		for (i = 0; i < WORDS; i++)
+			to[i] = next(&state);
+		break;
+	case SAME:
+		for (i = 0; i < WORDS; i++)
+			to[i] = head;
+		break;
+	default:
+		memset(to, 0, PAGE);
+		return;
+	}
+	to[0] = head;
+}
+
+/* Judges what was read of a page when generation @oldest was complete. */
+static enum verdict judge(struct worker *worker, const uint64_t *got, uint64_t index,
+			  uint64_t oldest)
+{
+	uint64_t head = got[0], found, generation;
+
+	if (!head) {
+		fill(worker->wanted, 0, DISCARDED);
+		if (memcmp(got, worker->wanted, PAGE))
+			return TORN;
+		return pages[index].discarded >= oldest ? RIGHT : OLD;
+	}
+	found = head >> 36 & (MAX_PAGES - 1);
+	generation = head & GENERATION;
+	if (head >> 56 != MAGIC || generation % KINDS == DISCARDED)
+		return TORN;
+	fill(worker->wanted, found, generation);
+	if (memcmp(got, worker->wanted, PAGE))
+		return TORN;
+	if (found != index)
+		return FOREIGN;
+	if (generation > pages[index].begun)
+		return TORN;
+	return generation < oldest ? OLD : RIGHT;
+}
+
+static void check(struct worker *worker, uint64_t first, size_t count)
+{
+	uint64_t oldest[RUN];
+	ssize_t done;
+	size_t i;
+
+	/* What an earlier read left behind must not pass for an answer. */
+	memset(worker->buffer, 0x77, count * PAGE);
+	for (i = 0; i < count; i++)
+		oldest[i] = pages[first + i].ended;
+	reads++;
+	done = pread(worker->fd, worker->buffer, count * PAGE, first * PAGE);
+	if (done != (ssize_t)(count * PAGE)) {
+		if (done >= 0)
+			errno = ENODATA;
+		failed("read", first);
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		const uint64_t *got = (uint64_t *)(worker->buffer + i * PAGE);
+		enum verdict verdict = judge(worker, got, first + i, oldest[i]);
+
+		verdicts[verdict]++;
+		if (verdict == RIGHT)
+			continue;
+		complain("page %lu is %s: begins with %016lx, page %lu generation %lu; it was at %lu",
+			 first + i, verdict_name[verdict], got[0], got[0] >> 36 & (MAX_PAGES - 1),
+			 got[0] & GENERATION, oldest[i]);
+	}
+}
+
+/* --- Roles ------------------------------------------------------------------------------------ */
+
+static void read_pages(struct worker *worker)
+{
+	size_t count = dice(worker, 4) ? 1 : RUN;
+
+	check(worker, dice(worker, page_count - count + 1), count);
+}
+
+static void change_pages(struct worker *worker)
+{
+	static const enum kind kinds[] = {
+		DISCARDED, DISCARDED, SAME, TEXT, TEXT, TEXT, RANDOM, RANDOM
+	};
+	enum kind kind = kinds[dice(worker, ARRAY_SIZE(kinds))];
+	size_t i, count = dice(worker, 4) ? 1 : RUN;
+	uint64_t first = dice(worker, page_count - count + 1);
+	bool done;
+
+	for (i = 0; i < count && !atomic_exchange(&pages[first + i].owned, true); i++) {
+		struct page *page = &pages[first + i];
+		uint64_t generation = (page->begun / KINDS + 1) * KINDS + kind;
+
+		if (kind == DISCARDED)
+			page->discarded = generation;
+		page->begun = generation;
+		fill((uint64_t *)(worker->buffer + i * PAGE), first + i, generation);
+	}
+	count = i;
+	if (!count)
+		return;
+
+	if (kind == DISCARDED) {
+		uint64_t range[2] = { first * PAGE, count * PAGE };
+
+		discards++;
+		done = !ioctl(worker->fd, BLKDISCARD, range);
+	} else {
+		writes++;
+		done = pwrite(worker->fd, worker->buffer, count * PAGE, first * PAGE) ==
+		       (ssize_t)(count * PAGE);
+	}
+	if (!done)
+		failed(kind == DISCARDED ? "discard" : "write", first);
+	for (i = 0; i < count; i++) {
+		struct page *page = &pages[first + i];
+
+		if (done)
+			page->ended = page->begun;
+		page->owned = false;
+	}
+}
+
+static int attribute(const char *name, int flags)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", disk, name);
+	fd = open(path, flags);
+	if (fd < 0)
+		err(2, "%s", path);
+	return fd;
+}
+
+static bool store(int fd, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return write(fd, text, length) == length;
+}
+
+static void write_back(struct worker *worker)
+{
+	static __thread int idle, writeback;
+	uint64_t low = dice(worker, page_count);
+	uint64_t high = low + dice(worker, page_count - low);
+	bool done;
+
+	if (!writeback) {
+		idle = attribute("idle", O_WRONLY);
+		writeback = attribute("writeback", O_WRONLY);
+	}
+	switch (dice(worker, 6)) {
+	case 0:
+		if (!store(idle, "all"))
+			failed("idle", 0);
+		done = store(writeback, "idle");
+		break;
+	case 1:
+		if (!store(idle, "%lu", dice(worker, 3)))
+			failed("idle by age", 0);
+		done = store(writeback, "type=huge");
+		break;
+	case 2:
+		done = store(writeback, "page_index=%lu page_indexes=%lu-%lu page_index=%lu", high,
+			     low, high, low);
+		break;
+	default:
+		done = store(writeback, "page_indexes=%lu-%lu", low, high);
+		break;
+	}
+	writebacks++;
+	if (done)
+		return;
+	if (errno == ENOSPC)
+		full++;
+	else if (errno == EIO && limits)
+		limited++;
+	else if (errno == EAGAIN || errno == EBUSY)
+		busy++;
+	else
+		failed("writeback", low);
+}
+
+static void read_statistics(struct worker *worker)
+{
+	static const char * const names[] = {
+		"mm_stat", "bd_stat", "io_stat", "debug_stat", "writeback_limit", "backing_dev"
+	};
+	static __thread int files[ARRAY_SIZE(names)];
+	size_t i = dice(worker, ARRAY_SIZE(names));
+	unsigned long took, most = slowest;
+	struct timespec from, to;
+	char text[512];
+	ssize_t length;
+
+	/* To open it may have to wait for somebody who adds or removes files. */
+	if (!files[i])
+		files[i] = attribute(names[i], O_RDONLY);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	length = pread(files[i], text, sizeof(text), 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	if (length <= 0 || text[length - 1] != '\n')
+		failed(names[i], 0);
+	took = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
+	while (took > most && !atomic_compare_exchange_weak(&slowest, &most, took))
+		;
+	usleep(1000 * dice(worker, 20));
+}
+
+static void set_limits(struct worker *worker)
+{
+	const unsigned int sizes[] = { 1, 2, 3, 32, 1000, most_requests };
+	static __thread int limit, enable, batch;
+	bool done;
+
+	if (!limit) {
+		limit = attribute("writeback_limit", O_WRONLY);
+		enable = attribute("writeback_limit_enable", O_WRONLY);
+		batch = attribute("writeback_batch_size", O_WRONLY);
+	}
+	switch (dice(worker, 3)) {
+	case 0:
+		done = store(limit, "%lu", dice(worker, 2 * page_count));
+		break;
+	case 1:
+		done = store(enable, "%lu", dice(worker, 2));
+		break;
+	default:
+		done = store(batch, "%u", sizes[dice(worker, ARRAY_SIZE(sizes))]);
+		break;
+	}
+	if (!done)
+		failed("limits", 0);
+	usleep(1000 * dice(worker, 50));
+}
+
+static void kick(struct worker *worker)
+{
+	static __thread int reset;
+	const char *what;
+	bool done;
+
+	if (!reset)
+		reset = attribute("reset", O_WRONLY);
+	if (dice(worker, 2)) {
+		what = "reset";
+		done = store(reset, "1");
+	} else {
+		what = "hot_remove";
+		done = store(control, "%s", disk + strlen("zram"));
+	}
+	if (done || errno != EBUSY) {
+		if (done)
+			errno = 0;
+		failed(what, 0);
+	}
+	usleep(1000 * dice(worker, 100));
+}
+
+struct role {
+	char option;
+	void (*act)(struct worker *worker);
+	unsigned long threads;
+};
+
+static struct role roles[] = {
+	{ 'r', read_pages, 0 },
+	{ 'w', change_pages, 0 },
+	{ 'b', write_back, 0 },
+	{ 's', read_statistics, 0 },
+	{ 'l', set_limits, 0 },
+	{ 'k', kick, 0 },
+};
+
+/* --- Main ------------------------------------------------------------------------------------- */
+
+static struct worker *new_worker(uint64_t seed)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/%s", disk);
+	if (!worker)
+		err(2, "no memory");
+	worker->random = seed * 0x9e3779b97f4a7c15 | 1;
+	worker->buffer = aligned_alloc(PAGE, RUN * PAGE);
+	worker->wanted = malloc(PAGE);
+	worker->fd = open(path, O_RDWR | O_DIRECT);
+	if (!worker->buffer || !worker->wanted)
+		err(2, "no memory");
+	if (worker->fd < 0)
+		err(2, "%s", path);
+	return worker;
+}
+
+struct task {
+	pthread_t thread;
+	const struct role *role;
+	struct worker *worker;
+};
+
+static void *play(void *data)
+{
+	struct task *task = data;
+
+	while (!stop)
+		task->role->act(task->worker);
+	return NULL;
+}
+
+static void report(void)
+{
+	printf("pagerace: reads=%lu writes=%lu discards=%lu writebacks=%lu foreign=%lu old=%lu torn=%lu errors=%lu full=%lu limited=%lu busy=%lu slowest=%lu\n",
+	       reads, writes, discards, writebacks, verdicts[FOREIGN], verdicts[OLD],
+	       verdicts[TORN], errors, full, limited, busy, slowest);
+}
+
+static void hangs(int signal)
+{
+	(void)signal;
+	/* Not quite what a handler may do, but there is nothing to lose. */
+	printf("pagerace: %s: something hangs\n", disk);
+	report();
+	fflush(stdout);
+	_exit(3);
+}
+
+static unsigned long number(const char *text, unsigned long most)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || !*text || n > most)
+		errx(2, "'%s' is not a number up to %lu", text, most);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	static struct task tasks[MAX_THREADS];
+	unsigned long seconds = 10, seed = 1, count = 0, i, j;
+	struct worker *worker;
+	int option;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((option = getopt(argc, argv, "t:n:S:m:r:w:b:s:l:k:")) != -1) {
+		if (option == 't')
+			seconds = number(optarg, 1000000);
+		else if (option == 'n')
+			page_count = number(optarg, MAX_PAGES);
+		else if (option == 'S')
+			seed = number(optarg, -1UL);
+		else if (option == 'm')
+			most_requests = number(optarg, 4294967295);
+		for (i = 0; i < ARRAY_SIZE(roles); i++) {
+			if (roles[i].option == option)
+				roles[i].threads = number(optarg, MAX_THREADS);
+		}
+		if (option == '?')
+			return 2;
+	}
+	if (optind + 1 != argc || strncmp(argv[optind], "zram", 4) || page_count < RUN)
+		errx(2, "usage: pagerace [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK");
+	disk = argv[optind];
+	control = open("/sys/class/zram-control/hot_remove", O_WRONLY);
+	if (control < 0)
+		err(2, "hot_remove");
+	pages = calloc(page_count, sizeof(*pages));
+	if (!pages)
+		err(2, "no memory");
+
+	for (i = 0; i < ARRAY_SIZE(roles); i++) {
+		if (roles[i].act == set_limits)
+			limits = roles[i].threads;
+		for (j = 0; j < roles[i].threads; j++) {
+			if (count == MAX_THREADS)
+				errx(2, "at most %d threads", MAX_THREADS);
+			tasks[count].role = &roles[i];
+			tasks[count].worker = new_worker(seed * MAX_THREADS + count);
+			count++;
+		}
+	}
+	worker = new_worker(seed);
+	for (i = 0; i < count; i++) {
+		errno = pthread_create(&tasks[i].thread, NULL, play, &tasks[i]);
+		if (errno)
+			err(2, "thread");
+	}
+	sleep(seconds);
+	signal(SIGALRM, hangs);
+	alarm(GRACE);
+	stop = true;
+	for (i = 0; i < count; i++)
+		pthread_join(tasks[i].thread, NULL);
+
+	for (i = 0; i + RUN <= page_count; i += RUN)
+		check(worker, i, RUN);
+	for (; i < page_count; i++)
+		check(worker, i, 1);
+	report();
+	return errors || verdicts[FOREIGN] || verdicts[OLD] || verdicts[TORN];
+}

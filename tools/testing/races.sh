@@ -1,0 +1,180 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: races.sh [SECONDS]
+#
+# Everything at once, for SECONDS (default: $DURATION, or 20), on several disks whose backing devices take
+# their time: readers, writers, discarders, writeback of every kind, idle marking, statistics, limits that
+# change, attempts to reset and remove a disk in use; and beside them disks that are added, filled, and
+# reset or removed in the middle of a writeback. All data is checked all the time.
+#
+# When all is quiet, nothing is missing: every page is right, discarding all leaves no block and no memory
+# in use, and the backing device has room for as many pages as it has blocks, and not for one more.
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/slowdisk.sh
+. "${0%/*}/slowdisk.sh"
+
+seconds=${1:-${DURATION:-20}}
+
+# Of each backing device; somewhat fewer pages are in use, so that blocks are used again and again. What is
+# between them is more than all readers can pin, and a request can set aside.
+mib=3
+blocks=$((mib * 256))
+pages=$((blocks - 100))
+
+bd_stat() {
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+}
+
+# backed BACKING COMPRESSED ALGORITHM SIZE
+backed() {
+	add
+	stores "$sys/comp_algorithm" "$3"
+	stores "$sys/compressed_writeback" "$2"
+	stores "$sys/backing_dev" "$1"
+	stores "$sys/disksize" "$4"
+}
+
+# result NAME: the number of that name in the report of pagerace.
+result() {
+	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+reported() {
+	local what report
+	while IFS= read -r report; do
+		note "$report"
+	done <"$TMP/report$id"
+	report=$(tail -n 1 "$TMP/report$id")
+	for what in foreign old torn errors full; do
+		is "$what on $dev" "$(result $what)" 0
+	done
+	for what in reads writes discards writebacks; do
+		at_least "$what on $dev" "$(result $what)" 20
+	done
+	# Two processors are busy with many tasks, so a second may pass; but they do not wait.
+	[ "$(result slowest)" -lt 4000 ] || fail "statistics of $dev took $(result slowest) ms"
+	bd_stat
+	note "zram$id: bd_stat $bd_count $bd_reads $bd_writes"
+	at_least "reads from the backing device of $dev" "$bd_reads" 100
+	at_least "writes to the backing device of $dev" "$bd_writes" $((2 * blocks))
+	[ "$bd_count" -le $pages ] || fail "$bd_count of $pages pages are on the backing device of $dev"
+}
+
+all_discarded() {
+	does discard 0 $((2 * blocks * PAGE))
+	bd_stat
+	is "bd_count of $dev $1" "$bd_count" 0
+	eventually 5 pool_is_empty || fail "$dev uses $used bytes $1"
+	is "orig_data_size of $dev $1" "$orig" 0
+	is "compr_data_size of $dev $1" "$compr" 0
+	is "same_pages of $dev $1" "$same" 0
+	is "huge_pages of $dev $1" "$huge" 0
+}
+
+# No block was lost, and none is there twice.
+every_block_is_usable() {
+	stores "$sys/writeback_limit_enable" 0
+	stores "$sys/writeback_batch_size" 32
+	does bulk 0 $((blocks + 8)) random 1
+	stores "$sys/writeback" page_indexes=0-$((blocks - 1))
+	bd_stat
+	is "bd_count of $dev when it is full" "$bd_count" $blocks
+	mm_stat
+	is "compr_data_size of $dev when the backing device is full" "$compr" $((8 * PAGE))
+	stores "$sys/writeback" page_index=$((blocks + 7)) ENOSPC
+	bd_stat
+	is "bd_count of $dev after that" "$bd_count" $blocks
+	does bulkcheck 0 $((blocks + 8)) random 1
+}
+
+# churn NULL_DISK: disks that do not live long. Ends when $TMP/done is there.
+churn() {
+	local round=0 writer kinds=(random text)
+	while [ ! -e "$TMP/done" ]; do
+		backed "$1" $((round % 2)) lz4 2M
+		does open "$dev" direct
+		does bulk 0 512 "${kinds[round / 2 % 2]}" $round
+		does bulkcheck 0 512 "${kinds[round / 2 % 2]}" $round
+		does close
+		# A batch of one makes it last.
+		stores "$sys/writeback_batch_size" $((round % 3 + 1))
+		(
+			put "$sys/writeback" page_indexes=0-511
+			echo "$errno" >"$TMP/churn.writeback"
+		) &
+		writer=$!
+		sleep 0.0$((RANDOM % 10))
+		if [ $((round % 3)) != 0 ]; then
+			stores "$sys/reset" 1
+			is "initstate of $dev" "$(<"$sys/initstate")" 0
+			is "backing_dev of $dev" "$(<"$sys/backing_dev")" none
+			is "bd_stat of $dev" "$(<"$sys/bd_stat")" "$(printf '%8d %8d %8d' 0 0 0)"
+			wait $writer
+			# Its backing device is free again.
+			stores "$sys/backing_dev" "$1"
+			stores "$sys/disksize" 1M
+			does open "$dev" direct
+			does bulk 0 256 mixed $round
+			stores "$sys/writeback" page_indexes=0-255
+			does bulkcheck 0 256 mixed $round
+			does close
+		fi
+		remove
+		wait $writer
+		read -r errno <"$TMP/churn.writeback"
+		case $errno in
+		# In time; stopped; too late.
+		OK | *'Interrupted system call'* | EINVAL | ENODEV | ENOENT) ;;
+		*) fail "a writeback during reset or removal: $errno" ;;
+		esac
+		round=$((round + 1))
+	done
+	note "disks added, reset and removed: $round"
+	at_least "disks added, reset and removed" $round 2
+	exit $failed
+}
+
+test_everything_at_once() {
+	local n racers=() churner ids most=()
+	# With the largest number there is, any writeback of C zram takes all memory.
+	[ "$DRIVER" != zram ] || most=(-m 1000)
+	slow_disk $mib 5 2
+	null_disk 0 $mib 200000
+	null_disk 1 $mib 1000000
+	null_disk 2 2 300000
+	backed /dev/nullb0 0 lz4 $((2 * blocks * PAGE))
+	ids=("$id")
+	backed "$slow" 1 lz4 $((2 * blocks * PAGE))
+	ids+=("$id")
+	backed /dev/nullb1 1 zstd $((2 * blocks * PAGE))
+	ids+=("$id")
+	for id in "${ids[@]}"; do
+		"$(program pagerace)" -t "$seconds" -n $pages -S $((id + 1)) -r 4 -w 2 -b 2 -s 1 -l 1 -k 1 \
+			"${most[@]}" "zram$id" >"$TMP/report$id" &
+		racers+=($!)
+	done
+	churn /dev/nullb2 &
+	churner=$!
+	for n in "${racers[@]}"; do
+		wait "$n" || fail "pagerace ended with $?"
+	done
+	: >"$TMP/done"
+	wait $churner || failed=1
+	for id in "${ids[@]}"; do
+		use "$id"
+		reported "$id"
+		does open "$dev" direct
+		all_discarded "after the races"
+		every_block_is_usable
+		all_discarded "in the end"
+		does close
+		remove
+	done
+	no_slow_disks
+	no_null_disks
+}
+
+run_tests

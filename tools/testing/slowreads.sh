@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: slowreads.sh [SECONDS]
+#
+# Pages are read back from a device that takes 20 ms for it. Before the data is there, the page is overwritten
+# or discarded, its block is free, and another page is written to it: whose data does the reader get?
+#
+# The backing device has little more blocks than the disk has pages, so every block is soon used again.
+# Each test takes SECONDS (default: $DURATION, or 7).
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/slowdisk.sh
+. "${0%/*}/slowdisk.sh"
+
+seconds=${1:-${DURATION:-7}}
+# 768 blocks: for these, for what readers can pin, and for what a request can set aside.
+pages=600
+
+# result NAME: the number of that name in the report of pagerace.
+result() {
+	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+race() {
+	local what
+	slow_disk 3 20 0
+	add
+	stores "$sys/comp_algorithm" lz4
+	stores "$sys/compressed_writeback" "$1"
+	stores "$sys/backing_dev" "$slow"
+	stores "$sys/disksize" $((pages * PAGE))
+	"$(program pagerace)" -t "$seconds" -n $pages -r 16 -w 2 -b 2 "${dev#/dev/}" >"$TMP/report" ||
+		fail "pagerace ended with $?"
+	while IFS= read -r report; do
+		note "$report"
+	done <"$TMP/report"
+	report=$(tail -n 1 "$TMP/report")
+	for what in foreign old torn errors full; do
+		is "$what in the report" "$(result $what)" 0
+	done
+	for what in reads writes discards writebacks; do
+		at_least "$what" "$(result $what)" 20
+	done
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+	note "bd_stat: $bd_count $bd_reads $bd_writes"
+	at_least "reads from the backing device" "$bd_reads" 200
+	# Each block was used several times.
+	at_least "writes to the backing device" "$bd_writes" 1024
+	io_stat
+	is "failed_reads" "$failed_reads" 0
+	is "failed_writes" "$failed_writes" 0
+	remove
+	no_slow_disks
+}
+
+test_raw() {
+	race 0
+}
+
+test_compressed() {
+	race 1
+}
+
+run_tests
