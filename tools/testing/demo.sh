@@ -4,9 +4,11 @@
 # usage: demo.sh [MIB]
 #
 # The main job, in a guest, with the tools that everybody uses: a swap device and a file system on
-# compressed memory. A workload larger than the machine's memory is forced out to the swap device and
-# read back, MIB of it (default: one and a half times the memory), and every page is verified; files are
-# written to ext4, remounted and compared. Ends with a report; exit status 1 if anything was off.
+# compressed memory. A workload larger than the machine's memory is forced out to the swap device, MIB of
+# it (default: one and a half times the memory); while half of it is used again, the other half is idle, and is
+# written back compressed to a disk (the first of --disk); then everything is read back, and every page
+# is verified. Files are written to ext4, remounted and compared. Ends with a report; exit status 1 if
+# anything was off.
 
 DRIVER=${ZR_DRIVER:-zram_rs}
 failed=0
@@ -32,6 +34,9 @@ must() {
 	wrong "$what: $said"
 	exit 1
 }
+
+# put FILE VALUE: for must; unlike the system's sh, this shell says what the error is.
+put() { echo "$2" >"$1"; }
 
 # is WHAT GOT WANTED
 is() {
@@ -108,32 +113,78 @@ watch() {
 	done
 }
 
-swap_out_and_in() {
-	local from pid watcher size=$((workload * 5 / 4))
-	swap=$(zramctl --find --size "${size}M" --algorithm lz4 2>&1) || {
-		wrong "zramctl --find: $swap"
-		exit 1
-	}
-	step "zramctl --find --algorithm lz4" "$swap of $size MiB"
+# until_it_says TEXT: waits for swapcheck to say so.
+until_it_says() {
+	until grep -q "$1" /tmp/swapcheck; do
+		kill -0 "$pid" 2>/dev/null || must "swapcheck" false
+		sleep 0.1
+	done
+}
+
+make_swap() {
+	local sys id size=$((workload * 5 / 4))
+	read -r backing _ <<<"${ZR_DISKS:-}"
+	must "a disk to write back to (run-guest --disk)" [ -b "$backing" ]
+	id=$(cat /sys/class/zram-control/hot_add)
+	swap=/dev/zram$id sys=/sys/block/zram$id
+	# zramctl would reset the device first, and knows nothing of backing devices.
+	must "compressed_writeback" put "$sys/compressed_writeback" 1
+	must "backing_dev" put "$sys/backing_dev" "$backing"
+	must "comp_algorithm" put "$sys/comp_algorithm" lz4
+	must "disksize" put "$sys/disksize" "${size}M"
+	step "hot_add, backing_dev, disksize" "$swap of $size MiB, with $(cat "$sys/backing_dev") behind it"
+	is "the algorithm, as zramctl says," "$(zramctl --output ALGORITHM --noheadings "$swap")" lz4
 	must "mkswap $swap" mkswap "$swap"
 	must "swapon $swap" swapon --priority 100 "$swap"
 	step "mkswap, swapon" "$(swapon --show=NAME,TYPE,SIZE --noheadings)"
 	[ "$(cat "/sys/module/$DRIVER/refcnt")" -gt 0 ] || wrong "$DRIVER is not in use with swap on its device"
+}
 
+# The pages that were not used since they were marked go to the disk, as they are in memory.
+write_back() {
+	local sys=/sys/block/${swap#/dev/} from disk_before disk_after
+	read -ra disk_before <"/sys/block/${backing#/dev/}/stat"
+	read -r _ idle_compressed idle_used _ <"$sys/mm_stat"
+	from=$(now)
+	must "writeback of idle pages" put "$sys/writeback" idle
+	wb_time=$(seconds_since "$from")
+	read -r _ rest_compressed rest_used _ <"$sys/mm_stat"
+	read -r wb_pages _ wb_written <"$sys/bd_stat"
+	read -ra disk_after <"/sys/block/${backing#/dev/}/stat"
+	wb_requests=$((disk_after[4] - disk_before[4]))
+	wb_bytes=$(((disk_after[6] - disk_before[6]) * 512))
+	is "what was written back, in pages," "$wb_written" "$wb_pages"
+	is "what the disk was written, in pages," $((wb_bytes / 4096)) "$wb_written"
+	[ "$wb_pages" -gt $((workload * 256 / 2 / 2)) ] || wrong "only $wb_pages pages were written back"
+	[ "$rest_used" -lt $((idle_used * 3 / 4)) ] || wrong "$idle_used bytes of memory became $rest_used"
+	step "echo idle >writeback" "$(grouped "$wb_pages") pages to $backing in $wb_time"
+}
+
+swap_out_and_in() {
+	local from watcher sys=/sys/block/${swap#/dev/}
 	echo
 	echo "  $workload MiB of text, records, noise and zeros into $memory MiB of memory:"
 	from=$(now)
 	out=$(counter pswpout) in=$(counter pswpin) zero=$(counter swpout_zero)
-	swapcheck -m "$workload" -j 2 >/tmp/swapcheck &
+	rm -f /tmp/go
+	swapcheck -m "$workload" -j 2 -w /tmp/go >/tmp/swapcheck &
 	pid=$!
 	watch $pid /tmp/most &
 	watcher=$!
-	tail -n +1 -s 0.2 -f --pid=$pid /tmp/swapcheck | sed -u -n 's/^swapcheck: \( *[0-9]*%\).*/      \1/p'
+	tail -n +1 -s 0.2 -f --pid=$pid /tmp/swapcheck | sed -u -n 's/^swapcheck: \( *[0-9]*%\).*/      \1/p' &
+	until_it_says 'waiting for'
+	must "marking all as idle" put "$sys/idle" all
+	: >/tmp/go
+	until_it_says 'one half is in use'
+	write_back
+	rm /tmp/go
 	wait $pid || wrong "swapcheck ended with $?"
 	swap_time=$(seconds_since "$from")
 	wait $watcher
 	out=$(($(counter pswpout) - out)) in=$(($(counter pswpin) - in)) zero=$(($(counter swpout_zero) - zero))
 	read -r original used _ </tmp/most
+	read -r _ rb_pages _ <"$sys/bd_stat"
+	read -r failed_reads failed_writes _ <"$sys/io_stat"
 	pages=0 mismatches=unknown
 	eval "$(sed -n 's/^swapcheck: \(pages=[0-9]*\) .*\(mismatches=[0-9]*\) .*/\1 \2/p' /tmp/swapcheck)"
 	is "the number of pages verified" "$pages" $((workload * 256 / 2 * 2))
@@ -141,18 +192,22 @@ swap_out_and_in() {
 	[ "$out" -gt $((workload * 256 / 3)) ] || wrong "only $out pages were swapped out"
 	[ "$in" -gt $((workload * 256 / 3)) ] || wrong "only $in pages were swapped in"
 	[ "$original" -gt "$used" ] || wrong "$original bytes were stored in $used"
+	[ "$rb_pages" -ge $((wb_pages * 9 / 10)) ] || wrong "only $rb_pages pages were read back from $backing"
+	is "the number of failed reads and writes" "$failed_reads $failed_writes" "0 0"
 	echo
 	step "every page read back and verified" "$(grouped "$pages") pages in $swap_time"
 }
 
 files() {
 	local id from
-	id=$(cat /sys/class/zram-control/hot_add)
-	disk=/dev/zram$id
-	must "zramctl $disk" zramctl --size 192M --algorithm zstd "$disk"
+	disk=$(zramctl --find --size 192M --algorithm zstd 2>&1) || {
+		wrong "zramctl --find: $disk"
+		exit 1
+	}
+	id=${disk#/dev/zram}
 	must "mkfs.ext4 $disk" mkfs.ext4 -q "$disk"
 	must "mount $disk" mount "$disk" /mnt
-	step "hot_add, zramctl, mkfs.ext4, mount" "$disk of 192 MiB, zstd"
+	step "zramctl --find, mkfs.ext4, mount" "$disk of 192 MiB, zstd"
 
 	from=$(now)
 	mkdir /mnt/{programs,text}
@@ -177,7 +232,7 @@ files() {
 # reset_and_remove DEVICE: in between it must be as new. zramctl --reset does both at once.
 reset_and_remove() {
 	local sys=/sys/block/${1#/dev/}
-	must "reset $1" sh -c "echo 1 >$sys/reset"
+	must "reset $1" put "$sys/reset" 1
 	is "initstate of $1" "$(cat "$sys/initstate")" 0
 	is "disksize of $1" "$(cat "$sys/disksize")" 0
 	# shellcheck disable=SC2046,SC2005 # squeezes the blanks
@@ -214,6 +269,14 @@ report() {
 	row "  pages out $(grouped "$out") (and $(grouped "$zero") zero pages), pages in $(grouped "$in")"
 	row "  ratio $(ratio "$original" "$used") : 1, memory saved $(mib $((original - used))) MiB, time $swap_time"
 	row ""
+	row "writeback of what was idle to $backing, compressed"
+	bar "  memory before" "$(mib "$idle_used")" "$full"
+	bar "  memory after" "$(mib "$rest_used")" "$full"
+	bar "  on the disk" "$(mib $((wb_pages * 4096)))" "$full"
+	bar "  data in that" "$(mib $((idle_compressed - rest_compressed)))" "$full"
+	row "  $(grouped "$wb_pages") pages in $(grouped "$wb_requests") requests, time $wb_time, memory saved $(mib $((idle_used - rest_used))) MiB"
+	row "  pages read back from the disk, decompressed: $(grouped "$rb_pages")"
+	row ""
 	row "ext4 on zram, zstd"
 	bar "  files" "$(mib "$file_original")" "$full"
 	bar "  which took" "$(mib "$file_used")" "$full"
@@ -227,6 +290,7 @@ memory=$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
 workload=${1:-$((memory * 3 / 2))}
 
 load
+make_swap
 swap_out_and_in
 files
 clean_up

@@ -3,14 +3,23 @@
  * swapcheck: fills anonymous memory with data that can be checked, has it swapped out, and verifies
  * every page when it comes back.
  *
- * usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED]
+ * usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED] [-w FILE]
  *
  * The content of a page follows from its index, the seed and the pass it was last written in, so
  * no second copy is needed to verify it. Pages are of five kinds, as in the memory of real
  * programs: text, binary records, random (does not compress), one repeated word, and zeros.
  *
  * The first pass writes all pages, every later one a third of them, so that both fresh and old swap
- * entries are read back. The last line of output is for scripts:
+ * entries are read back.
+ *
+ * With -w, it stops twice when the first pass is paged out, so that something can be done about
+ * what is in swap then. First it waits until FILE is there, and then uses the first half of its
+ * pages (of each process), but not the other one; then it waits until FILE is gone. It says so:
+ *
+ *	swapcheck: waiting for FILE
+ *	swapcheck: one half is in use, waiting for the end of FILE
+ *
+ * The last line of output is for scripts:
  *
  *	swapcheck: pages=N out=N in=N mismatches=N seconds=S
  *
@@ -47,11 +56,13 @@ static const char * const kind_name[] = { "text", "records", "random", "same", "
 /* One per process, in memory that the parent shares. */
 struct progress {
 	volatile uint64_t done;		/* pages written and verified, all passes */
+	volatile int waits;		/* how often it stopped */
 	uint64_t out, in, mismatches;
 };
 
 static size_t page_size;
 static uint64_t seed = 1;
+static const char *file;
 
 static uint64_t mix(uint64_t x)
 {
@@ -188,6 +199,22 @@ static void complain(const unsigned char *page, const unsigned char *wanted, uin
 		(unsigned long long)index, kind_name[kind_of(index)], i, page[i], wanted[i]);
 }
 
+/* Stops until the file is there, then until it is not. */
+static void wait_twice(struct progress *progress, const unsigned char *memory, size_t pages)
+{
+	volatile unsigned char sum = 0;
+	size_t i;
+
+	progress->waits = 1;
+	while (access(file, F_OK))
+		usleep(20000);
+	for (i = 0; i < pages / 2; i++)
+		sum += memory[i * page_size];
+	progress->waits = 2;
+	while (!access(file, F_OK))
+		usleep(20000);
+}
+
 static int run(struct progress *progress, uint64_t first, size_t pages, unsigned int passes)
 {
 	unsigned char *memory, *wanted = aligned_alloc(page_size, page_size);
@@ -211,6 +238,8 @@ static int run(struct progress *progress, uint64_t first, size_t pages, unsigned
 		if (madvise(memory, pages * page_size, MADV_PAGEOUT))
 			err(2, "MADV_PAGEOUT");
 		progress->out += swapped(pagemap, memory, pages);
+		if (file && !pass)
+			wait_twice(progress, memory, pages);
 
 		for (i = 0; i < pages; i += n) {
 			n = pages - i < BATCH ? pages - i : BATCH;
@@ -251,11 +280,11 @@ int main(int argc, char **argv)
 	unsigned long mib = 256, processes = 1, passes = 1, i;
 	uint64_t pages, total, out = 0, in = 0, mismatches = 0;
 	struct progress *progress;
-	int option, status, worst = 0, shown = 0;
+	int option, status, worst = 0, shown = 0, waits = 0;
 	size_t left;
 	double start = now();
 
-	while ((option = getopt(argc, argv, "m:j:p:s:")) != -1) {
+	while ((option = getopt(argc, argv, "m:j:p:s:w:")) != -1) {
 		switch (option) {
 		case 'm':
 			mib = number(optarg);
@@ -269,8 +298,11 @@ int main(int argc, char **argv)
 		case 's':
 			seed = number(optarg);
 			break;
+		case 'w':
+			file = optarg;
+			break;
 		default:
-			errx(2, "usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED]");
+			errx(2, "usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED] [-w FILE]");
 		}
 	}
 	if (processes > MAX_PROCESSES)
@@ -295,6 +327,7 @@ int main(int argc, char **argv)
 
 	for (left = processes; left;) {
 		uint64_t done = 0;
+		int fewest = 2;
 		pid_t pid;
 
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
@@ -307,8 +340,17 @@ int main(int argc, char **argv)
 				worst = WEXITSTATUS(status);
 			}
 		}
-		for (i = 0; i < processes; i++)
+		for (i = 0; i < processes; i++) {
 			done += progress[i].done;
+			if (progress[i].waits < fewest)
+				fewest = progress[i].waits;
+		}
+		if (waits < fewest) {
+			waits = fewest;
+			printf(waits == 1 ? "swapcheck: waiting for %s\n" :
+			       "swapcheck: one half is in use, waiting for the end of %s\n", file);
+			fflush(stdout);
+		}
 		/* A sign of life at every tenth of the way. */
 		while (total && (int)(done * 10 / (2 * total * passes)) > shown) {
 			shown++;
