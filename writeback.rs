@@ -470,7 +470,7 @@ impl Engine<'_> {
     fn complete(&mut self, mut request: Request) {
         let status = request.status();
         let batch = request.as_mut().data();
-        let (first, len, charge) = (batch.first, batch.slots.len(), batch.charge);
+        let (first, len) = (batch.first, batch.slots.len());
         let done = match batch.single {
             Some(page) => page..page + 1,
             None => 0..len,
@@ -482,31 +482,37 @@ impl Engine<'_> {
             self.writer.submit(request, 0..1, first);
             return;
         }
-        if done.end < len && !stopped {
-            // One after the other, whatever becomes of them.
-            batch.single = Some(done.end);
+        for page in done.clone() {
+            self.settle(batch, page, status);
         }
-        for page in 0..len {
-            let Some(&index) = batch.slots.get(page) else {
-                continue;
-            };
-            let block = Block::from_number(first + page);
-            if done.contains(&page) && status.is_ok() {
-                self.pages.written_back(index, block, self.backing);
-            } else if done.contains(&page) || (page >= done.end && stopped) {
-                self.pages.deselect(index);
-                self.backing.blocks.release(block);
-                self.budget.refund(charge, 1);
+        // One after the other, whatever becomes of them; but each may take long to fail.
+        if stopped {
+            for page in done.end..len {
+                self.settle(batch, page, Err(EINTR));
             }
-        }
-        if let Err(error) = status {
-            self.result = Err(error);
-        }
-        if done.end < len && !stopped {
+        } else if done.end < len {
+            batch.single = Some(done.end);
             self.writer
                 .submit(request, done.end..done.end + 1, first + done.end);
-        } else {
-            self.put_back(request);
+            return;
+        }
+        self.put_back(request);
+    }
+
+    /// Deals with one page of a request, which was written, or not.
+    fn settle(&mut self, batch: &Batch, page: usize, status: Result) {
+        let Some(&index) = batch.slots.get(page) else {
+            return;
+        };
+        let block = Block::from_number(batch.first + page);
+        match status {
+            Ok(()) => self.pages.written_back(index, block, self.backing),
+            Err(error) => {
+                self.result = Err(error);
+                self.pages.deselect(index);
+                self.backing.blocks.release(block);
+                self.budget.refund(batch.charge, 1);
+            }
         }
     }
 
