@@ -143,16 +143,25 @@ in_root() {
 	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "$@"
 }
 
-# The machine's own Debian mirror, as apt knows it.
+# The machine's own Debian mirror, as apt knows it. A machine that was just installed does not know yet what
+# its mirror has; only root can make it look.
 mirror() {
+	local site
 	if [ -n "${ZRAM_RS_MIRROR:-}" ]; then
 		echo "$ZRAM_RS_MIRROR"
 		return
 	fi
-	# shellcheck disable=SC2016 # apt's own placeholders
-	apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null |
-		sed -n 's/^Debian|Debian|//p' | head -n 1 | grep . ||
-		die "this machine's apt knows no Debian mirror. Run 'apt-get update' first, or set ZRAM_RS_MIRROR."
+	for _ in first second; do
+		# shellcheck disable=SC2016 # apt's own placeholders
+		site=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null |
+			sed -n '/^Debian|Debian|/{s///p;q}')
+		if [ -n "$site" ]; then
+			echo "$site"
+			return
+		fi
+		[ "$(id -u)" = 0 ] && apt-get update >&2 || break
+	done
+	die "this machine's apt knows no Debian mirror. Run 'apt-get update' first, or set ZRAM_RS_MIRROR."
 }
 
 # bootstrap DIR PACKAGES: a Debian tree, complete or not there at all. apt checks every signature.
