@@ -50,7 +50,6 @@ use kernel::{
     },
     prelude::*,
     static_lock_class,
-    str::CString,
     sync::{
         atomic::{
             Atomic,
@@ -322,10 +321,12 @@ impl Device {
             return Err(EBUSY);
         }
         let bytes = path.to_bytes();
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let path = CString::try_from_fmt(fmt!("{}", kernel::str::BStr::from_bytes(bytes)))?;
-        config.backing = Some(Backing::open(&path, self.shared.queue.clone())?);
-        pr_info!("setup backing device {}\n", &*path);
+        let mut copy = KVec::new();
+        copy.extend_from_slice(bytes.strip_suffix(b"\n").unwrap_or(bytes), GFP_KERNEL)?;
+        copy.push(0, GFP_KERNEL)?;
+        let path = CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
+        config.backing = Some(Backing::open(path, self.shared.queue.clone())?);
+        pr_info!("setup backing device {}\n", path);
         Ok(())
     }
 

@@ -218,7 +218,12 @@ impl Show<Disk> for BackingDev {
         // A page is a kilobyte too much for the stack.
         let mut buffer = KVec::from_elem(0, PAGE_SIZE - 1, GFP_KERNEL)?;
         let path = disk.data().backing_path(&mut buffer)?;
-        out.write_fmt(fmt!("{}\n", path.unwrap_or(c"none")))?;
+        let path = path.unwrap_or(c"none");
+        match path.to_str() {
+            Ok(path) => writeln!(out, "{path}")?,
+            // A name that is not UTF-8 is shown with its odd bytes escaped.
+            Err(_) => out.write_fmt(fmt!("{}\n", path))?,
+        }
         Ok(())
     }
 }

@@ -291,6 +291,12 @@ test_backing_dev_shows_the_file() {
 	reads backing_dev $'/dev/wb a b\n'
 	rm '/dev/wb a b'
 	reads backing_dev $'/dev/wb a b (deleted)\n'
+	stores "$sys/reset" 1
+	# Nor need it be ASCII.
+	ok mknod '/dev/wb ß' b $((0x$(stat -c %t /dev/wb0))) $((0x$(stat -c %T /dev/wb0)))
+	stores "$sys/backing_dev" '/dev/wb ß'
+	reads backing_dev $'/dev/wb ß\n'
+	rm '/dev/wb ß'
 }
 
 # --- What is written back -------------------------------------------------------------------------
