@@ -14,6 +14,18 @@ endif
 # A composite object cannot be named like one of its parts: the crate root is zram_rs.rs.
 zram-rs-y := zram_rs.o bindings/helpers.o
 
+# Which algorithms there are, and which is the default: what the kernel has, and what it has chosen for
+# C zram.
+zram_rs_if = $(if $(and $(CONFIG_$(2)),$(CONFIG_$(3))),$(1))
+zram_rs_algorithms := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
+	$(call zram_rs_if,lz4,LZ4_COMPRESS,LZ4_DECOMPRESS) \
+	$(call zram_rs_if,lz4hc,LZ4HC_COMPRESS,LZ4_DECOMPRESS) \
+	$(call zram_rs_if,zstd,ZSTD_COMPRESS,ZSTD_DECOMPRESS) \
+	$(call zram_rs_if,deflate,ZLIB_DEFLATE,ZLIB_INFLATE) \
+	$(call zram_rs_if,842,842_COMPRESS,842_DECOMPRESS)
+zram_rs_default := $(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
+rustflags-y += $(addprefix --cfg=zram_rs_,$(zram_rs_algorithms) default_$(zram_rs_default))
+
 # Where the crate finds the generated bindings, in both kinds of build.
 export ZRAM_RS_OBJ := $(abspath $(obj))
 
@@ -25,13 +37,19 @@ rustflags-y += -Crelocation-model=static -Ccode-model=large
 ccflags-y += -Wno-null-pointer-arithmetic
 endif
 
-bindgen_functions := zs_.* LZ4_compress_fast LZ4_decompress_safe lzo1x_1_compress \
-	lzorle1x_1_compress lzo1x_decompress_safe zstd_get_params zstd_.*_workspace_bound \
-	zstd_default_clevel zstd_init_[cd]ctx zstd_compress_cctx zstd_decompress_dctx zstd_is_error \
+bindgen_functions := zs_.* LZ4_compress_(fast|HC)(_continue)? LZ4_decompress_safe(_usingDict)? \
+	LZ4_loadDict(HC)? LZ4_resetStreamHC lzo1x_1_compress lzorle1x_1_compress \
+	lzo1x_decompress_safe sw842_.* zlib_(de|in)flate(Init2|Reset|_workspacesize)? \
+	zstd_get_c?params zstd_[cd]ctx_workspace_bound zstd_(default|min|max)_clevel \
+	zstd_init_[cd]ctx zstd_compress_(cctx|using_cdict) zstd_decompress_(dctx|using_ddict) \
+	zstd_(create|free)_[cd]dict(_byreference)? zstd_is_error kernel_read_file_from_path \
 	__vmalloc_noprof vfree zram_rs_.*
-bindgen_types := zs_pool zs_pool_stats zstd_[cd]ctx ZSTD_[CD]Ctx(_s)? (zstd|ZSTD)_.*[pP]arameters \
-	zstd_strategy ZSTD_strategy
-bindgen_vars := ZRAM_RS_.*
+bindgen_types := zs_pool zs_pool_stats LZ4_stream(HC)?_t z_stream(_s|p)? Byte uLong internal_state \
+	(zstd|ZSTD)_[cdCD](ctx|Ctx|dict|Dict)(_s)? (zstd|ZSTD)_.*[pP]arameters (zstd|ZSTD)_strategy \
+	(zstd|ZSTD)_custom_?[mM]em ZSTD_(alloc|free)Function kernel_read_file_id
+bindgen_opaque := LZ4_stream(HC)?_t
+bindgen_vars := ZRAM_RS_.* LZ4_ACCELERATION_DEFAULT LZ4HC_.*_CLEVEL SW842_MEM_COMPRESS Z_[A-Z_]* \
+	MAX_MEM_LEVEL
 
 # bindgen parses with libclang whatever the kernel's compiler is: it gets the flags that decide what
 # the headers say, none of those that decide how code is generated.
@@ -51,6 +69,7 @@ quiet_cmd_zram_rs_bindgen = BINDGEN $@
 	--with-derive-default \
 	$(foreach f,$(bindgen_functions),--allowlist-function '$f') \
 	$(foreach t,$(bindgen_types),--allowlist-type '$t') \
+	$(foreach t,$(bindgen_opaque),--opaque-type '$t') \
 	$(foreach v,$(bindgen_vars),--allowlist-var '$v') \
 	-o $@ -- $(bindgen_c_flags)
 

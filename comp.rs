@@ -6,9 +6,19 @@
 //! and two buffers. A disk has one for each CPU that is online, behind a mutex that is taken for
 //! one page at a time.
 
+mod choice;
+mod deflate;
 mod lz4;
+mod lz4hc;
 mod lzo;
+mod sw842;
+mod unlz4;
 mod zstd;
+
+pub(crate) use choice::{
+    Choices,
+    ParamsRequest, //
+};
 
 use crate::abstractions::{
     cpuhp::{
@@ -20,6 +30,7 @@ use crate::abstractions::{
     parse::sysfs_streq,
     percpu::PerCpu, //
 };
+use choice::Params;
 use kernel::{
     cpu::CpuId,
     new_mutex,
@@ -31,50 +42,175 @@ use kernel::{
     },
 };
 
-/// A way to compress pages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Algorithm {
+/// Which of a disk's algorithms: the primary one, for pages that are written, or one of those that
+/// pages are recompressed with. The higher, the better it is thought to compress.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Priority(u8);
+
+impl Priority {
+    /// How many bits a priority takes.
+    pub(crate) const BITS: u32 = 2;
+    /// How many priorities there are.
+    pub(crate) const COUNT: usize = 1 << Self::BITS;
+    /// Of the algorithm for pages that are written.
+    pub(crate) const PRIMARY: Self = Self(0);
+    /// The lowest of the algorithms for recompression.
+    pub(crate) const SECONDARY: Self = Self(1);
+
+    /// Returns the priority that a user calls `number`, if there is one.
+    pub(crate) fn from_user(number: i32) -> Option<Self> {
+        u8::try_from(number)
+            .ok()
+            .filter(|&number| usize::from(number) < Self::COUNT)
+            .map(Self)
+    }
+
+    /// Returns the priority that the lowest bits of a number stand for.
+    #[inline]
+    pub(crate) const fn from_bits(bits: usize) -> Self {
+        Self((bits & (Self::COUNT - 1)) as u8)
+    }
+
+    /// Returns the number of the priority, which is below [`COUNT`](Self::COUNT).
+    #[inline]
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Returns this priority, and those above it.
+    pub(crate) fn and_above(self) -> impl Iterator<Item = Self> {
+        (self.number()..Self::COUNT).map(Self::from_bits)
+    }
+}
+
+/// How pages are compressed and decompressed with an algorithm: the working memory that this takes.
+trait Backend: Sized {
+    /// What all streams of a disk have in common: parameters that were checked, and what was
+    /// prepared from a dictionary.
+    type Setup: Send + Sync;
+
+    /// Checks the parameters. Fails with `EINVAL` if there is no such level, say, and with
+    /// `EOPNOTSUPP` if the algorithm knows no levels, and says so in the log. May sleep.
+    fn setup(params: &Params) -> Result<Self::Setup>;
+
+    /// Allocates working memory. May sleep.
+    fn new(setup: &Self::Setup) -> Result<Self>;
+
+    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result.
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize>;
+
+    /// Decompresses a page. Fails if that is not what comes out of `src`.
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result;
+}
+
+/// Defines the algorithms, each with its name, its backend, the condition for being there, and that
+/// for being the default. The order is that in which they are shown.
+macro_rules! algorithms {
+    ($(
+        $(#[doc = $doc:literal])*
+        $variant:ident = $name:literal, $backend:ty, if $have:ident, default if $default:ident;
+    )*) => {
+        /// A way to compress pages.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Algorithm {
+            $(
+                $(#[doc = $doc])*
+                #[cfg($have)]
+                $variant,
+            )*
+        }
+
+        impl Algorithm {
+            /// All that there are, in the order in which they are shown.
+            pub(crate) const ALL: &'static [Self] = &[
+                $( #[cfg($have)] Self::$variant, )*
+            ];
+
+            /// The one that the kernel's configuration chose; else the first.
+            const DEFAULT: Self = {
+                let candidates = [
+                    $( #[cfg(all($have, $default))] Self::$variant, )*
+                    Self::ALL[0],
+                ];
+                candidates[0]
+            };
+
+            /// Returns the name by which users know the algorithm.
+            pub(crate) const fn name(self) -> &'static CStr {
+                match self {
+                    $( #[cfg($have)] Self::$variant => $name, )*
+                }
+            }
+        }
+
+        /// What all streams of a disk have in common.
+        enum Setup {
+            $( #[cfg($have)] $variant(<$backend as Backend>::Setup), )*
+        }
+
+        impl Setup {
+            fn new(algorithm: Algorithm, params: &Params) -> Result<Self> {
+                match algorithm {
+                    $(
+                        #[cfg($have)]
+                        Algorithm::$variant => {
+                            <$backend as Backend>::setup(params).map(Self::$variant)
+                        }
+                    )*
+                }
+            }
+        }
+
+        /// The working memory of an algorithm.
+        enum Context {
+            $( #[cfg($have)] $variant($backend), )*
+        }
+
+        impl Context {
+            fn new(setup: &Setup) -> Result<Self> {
+                match setup {
+                    $(
+                        #[cfg($have)]
+                        Setup::$variant(setup) => {
+                            <$backend as Backend>::new(setup).map(Self::$variant)
+                        }
+                    )*
+                }
+            }
+
+            fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+                match self {
+                    $( #[cfg($have)] Self::$variant(backend) => backend.compress(src, dst), )*
+                }
+            }
+
+            fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+                match self {
+                    $( #[cfg($have)] Self::$variant(backend) => backend.decompress(src, dst), )*
+                }
+            }
+        }
+    };
+}
+
+algorithms! {
     /// LZO with run-length encoding.
-    #[cfg(CONFIG_LZO_COMPRESS)]
-    LzoRle,
+    LzoRle = c"lzo-rle", lzo::Lzo<true>, if zram_rs_lzo, default if zram_rs_default_lzorle;
     /// LZO.
-    #[cfg(CONFIG_LZO_COMPRESS)]
-    Lzo,
+    Lzo = c"lzo", lzo::Lzo<false>, if zram_rs_lzo, default if zram_rs_default_lzo;
     /// LZ4.
-    #[cfg(CONFIG_LZ4_COMPRESS)]
-    Lz4,
+    Lz4 = c"lz4", lz4::Lz4, if zram_rs_lz4, default if zram_rs_default_lz4;
+    /// LZ4, slower to compress, and smaller.
+    Lz4hc = c"lz4hc", lz4hc::Lz4hc, if zram_rs_lz4hc, default if zram_rs_default_lz4hc;
     /// Zstandard.
-    #[cfg(CONFIG_ZSTD_COMPRESS)]
-    Zstd,
+    Zstd = c"zstd", zstd::Zstd, if zram_rs_zstd, default if zram_rs_default_zstd;
+    /// DEFLATE, as in zlib.
+    Deflate = c"deflate", deflate::Deflate, if zram_rs_deflate, default if zram_rs_default_deflate;
+    /// 842, which some processors do in hardware; this is the one in software.
+    Sw842 = c"842", sw842::Sw842, if zram_rs_842, default if zram_rs_default_842;
 }
 
 impl Algorithm {
-    /// All that this kernel has, in the order in which they are shown.
-    pub(crate) const ALL: &'static [Self] = &[
-        #[cfg(CONFIG_LZO_COMPRESS)]
-        Self::LzoRle,
-        #[cfg(CONFIG_LZO_COMPRESS)]
-        Self::Lzo,
-        #[cfg(CONFIG_LZ4_COMPRESS)]
-        Self::Lz4,
-        #[cfg(CONFIG_ZSTD_COMPRESS)]
-        Self::Zstd,
-    ];
-
-    /// Returns the name by which users know the algorithm.
-    pub(crate) const fn name(self) -> &'static CStr {
-        match self {
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Self::LzoRle => c"lzo-rle",
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Self::Lzo => c"lzo",
-            #[cfg(CONFIG_LZ4_COMPRESS)]
-            Self::Lz4 => c"lz4",
-            #[cfg(CONFIG_ZSTD_COMPRESS)]
-            Self::Zstd => c"zstd",
-        }
-    }
-
     /// Finds an algorithm by its name, which a newline may follow.
     pub(crate) fn find(name: &CStr) -> Option<Self> {
         Self::ALL
@@ -85,65 +221,8 @@ impl Algorithm {
 }
 
 impl Default for Algorithm {
-    /// The one that the kernel's configuration chose for zram; else the first.
     fn default() -> Self {
-        match () {
-            #[cfg(all(CONFIG_ZRAM_DEF_COMP_LZ4, CONFIG_LZ4_COMPRESS))]
-            () => Self::Lz4,
-            #[cfg(all(CONFIG_ZRAM_DEF_COMP_ZSTD, CONFIG_ZSTD_COMPRESS))]
-            () => Self::Zstd,
-            #[cfg(all(CONFIG_ZRAM_DEF_COMP_LZO, CONFIG_LZO_COMPRESS))]
-            () => Self::Lzo,
-            #[allow(unreachable_patterns)]
-            () => const { Self::ALL[0] },
-        }
-    }
-}
-
-/// The working memory of an algorithm.
-enum Context {
-    #[cfg(CONFIG_LZO_COMPRESS)]
-    Lzo(lzo::Context),
-    #[cfg(CONFIG_LZ4_COMPRESS)]
-    Lz4(lz4::Context),
-    #[cfg(CONFIG_ZSTD_COMPRESS)]
-    Zstd(zstd::Context),
-}
-
-impl Context {
-    fn new(algorithm: Algorithm) -> Result<Self> {
-        Ok(match algorithm {
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Algorithm::LzoRle => Self::Lzo(lzo::Context::new(true)?),
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Algorithm::Lzo => Self::Lzo(lzo::Context::new(false)?),
-            #[cfg(CONFIG_LZ4_COMPRESS)]
-            Algorithm::Lz4 => Self::Lz4(lz4::Context::new()?),
-            #[cfg(CONFIG_ZSTD_COMPRESS)]
-            Algorithm::Zstd => Self::Zstd(zstd::Context::new()?),
-        })
-    }
-
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
-        match self {
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Self::Lzo(context) => context.compress(src, dst),
-            #[cfg(CONFIG_LZ4_COMPRESS)]
-            Self::Lz4(context) => context.compress(src, dst),
-            #[cfg(CONFIG_ZSTD_COMPRESS)]
-            Self::Zstd(context) => context.compress(src, dst),
-        }
-    }
-
-    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
-        match self {
-            #[cfg(CONFIG_LZO_COMPRESS)]
-            Self::Lzo(context) => context.decompress(src, dst),
-            #[cfg(CONFIG_LZ4_COMPRESS)]
-            Self::Lz4(context) => context.decompress(src, dst),
-            #[cfg(CONFIG_ZSTD_COMPRESS)]
-            Self::Zstd(context) => context.decompress(src, dst),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -159,9 +238,9 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    fn new(algorithm: Algorithm) -> Result<Self> {
+    fn new(setup: &Setup) -> Result<Self> {
         Ok(Self {
-            context: Context::new(algorithm)?,
+            context: Context::new(setup)?,
             buffer: VBox::zeroed(GFP_KERNEL)?,
             scratch: VBox::zeroed(GFP_KERNEL)?,
         })
@@ -190,9 +269,48 @@ impl Decompressor<'_> {
     }
 }
 
+/// The streams of a disk, for each algorithm that it uses.
+pub(crate) struct AllStreams([Option<Registered<Streams>>; Priority::COUNT]);
+
+impl AllStreams {
+    /// Makes the streams for the algorithms that were chosen.
+    ///
+    /// Fails with what is wrong with the parameters (`EINVAL`, `EOPNOTSUPP`), or with `ENOMEM`, and
+    /// says so in the log. May sleep.
+    pub(crate) fn new(choices: &Choices, state: &Arc<HotplugState>) -> Result<Self> {
+        let mut streams = [const { None }; Priority::COUNT];
+        for (priority, place) in Priority::PRIMARY.and_above().zip(&mut streams) {
+            if let Some(algorithm) = choices.algorithm(priority) {
+                let made = Streams::new(algorithm, choices.params(priority), state);
+                *place = Some(made.inspect_err(|_| {
+                    pr_err!(
+                        "Cannot initialise {} compressing backend\n",
+                        algorithm.name()
+                    )
+                })?);
+            }
+        }
+        Ok(Self(streams))
+    }
+
+    /// Returns the streams for the algorithm with this priority, if there is one.
+    #[inline]
+    pub(crate) fn get(&self, priority: Priority) -> Option<&Streams> {
+        self.0.get(priority.number())?.as_deref()
+    }
+
+    /// Returns whether there is no algorithm above this priority.
+    pub(crate) fn is_last(&self, priority: Priority) -> bool {
+        self.0
+            .iter()
+            .skip(priority.number() + 1)
+            .all(Option::is_none)
+    }
+}
+
 /// Streams for one algorithm, one for each CPU that is online.
 pub(crate) struct Streams {
-    algorithm: Algorithm,
+    setup: Setup,
     streams: PerCpu<Mutex<Option<Stream>>>,
 }
 
@@ -210,10 +328,18 @@ pub(crate) fn hotplug_state() -> Result<HotplugState> {
 }
 
 impl Streams {
-    /// Makes the streams for an algorithm. May sleep.
-    pub(crate) fn new(algorithm: Algorithm, state: &Arc<HotplugState>) -> Result<Registered<Self>> {
+    /// Makes the streams for an algorithm.
+    ///
+    /// Fails with what is wrong with the parameters (`EINVAL`, `EOPNOTSUPP`), or with `ENOMEM`. May
+    /// sleep.
+    fn new(
+        algorithm: Algorithm,
+        params: &Params,
+        state: &Arc<HotplugState>,
+    ) -> Result<Registered<Self>> {
+        let setup = Setup::new(algorithm, params)?;
         let streams = PerCpu::new(|| new_mutex!(None, "zram_rs stream"))?;
-        state.register::<Error>(Ok(Self { algorithm, streams }))
+        state.register::<Error>(Ok(Self { setup, streams }))
     }
 
     /// Calls `f` with a stream, most likely that of this CPU. May sleep.
@@ -234,7 +360,7 @@ impl Streams {
 impl Instance for Streams {
     fn prepare(&self, cpu: CpuId) -> Result {
         // Allocate before locking: reclaim may want to swap to this disk.
-        let stream = Stream::new(self.algorithm).inspect_err(|_| {
+        let stream = Stream::new(&self.setup).inspect_err(|_| {
             pr_err!(
                 "Can't allocate a compression stream for CPU {}\n",
                 cpu.as_u32()

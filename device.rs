@@ -28,10 +28,17 @@ use crate::{
     backing::Backing,
     comp::{
         Algorithm,
+        AllStreams,
+        Choices,
         HotplugState,
-        Streams, //
+        ParamsRequest,
+        Priority, //
     },
     io::Pages,
+    recompress::{
+        self,
+        Request, //
+    },
     sysfs,
     writeback::{
         self,
@@ -67,8 +74,7 @@ const LOGICAL_BLOCK_SIZE: usize = 4096;
 /// The data of a disk.
 #[pin_data]
 pub(crate) struct Device {
-    #[pin]
-    config: RwSemaphore<Config>,
+    pub(crate) pages: PagesRef,
     /// Held by the one who post-processes, who may have a reference to the pages as long.
     #[pin]
     post_processing: Mutex<()>,
@@ -88,10 +94,28 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<HighPriority>,
 }
 
+/// A way to the pages of a disk, which come and go.
+#[derive(Clone)]
+pub(crate) struct PagesRef(Arc<RwSemaphore<Config>>);
+
+impl PagesRef {
+    fn new() -> Result<Self> {
+        let config = RwSemaphore::new(Config::default(), c"zram_rs config", static_lock_class!());
+        Ok(Self(Arc::pin_init(config, GFP_KERNEL)?))
+    }
+
+    /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
+    ///
+    /// The disk's configuration cannot be changed before `f` returns.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
+        Some(f(&self.0.read().ready.as_ref()?.pages))
+    }
+}
+
 /// What is set for a disk.
 #[derive(Default)]
 struct Config {
-    algorithm: Algorithm,
+    algorithms: Choices,
     limit_pages: usize,
     backing: Option<Arc<Backing>>,
     compressed_writeback: bool,
@@ -169,11 +193,7 @@ impl Device {
             synchronous: true,
         };
         let data = try_pin_init!(Self {
-            config <- RwSemaphore::new(
-                Config::default(),
-                c"zram_rs config",
-                static_lock_class!(),
-            ),
+            pages: PagesRef::new()?,
             post_processing <- new_mutex!((), "zram_rs post-processing"),
             budget <- Budget::new(),
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
@@ -185,13 +205,14 @@ impl Device {
     /// Initialises the disk with a size in bytes, which is rounded up to whole pages.
     ///
     /// Fails with `EINVAL` if there can be no such size, `EBUSY` if the disk is initialised
-    /// already, and `ENOMEM`. May sleep.
+    /// already, with what is wrong with the algorithms' parameters (`EINVAL`, `EOPNOTSUPP`), and
+    /// `ENOMEM`. May sleep.
     pub(crate) fn initialise(disk: &GenDisk<Self>, size: u64) -> Result {
         if size == 0 {
             return Err(EINVAL);
         }
         let device = disk.data();
-        let mut config = device.config.write();
+        let mut config = device.config().write();
         if config.ready.is_some() {
             pr_info!("Cannot change disksize for initialized device\n");
             return Err(EBUSY);
@@ -202,12 +223,7 @@ impl Device {
         let count = usize::try_from(size >> PAGE_SHIFT)?;
 
         let pool = Pool::new(disk.name())?;
-        let streams = Streams::new(config.algorithm, &device.shared.hotplug).inspect_err(|_| {
-            pr_err!(
-                "Cannot initialise {} compressing backend\n",
-                config.algorithm.name()
-            )
-        })?;
+        let streams = AllStreams::new(&config.algorithms, &device.shared.hotplug)?;
         let pages = Pages::new(
             count,
             pool,
@@ -225,13 +241,13 @@ impl Device {
     /// Makes the disk uninitialised: what was on it, and what was set for it, is gone, but for what
     /// concerns writeback in general.
     ///
-    /// A writeback that is under way ends early. Fails with `EBUSY` if somebody has the disk open.
-    /// May sleep.
+    /// A writeback or recompression that is under way ends early. Fails with `EBUSY` if somebody
+    /// has the disk open. May sleep.
     pub(crate) fn reset(disk: &GenDisk<Self>) -> Result {
         let claim = disk.claim()?;
         let device = disk.data();
         let _turn = device.end_post_processing();
-        let mut config = device.config.write();
+        let mut config = device.config().write();
         drop(claim.deactivate());
         *config = Config {
             compressed_writeback: config.compressed_writeback,
@@ -241,42 +257,56 @@ impl Device {
         Ok(())
     }
 
-    /// Ends a writeback that is under way, and keeps others from beginning. May sleep.
+    /// Ends a writeback or recompression that is under way, and keeps others from beginning. May
+    /// sleep.
     fn end_post_processing(&self) -> MutexGuard<'_, ()> {
-        self.with_pages(Pages::stop);
+        self.pages.with(Pages::stop);
         self.post_processing.lock()
     }
 
     /// Returns whether the disk is initialised. May sleep.
     pub(crate) fn is_initialised(&self) -> bool {
-        self.config.read().ready.is_some()
+        self.config().read().ready.is_some()
     }
 
     /// Returns the size of the disk in bytes; 0 if it is uninitialised. May sleep.
     pub(crate) fn size(&self) -> u64 {
-        self.config
+        self.config()
             .read()
             .ready
             .as_ref()
             .map_or(0, |ready| ready.size)
     }
 
-    /// Returns the algorithm that pages are compressed with. May sleep.
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        self.config.read().algorithm
+    /// Returns the algorithm with a priority. May sleep.
+    pub(crate) fn algorithm(&self, priority: Priority) -> Option<Algorithm> {
+        self.config().read().algorithms.algorithm(priority)
     }
 
-    /// Sets the algorithm that pages are compressed with.
+    /// Sets the algorithm with a priority, which loses its parameters.
     ///
     /// Fails with `EBUSY` if the disk is initialised. May sleep.
-    pub(crate) fn set_algorithm(&self, algorithm: Algorithm) -> Result {
-        let mut config = self.config.write();
+    pub(crate) fn set_algorithm(&self, priority: Priority, algorithm: Algorithm) -> Result {
+        let mut config = self.config().write();
         if config.ready.is_some() {
             pr_info!("Can't change algorithm for initialized device\n");
             return Err(EBUSY);
         }
-        config.algorithm = algorithm;
+        config.algorithms.set_algorithm(priority, algorithm);
         Ok(())
+    }
+
+    /// Sets how an algorithm is to work.
+    ///
+    /// Fails with `EBUSY` if the disk is initialised, and with what [`Choices::set_params`] fails
+    /// with. May sleep.
+    pub(crate) fn set_params(&self, request: ParamsRequest) -> Result {
+        let mut config = self.config().write();
+        if config.ready.is_some() {
+            pr_info!("Can't change algorithm parameters for initialized device\n");
+            return Err(EBUSY);
+        }
+        config.algorithms.set_params(request)
     }
 
     /// Sets how much memory may be used, in bytes, rounded up to whole pages; 0 for any amount. May
@@ -286,24 +316,21 @@ impl Device {
         let pages = bytes
             .checked_next_multiple_of(PAGE_SIZE as u64)
             .map_or(0, |bytes| (bytes >> PAGE_SHIFT) as usize);
-        let mut config = self.config.write();
+        let mut config = self.config().write();
         config.limit_pages = pages;
         if let Some(ready) = &config.ready {
             ready.pages.set_limit(pages);
         }
     }
 
-    /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
-    ///
-    /// The disk's configuration cannot be changed before `f` returns.
-    pub(crate) fn with_pages<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
-        Some(f(&self.config.read().ready.as_ref()?.pages))
+    fn config(&self) -> &RwSemaphore<Config> {
+        &self.pages.0
     }
 
     /// Returns the path of the backing device's file, put together in `buffer`; `None` if there is
     /// no backing device. May sleep.
     pub(crate) fn backing_path<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a CStr>> {
-        let config = self.config.read();
+        let config = self.config().read();
         let Some(backing) = &config.backing else {
             return Ok(None);
         };
@@ -315,7 +342,7 @@ impl Device {
     /// Fails with `EBUSY` if the disk is initialised, and with what [`Backing::open`] fails with;
     /// then the backing device stays what it is. May sleep.
     pub(crate) fn set_backing(&self, path: &CStr) -> Result {
-        let mut config = self.config.write();
+        let mut config = self.config().write();
         if config.ready.is_some() {
             pr_info!("Can't setup backing device for initialized device\n");
             return Err(EBUSY);
@@ -332,14 +359,14 @@ impl Device {
 
     /// Returns whether pages are written back as they are in memory. May sleep.
     pub(crate) fn compressed_writeback(&self) -> bool {
-        self.config.read().compressed_writeback
+        self.config().read().compressed_writeback
     }
 
     /// Sets whether pages are written back as they are in memory.
     ///
     /// Fails with `EBUSY` if the disk is initialised. May sleep.
     pub(crate) fn set_compressed_writeback(&self, compressed: bool) -> Result {
-        let mut config = self.config.write();
+        let mut config = self.config().write();
         if config.ready.is_some() {
             return Err(EBUSY);
         }
@@ -371,13 +398,27 @@ impl Device {
     pub(crate) fn write_back(&self, what: &CStr) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         // It may take long, and the disk's configuration is not locked meanwhile.
-        let pages = match &self.config.read().ready {
+        let pages = match &self.config().read().ready {
             Some(ready) => ready.pages.clone(),
             None => return Err(EINVAL),
         };
         let backing = pages.backing().ok_or(ENODEV)?;
         let selection = Selection::parse(what, pages.table.len())?;
         writeback::run(&pages, backing, &self.budget, self.batch_size(), &selection)
+    }
+
+    /// Recompresses pages.
+    ///
+    /// Fails with `EINVAL` if the disk is not initialised, or has no such algorithm, and with what
+    /// [`recompress::run`] fails with. May sleep, for long.
+    pub(crate) fn recompress(&self, request: &Request) -> Result {
+        let _turn = lock_interruptible(&self.post_processing)?;
+        let (pages, priority) = {
+            let config = self.config().read();
+            let ready = config.ready.as_ref().ok_or(EINVAL)?;
+            (ready.pages.clone(), request.find(&config.algorithms)?)
+        };
+        recompress::run(&pages, request, priority)
     }
 
     /// Marks pages as idle: all, or those that were not used for `age` seconds.
@@ -393,13 +434,14 @@ impl Device {
                 cutoff => cutoff,
             },
         };
-        self.with_pages(|pages| pages.mark_idle(cutoff))
+        self.pages
+            .with(|pages| pages.mark_idle(cutoff))
             .unwrap_or(Err(EINVAL))
     }
 
     /// Returns the numbers of `mm_stat`. May sleep.
     pub(crate) fn mm_stat(&self) -> MmStat {
-        let config = self.config.read();
+        let config = self.config().read();
         let limit_pages = config.limit_pages as u64;
         let Some(Ready { pages, .. }) = &config.ready else {
             return MmStat {

@@ -11,7 +11,6 @@ use crate::{
             Bio,
             Chunk, //
         },
-        cpuhp::Registered,
         gendisk::Entered,
         page::{
             BouncePage,
@@ -28,7 +27,10 @@ use crate::{
         Backing,
         Block, //
     },
-    comp::Streams,
+    comp::{
+        AllStreams,
+        Priority, //
+    },
     device::Device,
     readback::{
         Purpose,
@@ -72,7 +74,7 @@ pub(crate) struct Pages {
     /// What is known of each page.
     #[pin]
     pub(crate) table: Table,
-    streams: Registered<Streams>,
+    pub(crate) streams: AllStreams,
     /// Where compressed pages are.
     pub(crate) pool: Pool,
     /// What is counted.
@@ -95,12 +97,26 @@ impl PinnedDrop for Pages {
     }
 }
 
+/// How a page is kept.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// As it is.
+    Raw,
+    /// Compressed, to `size` bytes, with the algorithm of this priority.
+    Compressed {
+        /// In bytes.
+        size: usize,
+        /// Which algorithm.
+        priority: Priority,
+    },
+}
+
 /// Where a page was found.
 enum Found {
     /// In memory: it was copied from there.
     Here,
-    /// In this block of the backing device; a number of bytes, or `PAGE_SIZE` if not compressed.
-    There(Block, usize),
+    /// In this block of the backing device.
+    There(Block, Form),
 }
 
 /// What is to be put into a slot, while it can still be given up.
@@ -117,6 +133,7 @@ impl From<Fresh<'_>> for Content {
             Fresh::Stored { object, size } => Content::Stored {
                 handle: object.into_handle(),
                 size,
+                priority: Priority::PRIMARY,
             },
             Fresh::Huge { object } => Content::Huge {
                 handle: object.into_handle(),
@@ -130,7 +147,7 @@ impl Pages {
     pub(crate) fn new(
         pages: usize,
         pool: Pool,
-        streams: Registered<Streams>,
+        streams: AllStreams,
         limit: usize,
         backing: Option<Arc<Backing>>,
         compressed: bool,
@@ -230,8 +247,8 @@ impl Pages {
         if let Some(page) = chunk.whole_page() {
             match this.read(chunk.index, page)? {
                 Found::Here => page.flush_dcache(),
-                Found::There(block, size) => {
-                    Read::start(bio.part(chunk), Purpose::Whole, block, size, this.hold());
+                Found::There(block, form) => {
+                    Read::start(bio.part(chunk), Purpose::Whole, block, form, this.hold());
                 }
             }
             return Ok(());
@@ -243,9 +260,9 @@ impl Pages {
                 let page = page.map();
                 chunk.copy_from(&page)
             }
-            Found::There(block, size) => {
+            Found::There(block, form) => {
                 let purpose = Purpose::Copy(bounce);
-                Read::start(bio.part(chunk), purpose, block, size, this.hold());
+                Read::start(bio.part(chunk), purpose, block, form, this.hold());
                 Ok(())
             }
         }
@@ -257,9 +274,9 @@ impl Pages {
         }
         let bounce = BouncePage::new()?;
         if !chunk.covers_page() {
-            if let Found::There(block, size) = this.read(chunk.index, bounce.as_page())? {
+            if let Found::There(block, form) = this.read(chunk.index, bounce.as_page())? {
                 let purpose = Purpose::Merge(bounce);
-                Read::start(bio.part(chunk), purpose, block, size, this.hold());
+                Read::start(bio.part(chunk), purpose, block, form, this.hold());
                 return Ok(());
             }
         }
@@ -279,12 +296,23 @@ impl Pages {
                 View::Empty => page.fill(0),
                 View::Same(word) => page.fill(word),
                 View::Huge { handle } => self.pool.read_page(handle, &page),
-                View::Stored { handle, size } => self.decompress(handle, size, &page, index)?,
-                View::WrittenBack { block, size } => {
-                    let backing = self.backing().ok_or(EIO)?;
-                    let size = if self.compressed { size } else { PAGE_SIZE };
-                    if let Some(block) = backing.blocks.pin(block) {
-                        return Ok(Found::There(block, size));
+                View::Stored {
+                    handle,
+                    size,
+                    priority,
+                } => self.decompress(handle, size, priority, &page, index)?,
+                View::WrittenBack {
+                    block,
+                    size,
+                    priority,
+                } => {
+                    let form = if self.compressed && size < PAGE_SIZE {
+                        Form::Compressed { size, priority }
+                    } else {
+                        Form::Raw
+                    };
+                    if let Some(block) = self.backing().ok_or(EIO)?.blocks.pin(block) {
+                        return Ok(Found::There(block, form));
                     }
                     // More readers want this one page than can be counted. Some will be done soon.
                     drop(slot);
@@ -301,10 +329,13 @@ impl Pages {
         &self,
         handle: HandleRef<'_>,
         size: usize,
+        priority: Priority,
         page: &MappedPage<'_>,
         index: usize,
     ) -> Result {
         self.streams
+            .get(priority)
+            .ok_or(EIO)?
             .with(|stream| {
                 let (mut decompressor, scratch) = stream.split();
                 self.pool.read(handle, size, scratch, |bytes| {
@@ -317,8 +348,13 @@ impl Pages {
     }
 
     /// Decompresses a page that begins with the `size` bytes that it was compressed to. May sleep.
-    pub(crate) fn decompress_in_place(&self, page: &MappedPage<'_>, size: usize) -> Result {
-        self.streams.with(|stream| {
+    pub(crate) fn decompress_in_place(
+        &self,
+        page: &MappedPage<'_>,
+        size: usize,
+        priority: Priority,
+    ) -> Result {
+        self.streams.get(priority).ok_or(EIO)?.with(|stream| {
             let (mut decompressor, scratch) = stream.split();
             let bytes = scratch.get_mut(..size).ok_or(EIO)?;
             page.read(bytes);
@@ -374,27 +410,48 @@ impl Pages {
         };
         let page = page.map();
         let result = match slot.view() {
-            View::Huge { handle } => {
-                self.pool.read_page(handle, &page);
-                Ok(true)
-            }
-            View::Stored { handle, size } if self.compressed => {
-                self.streams.with(|stream| {
-                    let (_, scratch) = stream.split();
-                    self.pool
-                        .read(handle, size, scratch, |bytes| page.write_padded(bytes));
-                });
-                Ok(true)
-            }
-            View::Stored { handle, size } => {
-                self.decompress(handle, size, &page, index).map(|()| true)
-            }
-            _ => Ok(false),
+            View::Stored {
+                handle,
+                size,
+                priority,
+            } if self.compressed => self
+                .streams
+                .get(priority)
+                .map(|streams| {
+                    streams.with(|stream| {
+                        let (_, scratch) = stream.split();
+                        self.pool
+                            .read(handle, size, scratch, |bytes| page.write_padded(bytes));
+                    });
+                    true
+                })
+                .ok_or(EIO),
+            _ => self.read_object(&slot, index, &page),
         };
         if !matches!(result, Ok(true)) {
             slot.set_selected(false);
         }
         result
+    }
+
+    /// Copies a page that is in memory and not same-filled, decompressed; returns `false` if it is
+    /// not so. May sleep.
+    pub(crate) fn read_object(
+        &self,
+        slot: &SlotGuard<'_>,
+        index: usize,
+        page: &MappedPage<'_>,
+    ) -> Result<bool> {
+        match slot.view() {
+            View::Huge { handle } => self.pool.read_page(handle, page),
+            View::Stored {
+                handle,
+                size,
+                priority,
+            } => self.decompress(handle, size, priority, page, index)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Puts the block that a page was written to in the place of the object in memory, unless the
@@ -440,7 +497,8 @@ impl Pages {
         if let Some(word) = page.same_filled() {
             return Ok(Fresh::Same(word));
         }
-        let stored = self.streams.with(|stream| {
+        let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
+        let stored = streams.with(|stream| {
             let bytes = stream.compress(&page)?;
             let size = bytes.len();
             if size >= self.pool.huge_size() {
@@ -471,7 +529,7 @@ impl Pages {
     }
 
     /// Frees what was taken out of a slot. Any context.
-    fn free(&self, content: Content) {
+    pub(crate) fn free(&self, content: Content) {
         self.stats.discount(&content);
         self.dispose(content);
     }

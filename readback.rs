@@ -18,12 +18,10 @@ use crate::{
         },
     },
     backing::Block,
-    device::Device, //
+    device::Device,
+    io::Form, //
 };
-use kernel::{
-    page::PAGE_SIZE,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// What a page that was read is for.
 pub(crate) enum Purpose {
@@ -41,8 +39,7 @@ pub(crate) struct Read {
     purpose: Purpose,
     /// Where the page is.
     block: Block,
-    /// The size of the compressed page, in bytes; `PAGE_SIZE` if it is there as it is.
-    size: usize,
+    form: Form,
     // The last to be dropped: it keeps the disk.
     pages: Held<Device>,
 }
@@ -50,13 +47,11 @@ pub(crate) struct Read {
 impl Read {
     /// Begins to read a page, which `part` of a bio is about. The rest of it happens by itself. May
     /// sleep.
-    ///
-    /// `size` is the size of the compressed page; `PAGE_SIZE` if it is not compressed.
     pub(crate) fn start(
         mut part: Part,
         purpose: Purpose,
         block: Block,
-        size: usize,
+        form: Form,
         pages: Held<Device>,
     ) {
         let Some(source) = pages.backing().map(|backing| backing.source.clone()) else {
@@ -71,21 +66,18 @@ impl Read {
                 part,
                 purpose,
                 block,
-                size,
+                form,
                 pages,
             },
         );
     }
 
-    fn is_raw(&self) -> bool {
-        self.size == PAGE_SIZE
-    }
-
     /// Makes of the page that was read what it is for.
     fn deliver(&self) -> Result {
         let page = self.page().ok_or(EIO)?;
-        if !self.is_raw() {
-            self.pages.decompress_in_place(&page.map(), self.size)?;
+        if let Form::Compressed { size, priority } = self.form {
+            self.pages
+                .decompress_in_place(&page.map(), size, priority)?;
         }
         let chunk = self.part.chunk();
         match self.purpose {
@@ -113,7 +105,7 @@ impl PageRead for Read {
     }
 
     fn needs_work(&self) -> bool {
-        !self.is_raw() || matches!(self.purpose, Purpose::Merge(_))
+        matches!(self.form, Form::Compressed { .. }) || matches!(self.purpose, Purpose::Merge(_))
     }
 
     fn finish(mut self, result: Result) {

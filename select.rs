@@ -2,6 +2,9 @@
 
 //! Which slots to post-process, and in which order: the largest objects first.
 //!
+//! Among slots of about the same size, those with higher numbers come first, as in C zram: which
+//! pages are taken when there is not room for all is something that users can see.
+//!
 //! First all slots in question are looked at, marked as selected, and counted by size. Then those
 //! that are still marked are handed out in batches, from the largest sizes down, each batch being
 //! as large as the memory that was set aside for it in the beginning. The fewer slots there are, or
@@ -71,7 +74,7 @@ pub(crate) struct Selector<'a> {
     histogram: Histogram,
     batch: Option<ZeroedTable<usize>>,
     small_batch: [usize; SMALL_BATCH],
-    /// A bucket that is larger than a batch, and the slot before which it was handed out.
+    /// A bucket that is larger than a batch, and the last slot that is still to be handed out.
     resume: Option<(usize, usize)>,
     /// Whether there may be marks left.
     marks: bool,
@@ -148,17 +151,17 @@ impl<'a> Selector<'a> {
 
         let resume = self.resume.take();
         let mut full = None;
-        for range in self.ranges {
+        for range in self.ranges.iter().rev() {
             if full.is_some() {
                 break;
             }
-            self.table.for_each(range.clone(), |index, slot| {
+            self.table.for_each_rev(range.clone(), |index, slot| {
                 let Some(size) = slot.object_size().filter(|_| slot.is_selected()) else {
                     return true;
                 };
                 let bucket = bucket(size);
                 if !buckets.contains(&bucket)
-                    || resume.is_some_and(|(partial, from)| bucket == partial && index < from)
+                    || resume.is_some_and(|(partial, last)| bucket == partial && index > last)
                 {
                     return true;
                 }
@@ -203,6 +206,7 @@ impl Drop for Selector<'_> {
 mod tests {
     use super::*;
     use crate::{
+        comp::Priority,
         slot::Content,
         zspool::Pool, //
     };
@@ -232,10 +236,11 @@ mod tests {
         let table = KBox::try_pin_init(Table::new(sizes.len()), GFP_KERNEL)?;
         for (index, &size) in sizes.iter().enumerate() {
             let handle = pool.alloc(32, 0)?.into_handle();
-            let _ = table
-                .lock(index)
-                .ok_or(EINVAL)?
-                .replace(Content::Stored { handle, size });
+            let _ = table.lock(index).ok_or(EINVAL)?.replace(Content::Stored {
+                handle,
+                size,
+                priority: Priority::PRIMARY,
+            });
         }
         Ok(table)
     }
@@ -264,9 +269,9 @@ mod tests {
         let ranges = [0..7];
         let mut selector = Selector::new(&table, &ranges, |_| true, || false);
         assert_eq!(selector.len(), 7);
-        // In order of the table where sizes are in the same bucket.
+        // The last of the table first where sizes are in the same bucket.
         let order = order(&mut selector, &table)?;
-        assert_eq!(order[..], [1, 4, 3, 6, 0, 2, 5]);
+        assert_eq!(order[..], [4, 1, 6, 3, 2, 0, 5]);
         drop(selector);
         table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
@@ -293,7 +298,7 @@ mod tests {
         assert_eq!(order.len(), sizes.len());
         for pair in order.windows(2) {
             let sizes = (sizes[pair[0]], sizes[pair[1]]);
-            assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] < pair[1]));
+            assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] > pair[1]));
         }
         drop(selector);
         table.as_mut().drain(|handle| drop(pool.adopt(handle)));

@@ -17,6 +17,7 @@ use crate::{
         table::ZeroedTable, //
     },
     backing::Block,
+    comp::Priority,
     zspool::{
         Handle,
         HandleRef,
@@ -43,6 +44,8 @@ pub(crate) enum Content {
         handle: Handle,
         /// Its size in bytes, at least 1, less than a page.
         size: usize,
+        /// Which algorithm it was compressed with.
+        priority: Priority,
     },
     /// The page could not be compressed to good use, and is an object of `PAGE_SIZE` bytes.
     Huge {
@@ -55,6 +58,8 @@ pub(crate) enum Content {
         block: Block,
         /// How large it was in memory, in bytes: `PAGE_SIZE` if it was huge.
         size: usize,
+        /// Which algorithm it was compressed with in memory.
+        priority: Priority,
     },
 }
 
@@ -70,6 +75,8 @@ pub(crate) enum View<'a> {
         handle: HandleRef<'a>,
         /// Its size in bytes.
         size: usize,
+        /// Which algorithm it was compressed with.
+        priority: Priority,
     },
     /// See [`Content::Huge`].
     Huge {
@@ -82,6 +89,8 @@ pub(crate) enum View<'a> {
         block: usize,
         /// How large the page was in memory, in bytes: `PAGE_SIZE` if it was huge.
         size: usize,
+        /// Which algorithm it was compressed with in memory.
+        priority: Priority,
     },
 }
 
@@ -105,7 +114,8 @@ impl Bits {
     /// Up to and including the size of the largest pages that Linux has.
     const SIZE_BITS: u32 = 17;
     const SIZE_MASK: usize = (1 << Self::SIZE_BITS) - 1;
-    const MARKS_SHIFT: u32 = Self::SIZE_SHIFT + Self::SIZE_BITS;
+    const PRIORITY_SHIFT: u32 = Self::SIZE_SHIFT + Self::SIZE_BITS;
+    const MARKS_SHIFT: u32 = Self::PRIORITY_SHIFT + Priority::BITS;
     const IDLE: usize = 1 << Self::MARKS_SHIFT;
     const SELECTED: usize = 2 << Self::MARKS_SHIFT;
     const INCOMPRESSIBLE: usize = 4 << Self::MARKS_SHIFT;
@@ -113,8 +123,12 @@ impl Bits {
     const TIME_MASK: usize = u32::MAX as usize;
     const USED: u32 = Self::TIME_SHIFT + u32::BITS;
 
-    const fn new(kind: Kind, size: usize) -> Self {
-        Self(kind as usize | (size & Self::SIZE_MASK) << Self::SIZE_SHIFT)
+    const fn new(kind: Kind, size: usize, priority: Priority) -> Self {
+        Self(
+            kind as usize
+                | (size & Self::SIZE_MASK) << Self::SIZE_SHIFT
+                | priority.number() << Self::PRIORITY_SHIFT,
+        )
     }
 
     const fn kind(self) -> Kind {
@@ -129,6 +143,10 @@ impl Bits {
 
     const fn size(self) -> usize {
         (self.0 >> Self::SIZE_SHIFT) & Self::SIZE_MASK
+    }
+
+    const fn priority(self) -> Priority {
+        Priority::from_bits(self.0 >> Self::PRIORITY_SHIFT)
     }
 
     const fn has(self, mark: usize) -> bool {
@@ -151,16 +169,26 @@ impl Bits {
 
 impl Content {
     fn encode(self) -> (Value, Bits) {
+        let plain = |kind, size| Bits::new(kind, size, Priority::PRIMARY);
         match self {
-            Content::Empty => (Value::Number(0), Bits::new(Kind::Empty, 0)),
-            Content::Same(word) => (Value::Number(word), Bits::new(Kind::Same, 0)),
-            Content::Stored { handle, size } => {
-                (Value::Handle(handle), Bits::new(Kind::Stored, size))
-            }
-            Content::Huge { handle } => (Value::Handle(handle), Bits::new(Kind::Huge, PAGE_SIZE)),
-            Content::WrittenBack { block, size } => (
+            Content::Empty => (Value::Number(0), plain(Kind::Empty, 0)),
+            Content::Same(word) => (Value::Number(word), plain(Kind::Same, 0)),
+            Content::Stored {
+                handle,
+                size,
+                priority,
+            } => (
+                Value::Handle(handle),
+                Bits::new(Kind::Stored, size, priority),
+            ),
+            Content::Huge { handle } => (Value::Handle(handle), plain(Kind::Huge, PAGE_SIZE)),
+            Content::WrittenBack {
+                block,
+                size,
+                priority,
+            } => (
                 Value::Number(block.into_number()),
-                Bits::new(Kind::WrittenBack, size),
+                Bits::new(Kind::WrittenBack, size, priority),
             ),
         }
     }
@@ -171,11 +199,13 @@ impl Content {
             (Value::Handle(handle), _) => Content::Stored {
                 handle,
                 size: bits.size(),
+                priority: bits.priority(),
             },
             (Value::Number(word), Kind::Same) => Content::Same(word),
             (Value::Number(number), Kind::WrittenBack) => Content::WrittenBack {
                 block: Block::from_number(number),
                 size: bits.size(),
+                priority: bits.priority(),
             },
             (Value::Number(_), _) => Content::Empty,
         }
@@ -245,6 +275,25 @@ impl Table {
         }
     }
 
+    /// The same from the last slot of the range to the first. May sleep.
+    pub(crate) fn for_each_rev(
+        &self,
+        range: Range<usize>,
+        mut f: impl FnMut(usize, SlotGuard<'_>) -> bool,
+    ) {
+        for index in range.rev() {
+            let Some(slot) = self.lock(index) else {
+                continue;
+            };
+            if !f(index, slot) {
+                return;
+            }
+            if index % 1024 == 0 {
+                cond_resched();
+            }
+        }
+    }
+
     /// Empties all slots, and passes on the objects that were in them. May sleep.
     pub(crate) fn drain(self: Pin<&mut Self>, mut f: impl FnMut(Handle)) {
         for (index, slot) in self.project().slots.iter_mut().enumerate() {
@@ -280,11 +329,13 @@ impl SlotGuard<'_> {
             (ValueRef::Handle(handle), _) => View::Stored {
                 handle,
                 size: bits.size(),
+                priority: bits.priority(),
             },
             (ValueRef::Number(word), Kind::Same) => View::Same(word),
             (ValueRef::Number(block), Kind::WrittenBack) => View::WrittenBack {
                 block,
                 size: bits.size(),
+                priority: bits.priority(),
             },
             (ValueRef::Number(_), _) => View::Empty,
         }
@@ -317,13 +368,31 @@ impl SlotGuard<'_> {
         if !matches!(before.kind(), Kind::Stored | Kind::Huge) {
             return Err(block);
         }
-        let size = before.size();
-        let old = self.replace(Content::WrittenBack { block, size });
+        let old = self.replace(Content::WrittenBack {
+            block,
+            size: before.size(),
+            priority: before.priority(),
+        });
         let bits = self
             .bits()
             .with(Bits::INCOMPRESSIBLE, before.has(Bits::INCOMPRESSIBLE));
         self.set_bits(bits.with_time(before.time()));
         Ok(old)
+    }
+
+    /// Replaces the object in the slot by one that is the same page compressed by another
+    /// algorithm, and returns the old one. The page is neither idle nor selected any more.
+    pub(crate) fn recompress(&mut self, content: Content) -> Content {
+        let time = self.last_access();
+        let old = self.replace(content);
+        self.set_bits(self.bits().with_time(time));
+        old
+    }
+
+    /// Returns which algorithm the page was compressed with; the primary one for pages that are
+    /// not.
+    pub(crate) fn priority(&self) -> Priority {
+        self.bits().priority()
     }
 
     /// Returns the size of the object in the slot; `None` if there is none.
@@ -350,6 +419,11 @@ impl SlotGuard<'_> {
     /// Returns whether no algorithm could make the page smaller.
     pub(crate) fn is_incompressible(&self) -> bool {
         self.bits().has(Bits::INCOMPRESSIBLE)
+    }
+
+    /// Takes note that no algorithm could make the page smaller.
+    pub(crate) fn set_incompressible(&mut self) {
+        self.set_bits(self.bits().with(Bits::INCOMPRESSIBLE, true));
     }
 
     /// Returns whether the page was selected, and not used or freed since.
@@ -437,14 +511,28 @@ mod tests {
         let mut object = Some(pool.alloc(16, 0)?.into_handle());
         for size in 1..PAGE_SIZE {
             let handle = object.take().ok_or(EINVAL)?;
-            let _ = put(&table, 0, Content::Stored { handle, size });
+            let priority = Priority::from_bits(size);
+            let content = Content::Stored {
+                handle,
+                size,
+                priority,
+            };
+            let _ = put(&table, 0, content);
             let slot = table.lock(0).ok_or(EINVAL)?;
             assert_eq!(slot.object_size(), Some(size));
-            assert!(matches!(slot.view(), View::Stored { size: s, .. } if s == size));
+            assert_eq!(slot.priority(), priority);
+            assert!(matches!(
+                slot.view(),
+                View::Stored { size: s, priority: p, .. } if s == size && p == priority
+            ));
             drop(slot);
             match put(&table, 0, Content::Empty) {
-                Some(Content::Stored { handle, size: s }) => {
-                    assert_eq!(s, size);
+                Some(Content::Stored {
+                    handle,
+                    size: s,
+                    priority: p,
+                }) => {
+                    assert_eq!((s, p), (size, priority));
                     object = Some(handle);
                 }
                 _ => return Err(EINVAL),
@@ -461,18 +549,30 @@ mod tests {
         for shift in 0..usize::BITS {
             for (number, size) in [(1 << shift, 1), (usize::MAX >> shift, PAGE_SIZE)] {
                 let block = Block::from_number(number);
-                let _ = put(&table, 0, Content::WrittenBack { block, size });
+                let priority = Priority::from_bits(shift as usize);
+                let content = Content::WrittenBack {
+                    block,
+                    size,
+                    priority,
+                };
+                let _ = put(&table, 0, content);
                 let slot = table.lock(0).ok_or(EINVAL)?;
+                assert_eq!(slot.priority(), priority);
                 assert!(matches!(
                     slot.view(),
-                    View::WrittenBack { block: b, size: s } if b == number && s == size
+                    View::WrittenBack { block: b, size: s, priority: p }
+                        if b == number && s == size && p == priority
                 ));
                 assert_eq!(slot.object_size(), None);
                 drop(slot);
                 match put(&table, 0, Content::Empty) {
-                    Some(Content::WrittenBack { block, size: s }) => {
+                    Some(Content::WrittenBack {
+                        block,
+                        size: s,
+                        priority: p,
+                    }) => {
                         assert_eq!(block.into_number(), number);
-                        assert_eq!(s, size);
+                        assert_eq!((s, p), (size, priority));
                     }
                     _ => return Err(EINVAL),
                 }
@@ -491,15 +591,17 @@ mod tests {
             Kind::WrittenBack,
         ] {
             for size in [0, 1, PAGE_SIZE - 1, PAGE_SIZE, 65536] {
-                for marks in 0..8 {
+                for (marks, priority) in (0..8).zip((0..4).cycle()) {
+                    let priority = Priority::from_bits(priority);
                     for time in [0, 1, 0x8000_0000, u32::MAX] {
-                        let bits = Bits::new(kind, size)
+                        let bits = Bits::new(kind, size, priority)
                             .with(Bits::IDLE, marks & 1 != 0)
                             .with_time(time)
                             .with(Bits::SELECTED, marks & 2 != 0)
                             .with(Bits::INCOMPRESSIBLE, marks & 4 != 0);
                         assert_eq!(bits.kind(), kind);
                         assert_eq!(bits.size(), size);
+                        assert_eq!(bits.priority(), priority);
                         assert_eq!(bits.has(Bits::IDLE), marks & 1 != 0);
                         assert_eq!(bits.has(Bits::SELECTED), marks & 2 != 0);
                         assert_eq!(bits.has(Bits::INCOMPRESSIBLE), marks & 4 != 0);
@@ -509,7 +611,7 @@ mod tests {
                         let plain = bits
                             .with(Bits::IDLE | Bits::SELECTED | Bits::INCOMPRESSIBLE, false)
                             .with_time(0);
-                        assert_eq!(plain, Bits::new(kind, size));
+                        assert_eq!(plain, Bits::new(kind, size, priority));
                     }
                 }
             }
@@ -543,7 +645,8 @@ mod tests {
             slot.view(),
             View::WrittenBack {
                 block: 5,
-                size: PAGE_SIZE
+                size: PAGE_SIZE,
+                priority: Priority::PRIMARY,
             }
         ));
         // There is no object to be written back twice.
@@ -559,6 +662,42 @@ mod tests {
     }
 
     #[test]
+    fn recompression_is_no_use() -> Result {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let table = table(1)?;
+        let handle = pool.alloc(PAGE_SIZE, 0)?.into_handle();
+        let _ = put(&table, 0, Content::Huge { handle });
+        let mut slot = table.lock(0).ok_or(EINVAL)?;
+        slot.touch(9);
+        slot.set_selected(true);
+        slot.set_incompressible();
+        assert!(slot.is_incompressible() && slot.is_selected());
+        assert_eq!(slot.priority(), Priority::PRIMARY);
+        let old = slot.recompress(Content::Stored {
+            handle: pool.alloc(7, 0)?.into_handle(),
+            size: 7,
+            priority: Priority::SECONDARY,
+        });
+        assert!(!slot.is_incompressible() && !slot.is_selected() && !slot.is_huge());
+        assert_eq!(slot.last_access(), 9);
+        assert_eq!(slot.priority(), Priority::SECONDARY);
+        assert_eq!(slot.object_size(), Some(7));
+        // Where it was written back to, it has to be decompressed by the same algorithm.
+        let small = slot.write_back(Block::from_number(1)).map_err(|_| EINVAL)?;
+        assert_eq!(slot.priority(), Priority::SECONDARY);
+        for content in [old, small] {
+            if let Content::Stored { handle, .. } | Content::Huge { handle } = content {
+                drop(pool.adopt(handle));
+            }
+        }
+        let _ = slot.replace(Content::Empty);
+        assert_eq!(slot.priority(), Priority::PRIMARY);
+        drop(slot);
+        assert_eq!(pool.pages(), 0);
+        Ok(())
+    }
+
+    #[test]
     fn kinds_follow_each_other() -> Result {
         let pool = Pool::new(c"zram_rs_kunit")?;
         let make = |kind: usize| -> Result<Content> {
@@ -568,6 +707,7 @@ mod tests {
                 2 => Content::Stored {
                     handle: pool.alloc(100, 0)?.into_handle(),
                     size: 100,
+                    priority: Priority::SECONDARY,
                 },
                 3 => Content::Huge {
                     handle: pool.alloc(PAGE_SIZE, 0)?.into_handle(),
@@ -575,6 +715,7 @@ mod tests {
                 _ => Content::WrittenBack {
                     block: Block::from_number(0),
                     size: 100,
+                    priority: Priority::SECONDARY,
                 },
             })
         };
@@ -622,8 +763,12 @@ mod tests {
         let mut table = table(100)?;
         for index in 0..30 {
             let handle = pool.alloc(index + 1, 0)?.into_handle();
-            let size = index + 1;
-            let _ = put(&table, index * 3, Content::Stored { handle, size });
+            let content = Content::Stored {
+                handle,
+                size: index + 1,
+                priority: Priority::PRIMARY,
+            };
+            let _ = put(&table, index * 3, content);
             let _ = put(&table, index * 3 + 1, Content::Same(index));
         }
         let mut objects = 0;

@@ -17,16 +17,22 @@ use crate::{
             kstrtouint,
             kstrtoull,
             memparse,
-            sysfs_streq, //
+            sysfs_streq,
+            Args, //
         },
         sysfs::{
             Show,
             Store, //
         },
     },
-    comp::Algorithm,
+    comp::{
+        Algorithm,
+        ParamsRequest,
+        Priority, //
+    },
     control::Control,
-    device::Device, //
+    device::Device,
+    recompress::Request, //
 };
 use kernel::{
     fmt::Write,
@@ -37,6 +43,7 @@ use kernel::{
     prelude::*,
     str::{
         kstrtobool,
+        CString,
         Formatter, //
     },
 };
@@ -72,6 +79,9 @@ pub(crate) const DISK_ATTRIBUTES: &[DiskAttribute<Device>] = &[
     DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
     DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
     DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
+    DiskAttribute::read_write::<RecompAlgorithm>(c"recomp_algorithm"),
+    DiskAttribute::write_only::<Recompress>(c"recompress"),
+    DiskAttribute::write_only::<AlgorithmParams>(c"algorithm_params"),
 ];
 
 /// Reading it adds a disk, and gives its id.
@@ -138,7 +148,8 @@ struct Compact;
 impl Store<Disk> for Compact {
     fn store(disk: &Disk, _input: &CStr) -> Result {
         disk.data()
-            .with_pages(|pages| pages.pool.compact())
+            .pages
+            .with(|pages| pages.pool.compact())
             .ok_or(EINVAL)
     }
 }
@@ -163,9 +174,31 @@ impl Store<Disk> for MemUsedMax {
             return Err(EINVAL);
         }
         disk.data()
-            .with_pages(|pages| pages.stats.reset_used_pages(pages.pool.pages()));
+            .pages
+            .with(|pages| pages.stats.reset_used_pages(pages.pool.pages()));
         Ok(())
     }
+}
+
+/// Writes the names of all algorithms in a line, with the one in use in brackets.
+fn show_algorithms(used: Algorithm, out: &mut Formatter<'_>) -> Result {
+    for &algorithm in Algorithm::ALL {
+        if algorithm == used {
+            out.write_fmt(fmt!("[{}] ", algorithm.name()))?;
+        } else {
+            out.write_fmt(fmt!("{} ", algorithm.name()))?;
+        }
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Finds an algorithm by its name.
+fn find_algorithm(name: &CStr) -> Result<Algorithm> {
+    if name.count_bytes() >= MAX_ALGORITHM_NAME {
+        return Err(E2BIG);
+    }
+    Algorithm::find(name).ok_or(EINVAL)
 }
 
 /// The algorithms that there are, with the one in use in brackets; writing a name chooses it.
@@ -173,26 +206,73 @@ struct CompAlgorithm;
 
 impl Show<Disk> for CompAlgorithm {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
-        let used = disk.data().algorithm();
-        for &algorithm in Algorithm::ALL {
-            if algorithm == used {
-                out.write_fmt(fmt!("[{}] ", algorithm.name()))?;
-            } else {
-                out.write_fmt(fmt!("{} ", algorithm.name()))?;
-            }
+        match disk.data().algorithm(Priority::PRIMARY) {
+            Some(used) => show_algorithms(used, out),
+            None => Ok(()),
         }
-        writeln!(out)?;
-        Ok(())
     }
 }
 
 impl Store<Disk> for CompAlgorithm {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        if input.count_bytes() >= MAX_ALGORITHM_NAME {
-            return Err(E2BIG);
+        let algorithm = find_algorithm(input)?;
+        disk.data().set_algorithm(Priority::PRIMARY, algorithm)
+    }
+}
+
+/// The same for the algorithms that pages are recompressed with, with their priorities. Writing
+/// `algo=<name> priority=<n>` chooses one.
+struct RecompAlgorithm;
+
+impl Show<Disk> for RecompAlgorithm {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        for priority in Priority::SECONDARY.and_above() {
+            if let Some(used) = disk.data().algorithm(priority) {
+                write!(out, "#{}: ", priority.number())?;
+                show_algorithms(used, out)?;
+            }
         }
-        let algorithm = Algorithm::find(input).ok_or(EINVAL)?;
-        disk.data().set_algorithm(algorithm)
+        Ok(())
+    }
+}
+
+impl Store<Disk> for RecompAlgorithm {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let mut algorithm = None;
+        let mut priority = Some(Priority::SECONDARY);
+        let mut args = Args::new(input)?;
+        while let Some((name, value)) = args.next_pair()? {
+            match name.to_bytes() {
+                b"algo" => algorithm = Some(CString::try_from(value)?),
+                b"priority" => priority = Priority::from_user(kstrtoint(value, 10)?),
+                _ => (),
+            }
+        }
+        let algorithm = algorithm.ok_or(EINVAL)?;
+        let priority = priority
+            .filter(|&priority| priority >= Priority::SECONDARY)
+            .ok_or(EINVAL)?;
+        disk.data()
+            .set_algorithm(priority, find_algorithm(&algorithm)?)
+    }
+}
+
+/// Writing `priority=<n>`, `algo=<name>`, `level=<n>`, `dict=<path>` or `deflate.winbits=<n>` sets
+/// how an algorithm is to work.
+struct AlgorithmParams;
+
+impl Store<Disk> for AlgorithmParams {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().set_params(ParamsRequest::parse(input)?)
+    }
+}
+
+/// Writing what is to be recompressed recompresses it; see [`Request::parse`].
+struct Recompress;
+
+impl Store<Disk> for Recompress {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().recompress(&Request::parse(input)?)
     }
 }
 
@@ -320,7 +400,8 @@ impl Show<Disk> for BdStat {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let (count, reads, writes) = disk
             .data()
-            .with_pages(|pages| {
+            .pages
+            .with(|pages| {
                 let stats = &pages.stats;
                 (
                     stats.bd_count.get(),
@@ -348,7 +429,8 @@ impl Show<Disk> for IoStatFile {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let (reads, writes, frees) = disk
             .data()
-            .with_pages(|pages| {
+            .pages
+            .with(|pages| {
                 let stats = &pages.stats;
                 (
                     stats.failed_reads.get(),
@@ -392,7 +474,8 @@ impl Show<Disk> for DebugStat {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let misses = disk
             .data()
-            .with_pages(|pages| pages.stats.miss_free.get())
+            .pages
+            .with(|pages| pages.stats.miss_free.get())
             .unwrap_or(0);
         writeln!(out, "version: 1\n0 {misses:8}")?;
         Ok(())

@@ -15,6 +15,7 @@
 //! - [`io`]: reading, writing and discarding one page
 //! - [`writeback`]: moving pages to the backing device, many at a time
 //! - [`readback`]: answering reads of pages that are there
+//! - [`recompress`]: compressing pages once more, with other algorithms
 //! - [`select`]: which slots to post-process, and in which order
 //! - [`backing`]: the backing device and its blocks
 //! - [`slot`]: what is known of each page: the slot table
@@ -29,7 +30,7 @@
 //!
 //! 1. `Control::disks`: the list of disks
 //! 2. the `open_mutex` of a disk
-//! 3. `Device::post_processing`: whose turn it is to write back
+//! 3. `Device::post_processing`: whose turn it is to write back or recompress
 //! 4. `Device::config`: what is set for a disk
 //! 5. the lock of a slot
 //! 6. a compression stream
@@ -43,6 +44,7 @@ mod control;
 mod device;
 mod io;
 mod readback;
+mod recompress;
 mod select;
 mod slot;
 mod stats;

@@ -57,6 +57,13 @@ impl Pool {
         self.huge_size
     }
 
+    /// Returns the class of objects of `size` bytes: the objects of a class take the same memory,
+    /// and those of a lower class take less. Any context.
+    pub(crate) fn class(&self, size: usize) -> u32 {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::zs_lookup_class_index(self.pool.as_ptr(), size as c_uint) }
+    }
+
     /// Returns how many pages the pool has. Any context.
     pub(crate) fn pages(&self) -> usize {
         // SAFETY: By the type invariants.

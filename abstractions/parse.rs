@@ -102,6 +102,16 @@ impl Args {
         let value = (!value.is_null()).then(|| unsafe { CStr::from_char_ptr(value) });
         Some((name, value))
     }
+
+    /// Returns the next name and its value. Fails with `EINVAL` if there is no value, or an empty
+    /// one.
+    pub(crate) fn next_pair(&mut self) -> Result<Option<(&CStr, &CStr)>> {
+        match self.next() {
+            None => Ok(None),
+            Some((name, Some(value))) if !value.is_empty() => Ok(Some((name, value))),
+            Some(_) => Err(EINVAL),
+        }
+    }
 }
 
 #[kunit_tests(zram_rs_parse)]
@@ -152,6 +162,12 @@ mod tests {
         assert_eq!(args.next(), None);
         assert_eq!(Args::new(c"")?.next(), None);
         assert_eq!(Args::new(c" \n ")?.next(), None);
+
+        let mut args = Args::new(c"a=1 b")?;
+        assert_eq!(args.next_pair(), Ok(Some((c"a", c"1"))));
+        assert_eq!(args.next_pair(), Err(EINVAL));
+        assert_eq!(Args::new(c"a=")?.next_pair(), Err(EINVAL));
+        assert_eq!(Args::new(c" ")?.next_pair(), Ok(None));
         Ok(())
     }
 

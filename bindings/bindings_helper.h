@@ -8,9 +8,12 @@
 #include <linux/mm_types.h>
 #include <linux/blkdev.h>
 #include <linux/gfp.h>
+#include <linux/kernel_read_file.h>
 #include <linux/lz4.h>
 #include <linux/lzo.h>
+#include <linux/sw842.h>
 #include <linux/vmalloc.h>
+#include <linux/zlib.h>
 #include <linux/zsmalloc.h>
 #include <linux/zstd.h>
 
@@ -25,5 +28,4 @@ const blk_features_t ZRAM_RS_BLK_FEAT_SYNCHRONOUS = BLK_FEAT_SYNCHRONOUS;
 const gfp_t ZRAM_RS_GFP_OBJECT = GFP_NOIO | __GFP_NOWARN | __GFP_HIGHMEM | __GFP_MOVABLE;
 const gfp_t ZRAM_RS_GFP_TABLE = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
 const gfp_t ZRAM_RS_GFP_NOIO = GFP_NOIO | __GFP_NOWARN;
-const size_t ZRAM_RS_LZ4_MEM_COMPRESS = LZ4_MEM_COMPRESS;
 const size_t ZRAM_RS_LZO_MEM_COMPRESS = LZO1X_MEM_COMPRESS;

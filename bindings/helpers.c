@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/part_stat.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/wait.h>
@@ -139,4 +140,15 @@ void zram_rs_wait_not_null(struct wait_queue_head *wait, void **pointer)
 void zram_rs_wake_up(struct wait_queue_head *wait)
 {
 	wake_up(wait);
+}
+
+/* For zstd, which may ask while it is compressing something to be swapped out. */
+void *zram_rs_zstd_alloc(void *opaque, size_t size)
+{
+	return kvzalloc(size, GFP_NOIO | __GFP_NOWARN);
+}
+
+void zram_rs_zstd_free(void *opaque, void *address)
+{
+	kvfree(address);
 }

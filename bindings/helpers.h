@@ -41,5 +41,7 @@ void zram_rs_queue_put(struct request_queue *queue);
 unsigned long zram_rs_total_pages(void);
 void zram_rs_wait_not_null(struct wait_queue_head *wait, void **pointer);
 void zram_rs_wake_up(struct wait_queue_head *wait);
+void *zram_rs_zstd_alloc(void *opaque, size_t size);
+void zram_rs_zstd_free(void *opaque, void *address);
 
 #endif

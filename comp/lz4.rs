@@ -3,65 +3,121 @@
 //! LZ4.
 //!
 //! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
-#![cfg(CONFIG_LZ4_COMPRESS)]
+#![cfg(zram_rs_lz4)]
 
-use super::Buffer;
+use super::{
+    unlz4,
+    Backend,
+    Buffer,
+    Params, //
+};
 use crate::{
-    abstractions::page::MappedPage,
+    abstractions::{
+        file::FileContents,
+        page::MappedPage, //
+    },
     bindings, //
 };
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
-/// The fastest of the levels, which is the algorithm's default.
-const ACCELERATION: c_int = 1;
+const STREAM_SIZE: usize = size_of::<bindings::LZ4_stream_t>();
 
-pub(super) struct Context {
+/// A stream that knows a dictionary, to be copied for each page.
+///
+/// # Invariants
+///
+/// `stream` is a valid `LZ4_stream_t`, which refers to `dictionary`.
+pub(super) struct Primed {
+    stream: VVec<u8>,
+    dictionary: Arc<FileContents>,
+}
+
+impl Primed {
+    fn new(dictionary: Arc<FileContents>) -> Result<Self> {
+        let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, GFP_KERNEL)?;
+        // SAFETY: Zeroes are a valid stream, and the dictionary has the size that is given.
+        let used = unsafe {
+            bindings::LZ4_loadDict(
+                stream.as_mut_ptr().cast(),
+                dictionary.as_ptr().cast(),
+                dictionary.len() as c_int,
+            )
+        };
+        if used as usize != dictionary.len() {
+            pr_err!("lz4: a dictionary must have at least 8 bytes, and at most 64 KiB\n");
+            return Err(EINVAL);
+        }
+        // INVARIANT: The stream was just set up.
+        Ok(Self { stream, dictionary })
+    }
+}
+
+/// The level, which is how fast it should be at the cost of size, and the dictionary.
+#[derive(Clone)]
+pub(super) struct Setup {
+    acceleration: c_int,
+    primed: Option<Arc<Primed>>,
+}
+
+/// # Invariants
+///
+/// `memory` has the size of an `LZ4_stream_t`.
+pub(super) struct Lz4 {
+    setup: Setup,
     memory: VVec<u8>,
 }
 
-impl Context {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            memory: VVec::zeroed(bindings::ZRAM_RS_LZ4_MEM_COMPRESS, GFP_KERNEL)?,
+impl Backend for Lz4 {
+    type Setup = Setup;
+
+    fn setup(params: &Params) -> Result<Setup> {
+        let default = bindings::LZ4_ACCELERATION_DEFAULT as c_int;
+        let acceleration = params.level_within(c"lz4", default, default, c_int::MAX)?;
+        let primed = match &params.dictionary {
+            None => None,
+            Some(dictionary) => Some(Arc::new(Primed::new(dictionary.clone())?, GFP_KERNEL)?),
+        };
+        Ok(Setup {
+            acceleration,
+            primed,
         })
     }
 
-    pub(super) fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
-        // SAFETY: The page, the buffer and the working memory have the sizes that are given, or
-        // that the algorithm asks for; it copes with a page that changes under it.
-        let len = unsafe {
-            bindings::LZ4_compress_fast(
-                src.as_ptr().cast(),
-                dst.as_mut_ptr().cast(),
-                PAGE_SIZE as c_int,
-                dst.len() as c_int,
-                ACCELERATION,
-                self.memory.as_mut_ptr().cast(),
-            )
-        };
-        match usize::try_from(len) {
-            Ok(len) if len > 0 => Ok(len),
-            _ => Err(EINVAL),
-        }
+    fn new(setup: &Setup) -> Result<Self> {
+        // INVARIANT: It has.
+        Ok(Self {
+            setup: setup.clone(),
+            memory: VVec::zeroed(STREAM_SIZE, GFP_KERNEL)?,
+        })
     }
 
-    pub(super) fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
-        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
-        let len = unsafe {
-            bindings::LZ4_decompress_safe(
-                src.as_ptr().cast(),
-                dst.as_ptr().cast(),
-                src.len() as c_int,
-                PAGE_SIZE as c_int,
-            )
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let acceleration = self.setup.acceleration;
+        let (from, to) = (src.as_ptr().cast(), dst.as_mut_ptr().cast());
+        let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
+        let Some(primed) = &self.setup.primed else {
+            let memory = self.memory.as_mut_ptr().cast();
+            // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
+            // a stream; the algorithm copes with a page that changes under it.
+            return unlz4::check(unsafe {
+                bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
+            });
         };
-        if len == PAGE_SIZE as c_int {
-            Ok(())
-        } else {
-            Err(EINVAL)
-        }
+        self.memory.copy_from_slice(&primed.stream);
+        let stream = self.memory.as_mut_ptr().cast();
+        // SAFETY: The same. The stream is a copy of a valid one, and lives no longer than what that
+        // refers to.
+        unlz4::check(unsafe {
+            bindings::LZ4_compress_fast_continue(stream, from, to, len, room, acceleration)
+        })
+    }
+
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+        let primed = self.setup.primed.as_ref();
+        unlz4::decompress(src, dst, primed.map(|primed| &*primed.dictionary))
     }
 }

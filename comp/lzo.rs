@@ -3,9 +3,13 @@
 //! LZO, with and without run-length encoding.
 //!
 //! C header: [`include/linux/lzo.h`](srctree/include/linux/lzo.h)
-#![cfg(CONFIG_LZO_COMPRESS)]
+#![cfg(zram_rs_lzo)]
 
-use super::Buffer;
+use super::{
+    Backend,
+    Buffer,
+    Params, //
+};
 use crate::{
     abstractions::page::MappedPage,
     bindings, //
@@ -15,21 +19,27 @@ use kernel::{
     prelude::*, //
 };
 
-pub(super) struct Context {
+pub(super) struct Lzo<const RUN_LENGTH: bool> {
     memory: KVVec<u8>,
-    run_length: bool,
 }
 
-impl Context {
-    pub(super) fn new(run_length: bool) -> Result<Self> {
+impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
+    type Setup = ();
+
+    fn setup(params: &Params) -> Result {
+        let name = if RUN_LENGTH { c"lzo-rle" } else { c"lzo" };
+        params.refuse_dictionary(name)?;
+        params.refuse_level(name)
+    }
+
+    fn new((): &()) -> Result<Self> {
         Ok(Self {
             memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, GFP_KERNEL)?,
-            run_length,
         })
     }
 
-    pub(super) fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
-        let compress = if self.run_length {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let compress = if RUN_LENGTH {
             bindings::lzorle1x_1_compress
         } else {
             bindings::lzo1x_1_compress
@@ -53,7 +63,7 @@ impl Context {
         }
     }
 
-    pub(super) fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
         let mut len = PAGE_SIZE;
         // SAFETY: Source and page have the sizes that are given, which are not exceeded.
         let status = unsafe {

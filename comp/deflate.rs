@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! DEFLATE, by the kernel's zlib.
+//!
+//! C header: [`include/linux/zlib.h`](srctree/include/linux/zlib.h)
+#![cfg(zram_rs_deflate)]
+
+use super::{
+    Backend,
+    Buffer,
+    Params, //
+};
+use crate::{
+    abstractions::page::MappedPage,
+    bindings, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// Without a header, and with a window of 2 KiB, which is what the crypto API uses.
+const DEFAULT_WINBITS: c_int = -11;
+
+/// The level, and the size of the window in bits; negative for data without a header.
+#[derive(Clone, Copy)]
+pub(super) struct Setup {
+    level: c_int,
+    winbits: c_int,
+}
+
+/// One of zlib's streams.
+///
+/// # Invariants
+///
+/// `stream` was initialised, with `memory` as its working memory.
+struct ZStream {
+    stream: KBox<bindings::z_stream>,
+    _memory: VVec<u8>,
+}
+
+// SAFETY: Plain memory, which belongs to this object.
+unsafe impl Send for ZStream {}
+
+impl ZStream {
+    /// # Safety
+    ///
+    /// `init` must initialise a stream that has `size` bytes of working memory, and must not use
+    /// anything else.
+    unsafe fn new(
+        size: c_int,
+        init: impl FnOnce(*mut bindings::z_stream) -> c_int,
+    ) -> Result<Self> {
+        let mut memory = VVec::<u8>::zeroed(size.try_into()?, GFP_KERNEL)?;
+        // zlib's state refers to the stream, which therefore stays where it is.
+        let mut stream = KBox::new(bindings::z_stream::default(), GFP_KERNEL)?;
+        stream.workspace = memory.as_mut_ptr().cast();
+        if init(&mut *stream) != bindings::Z_OK as c_int {
+            return Err(EINVAL);
+        }
+        // INVARIANT: Just initialised. A vector does not move what it holds when it moves itself.
+        Ok(Self {
+            stream,
+            _memory: memory,
+        })
+    }
+
+    /// Sets what the next call is to work on: `src_len` bytes at `src`, and `dst_len` at `dst`.
+    fn aim(&mut self, src: *const u8, src_len: usize, dst: *mut u8, dst_len: usize) {
+        self.stream.next_in = src;
+        self.stream.avail_in = src_len;
+        self.stream.next_out = dst;
+        self.stream.avail_out = dst_len;
+    }
+}
+
+pub(super) struct Deflate {
+    compressor: ZStream,
+    decompressor: ZStream,
+}
+
+impl Backend for Deflate {
+    type Setup = Setup;
+
+    fn setup(params: &Params) -> Result<Setup> {
+        params.refuse_dictionary(c"deflate")?;
+        let default = bindings::Z_DEFAULT_COMPRESSION;
+        let most = bindings::Z_BEST_COMPRESSION as c_int;
+        let level = params.level_within(c"deflate", default, default, most)?;
+        let winbits = params.winbits.unwrap_or(DEFAULT_WINBITS);
+        if !matches!(winbits, -15..=-9 | 9..=15) {
+            pr_err!("deflate: invalid winbits {winbits}\n");
+            return Err(EINVAL);
+        }
+        Ok(Setup { level, winbits })
+    }
+
+    fn new(&Setup { level, winbits }: &Setup) -> Result<Self> {
+        let memory_level = bindings::MAX_MEM_LEVEL as c_int;
+        // SAFETY: No requirements.
+        let size = unsafe { bindings::zlib_deflate_workspacesize(winbits, memory_level) };
+        let init = |stream| {
+            // SAFETY: Called for a stream that has memory of just this size.
+            unsafe {
+                bindings::zlib_deflateInit2(
+                    stream,
+                    level,
+                    bindings::Z_DEFLATED as c_int,
+                    winbits,
+                    memory_level,
+                    bindings::Z_DEFAULT_STRATEGY as c_int,
+                )
+            }
+        };
+        // SAFETY: See there.
+        let compressor = unsafe { ZStream::new(size, init)? };
+        // SAFETY: No requirements.
+        let size = unsafe { bindings::zlib_inflate_workspacesize() };
+        let init = |stream| {
+            // SAFETY: Called for a stream that has memory of just this size.
+            unsafe { bindings::zlib_inflateInit2(stream, winbits) }
+        };
+        // SAFETY: See there.
+        let decompressor = unsafe { ZStream::new(size, init)? };
+        Ok(Self {
+            compressor,
+            decompressor,
+        })
+    }
+
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let zlib = &mut self.compressor;
+        // SAFETY: By the type invariants.
+        if unsafe { bindings::zlib_deflateReset(&mut *zlib.stream) } != bindings::Z_OK as c_int {
+            return Err(EINVAL);
+        }
+        zlib.aim(src.as_ptr(), PAGE_SIZE, dst.as_mut_ptr(), dst.len());
+        // SAFETY: By the type invariants; page and buffer have the sizes that were set. The page is
+        // copied before it is looked at, so it may change.
+        let status =
+            unsafe { bindings::zlib_deflate(&mut *zlib.stream, bindings::Z_FINISH as c_int) };
+        if status != bindings::Z_STREAM_END as c_int {
+            return Err(EINVAL);
+        }
+        Ok(zlib.stream.total_out)
+    }
+
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+        let zlib = &mut self.decompressor;
+        // SAFETY: By the type invariants.
+        if unsafe { bindings::zlib_inflateReset(&mut *zlib.stream) } != bindings::Z_OK as c_int {
+            return Err(EINVAL);
+        }
+        zlib.aim(src.as_ptr(), src.len(), dst.as_ptr(), PAGE_SIZE);
+        // SAFETY: By the type invariants; source and page have the sizes that were set.
+        let status =
+            unsafe { bindings::zlib_inflate(&mut *zlib.stream, bindings::Z_SYNC_FLUSH as c_int) };
+        if status == bindings::Z_STREAM_END as c_int && zlib.stream.total_out == PAGE_SIZE {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+}

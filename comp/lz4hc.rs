@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! LZ4 with a compressor that is slower, and better.
+//!
+//! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
+#![cfg(zram_rs_lz4hc)]
+
+use super::{
+    unlz4,
+    Backend,
+    Buffer,
+    Params, //
+};
+use crate::{
+    abstractions::{
+        file::FileContents,
+        page::MappedPage, //
+    },
+    bindings, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// More of a dictionary is not used.
+const MAX_DICTIONARY: usize = 64 << 10;
+
+/// The level and the dictionary.
+#[derive(Clone)]
+pub(super) struct Setup {
+    level: c_int,
+    dictionary: Option<Arc<FileContents>>,
+}
+
+/// # Invariants
+///
+/// `memory` has the size of an `LZ4_streamHC_t`.
+pub(super) struct Lz4hc {
+    setup: Setup,
+    memory: VVec<u8>,
+}
+
+impl Backend for Lz4hc {
+    type Setup = Setup;
+
+    fn setup(params: &Params) -> Result<Setup> {
+        let level = params.level_within(
+            c"lz4hc",
+            bindings::LZ4HC_DEFAULT_CLEVEL as c_int,
+            // Not `LZ4HC_MIN_CLEVEL`, which is a recommendation.
+            1,
+            bindings::LZ4HC_MAX_CLEVEL as c_int,
+        )?;
+        let dictionary = params.dictionary.clone();
+        if dictionary
+            .as_ref()
+            .is_some_and(|dictionary| dictionary.len() > MAX_DICTIONARY)
+        {
+            pr_err!("lz4hc: a dictionary must have at most 64 KiB\n");
+            return Err(EINVAL);
+        }
+        Ok(Setup { level, dictionary })
+    }
+
+    fn new(setup: &Setup) -> Result<Self> {
+        // INVARIANT: It has.
+        Ok(Self {
+            setup: setup.clone(),
+            memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), GFP_KERNEL)?,
+        })
+    }
+
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let level = self.setup.level;
+        let (from, to) = (src.as_ptr().cast(), dst.as_mut_ptr().cast());
+        let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
+        let Some(dictionary) = &self.setup.dictionary else {
+            let memory = self.memory.as_mut_ptr().cast();
+            // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
+            // a stream; the algorithm copes with a page that changes under it.
+            return unlz4::check(unsafe {
+                bindings::LZ4_compress_HC(from, to, len, room, level, memory)
+            });
+        };
+        let stream = self.memory.as_mut_ptr().cast();
+        // SAFETY: The same, and the dictionary lives as long as the stream. Using the dictionary
+        // makes the stream refer to the page, so it is set up again for each.
+        unlz4::check(unsafe {
+            bindings::LZ4_resetStreamHC(stream, level);
+            let used = bindings::LZ4_loadDictHC(
+                stream,
+                dictionary.as_ptr().cast(),
+                dictionary.len() as c_int,
+            );
+            if used as usize != dictionary.len() {
+                return Err(EINVAL);
+            }
+            bindings::LZ4_compress_HC_continue(stream, from, to, len, room)
+        })
+    }
+
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+        unlz4::decompress(src, dst, self.setup.dictionary.as_deref())
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! 842, in software.
+//!
+//! C header: [`include/linux/sw842.h`](srctree/include/linux/sw842.h)
+#![cfg(zram_rs_842)]
+
+use super::{
+    Backend,
+    Buffer,
+    Params, //
+};
+use crate::{
+    abstractions::page::MappedPage,
+    bindings, //
+};
+use kernel::{
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+pub(super) struct Sw842 {
+    memory: KVVec<u64>,
+}
+
+impl Backend for Sw842 {
+    type Setup = ();
+
+    fn setup(params: &Params) -> Result {
+        params.refuse_dictionary(c"842")?;
+        params.refuse_level(c"842")
+    }
+
+    fn new((): &()) -> Result<Self> {
+        let words = (bindings::SW842_MEM_COMPRESS as usize).div_ceil(size_of::<u64>());
+        Ok(Self {
+            memory: KVVec::zeroed(words, GFP_KERNEL)?,
+        })
+    }
+
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+        let mut len = dst.len() as c_uint;
+        // SAFETY: The page, the buffer and the working memory have the sizes that are given, or
+        // that the algorithm asks for; it copes with a page that changes under it.
+        to_result(unsafe {
+            bindings::sw842_compress(
+                src.as_ptr(),
+                PAGE_SIZE as c_uint,
+                dst.as_mut_ptr(),
+                &mut len,
+                self.memory.as_mut_ptr().cast(),
+            )
+        })?;
+        Ok(len as usize)
+    }
+
+    fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
+        let mut len = PAGE_SIZE as c_uint;
+        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
+        to_result(unsafe {
+            bindings::sw842_decompress(src.as_ptr(), src.len() as c_uint, dst.as_ptr(), &mut len)
+        })?;
+        if len as usize == PAGE_SIZE {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recompression: compressing pages once more, with an algorithm that takes longer and makes less
+//! of them.
+//!
+//! A page is copied, decompressed, from its slot; compressed with no slot locked; and put back
+//! unless somebody has used the page meanwhile. What no algorithm could make smaller is marked, so
+//! that nobody tries again, and can be written back.
+
+use crate::{
+    abstractions::{
+        page::{
+            BouncePage,
+            PageRef, //
+        },
+        parse::{
+            kstrtoint,
+            kstrtouint,
+            kstrtoull,
+            Args, //
+        },
+        sched::interrupted, //
+    },
+    comp::{
+        Choices,
+        Priority, //
+    },
+    io::Pages,
+    select::Selector,
+    slot::{
+        Content,
+        SlotGuard, //
+    },
+};
+use kernel::{
+    prelude::*,
+    str::CString, //
+};
+
+/// What a user asked to be recompressed.
+#[derive(Debug)]
+pub(crate) struct Request {
+    idle: bool,
+    huge: bool,
+    /// At most as many pages are compressed.
+    max_pages: u64,
+    /// Smaller objects, in bytes, are small enough; larger ones are not worth their while. 0 for
+    /// no such limit.
+    threshold: usize,
+    priority: Option<i32>,
+    algorithm: Option<CString>,
+}
+
+impl Request {
+    /// Parses what was written to `recompress`.
+    ///
+    /// This is a list of `type=<idle, huge or huge_idle>`, `max_pages=<n>`, `threshold=<bytes>`,
+    /// `algo=<name>` and `priority=<n>`. Other names are ignored, as C zram does. Fails with
+    /// `EINVAL` or `ERANGE`. May sleep.
+    pub(crate) fn parse(text: &CStr) -> Result<Self> {
+        let mut this = Self {
+            idle: false,
+            huge: false,
+            max_pages: u64::MAX,
+            threshold: 0,
+            priority: None,
+            algorithm: None,
+        };
+        let mut args = Args::new(text)?;
+        while let Some((name, value)) = args.next_pair()? {
+            match name.to_bytes() {
+                b"type" => {
+                    (this.idle, this.huge) = match value.to_bytes() {
+                        b"idle" => (true, false),
+                        b"huge" => (false, true),
+                        b"huge_idle" => (true, true),
+                        // As in C: a word that means nothing is an error unless one that does
+                        // came before.
+                        _ if this.idle || this.huge => (this.idle, this.huge),
+                        _ => return Err(EINVAL),
+                    }
+                }
+                b"max_pages" => this.max_pages = kstrtoull(value, 10)?,
+                b"threshold" => this.threshold = kstrtouint(value, 10)? as usize,
+                b"algo" => this.algorithm = Some(CString::try_from(value)?),
+                b"priority" => this.priority = Some(kstrtoint(value, 10)?),
+                _ => (),
+            }
+        }
+        Ok(this)
+    }
+
+    /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none.
+    pub(crate) fn find(&self, choices: &Choices) -> Result<Priority> {
+        choices.find(
+            self.priority,
+            self.algorithm.as_deref(),
+            Priority::SECONDARY,
+        )
+    }
+
+    fn accepts(&self, slot: &SlotGuard<'_>, priority: Priority) -> bool {
+        (!self.idle || slot.is_idle())
+            && (!self.huge || slot.is_huge())
+            && !slot.is_incompressible()
+            && slot.priority() < priority
+    }
+}
+
+/// Recompresses pages with the algorithm of a priority, the largest first.
+///
+/// Fails with `EINVAL` if there is no such algorithm, or if nothing can be as large as the
+/// threshold; with the first error with a page, after which no other is tried; and with `EINTR` if
+/// a signal arrives or the disk is being reset. May sleep, for long.
+pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Result {
+    if request.threshold >= pages.pool.huge_size() || pages.streams.get(priority).is_none() {
+        return Err(EINVAL);
+    }
+    let copy = BouncePage::new()?;
+    let stop = || pages.is_stopping() || interrupted();
+    let all = 0..pages.table.len();
+    let ranges = core::slice::from_ref(&all);
+    let mut selector = Selector::new(
+        &pages.table,
+        ranges,
+        |slot| request.accepts(slot, priority),
+        stop,
+    );
+    let mut left = request.max_pages;
+    while let Some(batch) = selector.next_batch() {
+        for &index in batch {
+            if left == 0 {
+                return Ok(());
+            }
+            if stop() {
+                return Err(EINTR);
+            }
+            let page = copy.as_page();
+            if recompress(pages, index, priority, request.threshold, page)? {
+                left -= 1;
+            }
+        }
+    }
+    if stop() {
+        return Err(EINTR);
+    }
+    Ok(())
+}
+
+/// Recompresses a page, if it is still selected, and returns whether it was compressed, to
+/// whichever end.
+fn recompress(
+    pages: &Pages,
+    index: usize,
+    priority: Priority,
+    threshold: usize,
+    copy: PageRef<'_>,
+) -> Result<bool> {
+    let mut slot = match pages.table.lock(index) {
+        Some(slot) if slot.is_selected() => slot,
+        _ => return Ok(false),
+    };
+    let page = copy.map();
+    let old_size = slot.object_size().unwrap_or(0);
+    if old_size < threshold || !pages.read_object(&slot, index, &page)? {
+        slot.set_selected(false);
+        return Ok(false);
+    }
+    slot.set_idle(false);
+    drop(slot);
+
+    let streams = pages.streams.get(priority).ok_or(EINVAL)?;
+    let pool = &pages.pool;
+    let object = streams.with(|stream| {
+        let bytes = stream.compress(&page)?;
+        let size = bytes.len();
+        if pool.class(size) >= pool.class(old_size) || (threshold != 0 && size >= threshold) {
+            return Ok::<_, Error>(None);
+        }
+        let mut object = pool.alloc(size, copy.nid())?;
+        object.write(bytes);
+        Ok(Some((object, size)))
+    })?;
+
+    let mut slot = match pages.table.lock(index) {
+        Some(slot) if slot.is_selected() => slot,
+        _ => return Ok(true),
+    };
+    match object {
+        Some((object, size)) => {
+            let content = Content::Stored {
+                handle: object.into_handle(),
+                size,
+                priority,
+            };
+            pages.stats.count(&content);
+            let old = slot.recompress(content);
+            drop(slot);
+            pages.free(old);
+        }
+        None => {
+            slot.set_selected(false);
+            if pages.streams.is_last(priority) {
+                slot.set_incompressible();
+            }
+        }
+    }
+    Ok(true)
+}
+
+#[kunit_tests(zram_rs_recompress)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_it() -> Result {
+        let request = Request::parse(
+            c" type=huge_idle max_pages=7 threshold=3000\talgo=zstd priority=2 colour=blue\n",
+        )?;
+        assert!(request.idle && request.huge);
+        assert_eq!(request.max_pages, 7);
+        assert_eq!(request.threshold, 3000);
+        assert_eq!(request.priority, Some(2));
+        assert_eq!(request.algorithm.as_deref(), Some(c"zstd"));
+        Ok(())
+    }
+
+    #[test]
+    fn none_of_it() -> Result {
+        for text in [c"", c"\n", c"colour=blue"] {
+            let request = Request::parse(text)?;
+            assert!(!request.idle && !request.huge);
+            assert_eq!(request.max_pages, u64::MAX);
+            assert_eq!(request.threshold, 0);
+            assert_eq!(request.priority, None);
+            assert!(request.algorithm.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn kinds() -> Result {
+        let kind = |text| -> Result<(bool, bool)> {
+            let request = Request::parse(text)?;
+            Ok((request.idle, request.huge))
+        };
+        assert_eq!(kind(c"type=idle"), Ok((true, false)));
+        assert_eq!(kind(c"type=huge"), Ok((false, true)));
+        assert_eq!(kind(c"type=huge type=idle"), Ok((true, false)));
+        assert_eq!(kind(c"type=huge type=nonsense"), Ok((false, true)));
+        assert_eq!(kind(c"type=nonsense"), Err(EINVAL));
+        Ok(())
+    }
+
+    #[test]
+    fn errors() {
+        let errors = [
+            (c"idle", EINVAL),
+            (c"type=", EINVAL),
+            (c"max_pages=x", EINVAL),
+            (c"max_pages=99999999999999999999999", ERANGE),
+            (c"threshold=-1", EINVAL),
+            (c"threshold=4294967296", ERANGE),
+            (c"priority=1x", EINVAL),
+            (c"algo", EINVAL),
+        ];
+        for (text, error) in errors {
+            assert!(matches!(Request::parse(text), Err(e) if e == error));
+        }
+    }
+}
