@@ -15,6 +15,7 @@ use crate::{
         workqueue::HighPriority, //
     },
     comp,
+    debugfs,
     device::{
         Device,
         Shared, //
@@ -35,10 +36,18 @@ use kernel::{
 pub(crate) struct Control {
     /// The disk `zram<id>` is at index `id`.
     #[pin]
-    disks: Mutex<KVec<Option<Disk<Device>>>>,
+    disks: Mutex<KVec<Option<Entry>>>,
     // After the disks, which use both.
+    debugfs: debugfs::Root,
     major: Major,
     shared: Shared,
+}
+
+/// A disk, and what can be seen of it.
+struct Entry {
+    // Before the disk: it goes first.
+    _directory: Option<debugfs::Directory>,
+    disk: Disk<Device>,
 }
 
 impl ClassData for Control {
@@ -66,6 +75,8 @@ impl Control {
             },
             major: Major::new(c"zram")
                 .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
+            // When it is clear that there is no other driver, whose directory has this name, too.
+            debugfs: debugfs::Root::new(),
         })
     }
 
@@ -83,8 +94,14 @@ impl Control {
             Device::add(id as u32, &self.major, self.shared.clone()).inspect_err(|error| {
                 pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n")
             })?;
+        // Without memory for it there is nothing to be seen, and a disk all the same.
+        let directory =
+            debugfs::Directory::new(&self.debugfs, disk.name(), disk.data().pages.clone()).ok();
         if let Some(place) = disks.get_mut(id) {
-            *place = Some(disk);
+            *place = Some(Entry {
+                _directory: directory,
+                disk,
+            });
         }
         pr_info!("Added device: zram{id}\n");
         Ok(id as u32)
@@ -97,7 +114,7 @@ impl Control {
     pub(crate) fn remove(&self, id: u32) -> Result {
         let mut disks = self.disks.lock();
         let place = disks.get_mut(id as usize).ok_or(ENODEV)?;
-        place.as_ref().ok_or(ENODEV)?.retire()?;
+        place.as_ref().ok_or(ENODEV)?.disk.retire()?;
         drop(place.take());
         pr_info!("Removed device: zram{id}\n");
         Ok(())

@@ -9,7 +9,7 @@
 //!
 //! Data goes down this list, and nothing calls up:
 //!
-//! - [`sysfs`]: the files by which users set and see things
+//! - [`sysfs`], [`debugfs`]: the files by which users set and see things
 //! - [`control`]: the disks that there are, adding and removing them
 //! - [`device`]: one disk, its life, and the way of a bio into it
 //! - [`io`]: reading, writing and discarding one page
@@ -41,6 +41,7 @@ mod backing;
 mod bindings;
 mod comp;
 mod control;
+mod debugfs;
 mod device;
 mod io;
 mod readback;

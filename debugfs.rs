@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/sys/kernel/debug/zram/zram<id>/block_state`: what is known of each page that has a content.
+
+use crate::{
+    abstractions::sched::interrupted,
+    comp::Priority,
+    device::PagesRef,
+    io::Pages,
+    slot::{
+        SlotGuard,
+        View, //
+    },
+};
+use core::fmt::Write;
+use kernel::{
+    debugfs::{
+        BinaryWriter,
+        Dir,
+        File, //
+    },
+    fs::file,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::Formatter,
+    uaccess::UserSliceWriter, //
+};
+
+/// Room for a line: a number, a time, six zeroes, and marks.
+const MAX_LINE: usize = 64;
+
+/// How many pages are looked at, and how many bytes are put together, before they are copied to the
+/// reader with no lock held.
+const PAGES: usize = 16 * 1024;
+const BYTES: usize = 4096;
+
+/// The directory for all disks.
+pub(crate) struct Root(Dir);
+
+impl Root {
+    /// Makes the directory. If that is not possible, there just is none. May sleep.
+    pub(crate) fn new() -> Self {
+        Self(Dir::new(c"zram"))
+    }
+}
+
+/// The directory of a disk, which is removed when this is dropped. That may sleep: it waits for
+/// those who are reading.
+pub(crate) struct Directory {
+    _block_state: Pin<KBox<File<BlockState>>>,
+}
+
+impl Directory {
+    /// Makes the directory of a disk, called `name`, with a file about `pages`. May sleep.
+    pub(crate) fn new(root: &Root, name: &CStr, pages: PagesRef) -> Result<Self> {
+        let dir = root.0.subdir(name);
+        let file = dir.read_binary_file(c"block_state", Ok::<_, Error>(BlockState(pages)));
+        Ok(Self {
+            _block_state: KBox::try_pin_init(file, GFP_KERNEL)?,
+        })
+    }
+}
+
+/// A line for each page that has a content. A file offset is the number of a page; only whole lines
+/// are read.
+struct BlockState(PagesRef);
+
+impl BinaryWriter for BlockState {
+    fn write_to_slice(
+        &self,
+        writer: &mut UserSliceWriter,
+        offset: &mut file::Offset,
+    ) -> Result<usize> {
+        let mut index = usize::try_from(*offset)?;
+        let mut lines = KVec::with_capacity(BYTES, GFP_KERNEL)?;
+        let mut written = 0;
+        loop {
+            lines.clear();
+            let max = BYTES.min(writer.len());
+            let Some(next) = self.0.with(|pages| describe(pages, index, &mut lines, max)) else {
+                if written == 0 {
+                    return Err(EINVAL);
+                }
+                break;
+            };
+            writer.write_slice(&lines)?;
+            written += lines.len();
+            let done = next == index;
+            index = next;
+            *offset = index as file::Offset;
+            if done {
+                break;
+            }
+            if interrupted() {
+                if written == 0 {
+                    return Err(EINTR);
+                }
+                break;
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Adds the lines of the pages from `first` on, as far as there is room for them and a NUL in `max`
+/// bytes, and returns the number of the first page that was not described.
+fn describe(pages: &Pages, first: usize, lines: &mut KVec<u8>, max: usize) -> usize {
+    let mut next = first;
+    let end = pages.table.len().min(first.saturating_add(PAGES));
+    pages.table.for_each(first..end, |index, slot| {
+        let mut line = [0; MAX_LINE];
+        let len = write_line(index, &slot, &mut line);
+        // The reader gets as much as from C zram, which has the NUL of its format in the buffer.
+        if len > 0 {
+            let fits = lines.len() + len < max;
+            if !fits || lines.extend_from_slice(&line[..len], GFP_NOWAIT).is_err() {
+                return false;
+            }
+        }
+        next = index + 1;
+        true
+    });
+    next
+}
+
+/// Writes the line of a slot, and returns its length: 0 if the slot is empty.
+fn write_line(index: usize, slot: &SlotGuard<'_>, line: &mut [u8; MAX_LINE]) -> usize {
+    let (same, written_back, huge) = match slot.view() {
+        View::Empty => return 0,
+        View::Same(_) => (true, false, false),
+        View::Stored { .. } => (false, false, false),
+        View::Huge { .. } => (false, false, true),
+        View::WrittenBack { size, .. } => (false, true, size == PAGE_SIZE),
+    };
+    let mark = |on, letter| if on { letter } else { '.' };
+    let mut out = Formatter::new(line);
+    // It fits: see `MAX_LINE`.
+    let _ = writeln!(
+        out,
+        "{index:12} {:12}.000000 {}{}{}{}{}{}",
+        slot.last_access(),
+        mark(same, 's'),
+        mark(written_back, 'w'),
+        mark(huge, 'h'),
+        mark(slot.is_idle(), 'i'),
+        mark(slot.priority() > Priority::PRIMARY, 'r'),
+        mark(slot.is_incompressible(), 'n'),
+    );
+    out.bytes_written().min(MAX_LINE)
+}
