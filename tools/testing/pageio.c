@@ -19,7 +19,8 @@
  *   shift BYTES                      from now on, I/O buffers start that far behind a page boundary
  *
  * Kinds: zero; same (one word all over, not zero); text (compresses well); random (does not);
- * mixed (by index, one of these).
+ * mixed (by index, one of these); hex (lines of digits, some of them twice: the better an
+ * algorithm, the smaller).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,6 +38,7 @@
 #define BULK_PAGES 256UL
 #define MEMORY ((BULK_PAGES + 2) * PAGE)
 #define CANARY 0x77
+#define LINE 64UL
 
 static int fd = -1;
 static unsigned char *memory, *buffer, *expected;
@@ -74,6 +76,21 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 			byte[i] = words[(i + state) % (sizeof(words) - 1)];
 		/* No two of them are the same, and none is same-filled. */
 		page[index % WORDS] = state | 1;
+	} else if (!strcmp(kind, "hex")) {
+		char *byte = (char *)page;
+		unsigned long j;
+
+		for (i = 0; i < PAGE; i += LINE) {
+			state += 0x9e3779b97f4a7c15ULL;
+			if (i && state & 0x10000) {
+				memcpy(byte + i, byte + mix(state) % (i / LINE) * LINE, LINE);
+				continue;
+			}
+			for (j = 0; j < LINE; j++) {
+				state += 0x9e3779b97f4a7c15ULL;
+				byte[i + j] = "0123456789abcdef"[mix(state) % 16];
+			}
+		}
 	} else {
 		__u64 word = strcmp(kind, "same") ? 0 : state | 1;
 

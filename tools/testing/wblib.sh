@@ -35,6 +35,7 @@ stores_with() {
 	*'Is a directory'*) errno=EISDIR ;;
 	*'File name too long'*) errno=ENAMETOOLONG ;;
 	*'Interrupted system call'*) errno=EINTR ;;
+	*'Operation not supported'*) errno=EOPNOTSUPP ;;
 	esac
 	is "the result of 'echo $2 > $1'" "$errno" "$3"
 }
