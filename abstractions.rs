@@ -15,6 +15,7 @@ pub(crate) mod file;
 pub(crate) mod gendisk;
 pub(crate) mod mutex;
 pub(crate) mod page;
+pub(crate) mod parameter;
 pub(crate) mod parse;
 pub(crate) mod percpu;
 pub(crate) mod refcounts;

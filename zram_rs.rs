@@ -66,12 +66,6 @@ module! {
     authors: ["The zram_rs developers"],
     description: "Compressed RAM block device",
     license: "GPL",
-    params: {
-        num_devices: u32 {
-            default: 1,
-            description: "Number of pre-created zram devices",
-        },
-    },
 }
 
 struct ZramModule {
@@ -86,7 +80,7 @@ impl kernel::Module for ZramModule {
                     pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
                 }
             })?;
-        for _ in 0..module_parameters::num_devices.value() {
+        for _ in 0..abstractions::parameter::num_devices() {
             control.add()?;
         }
         Ok(Self { _control: control })

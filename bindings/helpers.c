@@ -6,6 +6,7 @@
 #include <linux/highmem.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/part_stat.h>
 #include <linux/sched.h>
@@ -17,6 +18,19 @@
 #include <linux/workqueue.h>
 
 #include "helpers.h"
+
+/*
+ * A parameter of the module! macro can be given only once, but modprobe passes on
+ * what modprobe.d says along with what the command line says: the last one counts.
+ */
+static unsigned int num_devices = 1;
+module_param(num_devices, uint, 0);
+MODULE_PARM_DESC(num_devices, "Number of pre-created zram devices");
+
+unsigned int zram_rs_num_devices(void)
+{
+	return num_devices;
+}
 
 /* The lock is bit 0 of a word whose other bits belong to the lock's owner. */
 #define LOCK_BIT 0

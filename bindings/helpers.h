@@ -20,6 +20,7 @@ struct request_queue;
 struct wait_queue_head;
 struct workqueue_struct;
 
+unsigned int zram_rs_num_devices(void);
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map);
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map);
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map);

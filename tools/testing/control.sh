@@ -48,6 +48,10 @@ test_parameter_num_devices() {
 		[ -e $CONTROL/hot_add ] || fail "num_devices=$n: there is no hot_add"
 	done
 	unload
+	# modprobe passes on what it finds in modprobe.d, too: the last one counts.
+	load num_devices=5 num_devices=2
+	is "the number of devices of num_devices=5 num_devices=2" "$(echo /sys/block/zram*)" '/sys/block/zram0 /sys/block/zram1'
+	unload
 	not_ok modprobe "$DRIVER" num_devices=many
 	not_ok modprobe "$DRIVER" num_devices=-1
 	! loaded "$DRIVER" || fail "$DRIVER loaded with a bad parameter"

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's parameters.
+//!
+//! Those of the `module!` macro can be given only once; see `helpers.c`.
+
+use crate::bindings;
+
+/// Returns how many disks there are to be from the start. Any context.
+pub(crate) fn num_devices() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::zram_rs_num_devices() }
+}
