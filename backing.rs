@@ -78,7 +78,7 @@ impl Blocks {
     /// Makes `len` free blocks. May sleep.
     pub(crate) fn new(len: usize) -> impl PinInit<Self, Error> {
         let counters = move |size: usize| -> Result<KVVec<Atomic<i32>>> {
-            let mut counters = KVVec::with_capacity(len.div_ceil(size), GFP_KERNEL)?;
+            let mut counters = KVVec::with_capacity(len.div_ceil(size), GFP_KERNEL | __GFP_NOWARN)?;
             for start in (0..len).step_by(size) {
                 let free = size.min(len - start) as i32;
                 counters.push(Atomic::new(free), GFP_KERNEL)?;

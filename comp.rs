@@ -32,6 +32,7 @@ use crate::abstractions::{
 };
 use choice::Params;
 use kernel::{
+    alloc::Flags,
     cpu::CpuId,
     new_mutex,
     page::PAGE_SIZE,
@@ -41,6 +42,11 @@ use kernel::{
         Mutex, //
     },
 };
+
+/// How working memory is allocated: that there is none is told by whoever asked for it.
+fn quietly() -> Flags {
+    GFP_KERNEL | __GFP_NOWARN
+}
 
 /// Which of a disk's algorithms: the primary one, for pages that are written, or one of those that
 /// pages are recompressed with. The higher, the better it is thought to compress.
@@ -241,8 +247,8 @@ impl Stream {
     fn new(setup: &Setup) -> Result<Self> {
         Ok(Self {
             context: Context::new(setup)?,
-            buffer: VBox::zeroed(GFP_KERNEL)?,
-            scratch: VBox::zeroed(GFP_KERNEL)?,
+            buffer: VBox::zeroed(quietly())?,
+            scratch: VBox::zeroed(quietly())?,
         })
     }
 

@@ -6,6 +6,7 @@
 #![cfg(zram_rs_deflate)]
 
 use super::{
+    quietly,
     Backend,
     Buffer,
     Params, //
@@ -51,7 +52,7 @@ impl ZStream {
         size: c_int,
         init: impl FnOnce(*mut bindings::z_stream) -> c_int,
     ) -> Result<Self> {
-        let mut memory = VVec::<u8>::zeroed(size.try_into()?, GFP_KERNEL)?;
+        let mut memory = VVec::<u8>::zeroed(size.try_into()?, quietly())?;
         // zlib's state refers to the stream, which therefore stays where it is.
         let mut stream = KBox::new(bindings::z_stream::default(), GFP_KERNEL)?;
         stream.workspace = memory.as_mut_ptr().cast();

@@ -6,6 +6,7 @@
 #![cfg(zram_rs_lz4)]
 
 use super::{
+    quietly,
     unlz4,
     Backend,
     Buffer,
@@ -38,7 +39,7 @@ pub(super) struct Primed {
 
 impl Primed {
     fn new(dictionary: Arc<FileContents>) -> Result<Self> {
-        let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, GFP_KERNEL)?;
+        let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, quietly())?;
         // SAFETY: Zeroes are a valid stream, and the dictionary has the size that is given.
         let used = unsafe {
             bindings::LZ4_loadDict(
@@ -91,7 +92,7 @@ impl Backend for Lz4 {
         // INVARIANT: It has.
         Ok(Self {
             setup: setup.clone(),
-            memory: VVec::zeroed(STREAM_SIZE, GFP_KERNEL)?,
+            memory: VVec::zeroed(STREAM_SIZE, quietly())?,
         })
     }
 

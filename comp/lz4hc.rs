@@ -6,6 +6,7 @@
 #![cfg(zram_rs_lz4hc)]
 
 use super::{
+    quietly,
     unlz4,
     Backend,
     Buffer,
@@ -68,7 +69,7 @@ impl Backend for Lz4hc {
         // INVARIANT: It has.
         Ok(Self {
             setup: setup.clone(),
-            memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), GFP_KERNEL)?,
+            memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), quietly())?,
         })
     }
 

@@ -6,6 +6,7 @@
 #![cfg(zram_rs_lzo)]
 
 use super::{
+    quietly,
     Backend,
     Buffer,
     Params, //
@@ -34,7 +35,7 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
 
     fn new((): &()) -> Result<Self> {
         Ok(Self {
-            memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, GFP_KERNEL)?,
+            memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, quietly())?,
         })
     }
 

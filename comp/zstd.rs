@@ -6,6 +6,7 @@
 #![cfg(zram_rs_zstd)]
 
 use super::{
+    quietly,
     Backend,
     Buffer,
     Params, //
@@ -149,13 +150,13 @@ impl Backend for Zstd {
 
     fn new(setup: &Setup) -> Result<Self> {
         let size = setup.size;
-        let mut memory = VVec::<u8>::zeroed(size, GFP_KERNEL)?;
+        let mut memory = VVec::<u8>::zeroed(size, quietly())?;
         // SAFETY: The memory has this size.
         let compressor = unsafe { bindings::zstd_init_cctx(memory.as_mut_ptr().cast(), size) };
 
         // SAFETY: No requirements.
         let size = unsafe { bindings::zstd_dctx_workspace_bound() };
-        let mut other = VVec::<u8>::zeroed(size, GFP_KERNEL)?;
+        let mut other = VVec::<u8>::zeroed(size, quietly())?;
         // SAFETY: The memory has this size.
         let decompressor = unsafe { bindings::zstd_init_dctx(other.as_mut_ptr().cast(), size) };
 
