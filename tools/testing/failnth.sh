@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every allocation fails once: for each operation of failnth.c its first allocation is made to fail, then its
+# second, and so on to the last. Whatever it says then, the disk is usable, or cleanly not there, what was on it
+# is there, and nothing is lost. Each operation is a test here; the last line says how often something failed.
+#
+# Environment:
+#   SEED         of the sample of allocations that fail, beyond the first ones (default: another one each time);
+#                0 for all of them, which takes an hour
+#   OPERATION    only this one
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/wblib.sh
+. "${0%/*}/wblib.sh"
+
+inject=/sys/kernel/debug
+
+# Allocations that may wait fail, too; they do so quietly, as the kernel's log is judged.
+prepare() {
+	local kind
+	[ -d $inject/failslab ] && [ -d $inject/fail_page_alloc ] || return 1
+	for kind in failslab fail_page_alloc; do
+		echo 0 >$inject/$kind/probability
+		echo 0 >$inject/$kind/verbose
+		echo N >$inject/$kind/ignore-gfp-wait
+	done
+	echo N >$inject/fail_page_alloc/ignore-gfp-highmem
+	echo 0 >$inject/fail_page_alloc/min-order
+}
+
+injected=0
+refused=0
+seed=${SEED:-$((SRANDOM % 1000000 + 1))}
+
+# sweep NAME
+sweep() {
+	local line backing=$nullb report=
+	case $1 in
+	load | unload)
+		unload
+		backing=$(modprobe --show-depends "$DRIVER" | sed -n '$s/^insmod \([^ ]*\).*/\1/p')
+		;;
+	*) loaded "$DRIVER" || load num_devices=0 ;;
+	esac
+	while IFS= read -r line; do
+		note "${line#'# '}"
+		report=$line
+	done <<<"$("$(program failnth)" $sample "$backing" "$TMP/dictionary" "$1" 2>&1 || echo "failed with status $?")"
+	if [[ $report =~ ^failnth:\ .*injected=([0-9]+)\ refused=([0-9]+)$ ]]; then
+		injected=$((injected + BASH_REMATCH[1]))
+		refused=$((refused + BASH_REMATCH[2]))
+		ktap_test_pass "$SCRIPT: $1"
+	else
+		ktap_test_fail "$SCRIPT: $1"
+	fi
+}
+
+ktap_print_header
+if [ "$DRIVER" = zram ] || ! prepare; then
+	ktap_skip_all "this kernel does not inject faults, or the driver is not the one that has to stand them"
+	exit "$KSFT_SKIP"
+fi
+mapfile -t operations <<<"$("$(program failnth)" list)"
+[ -z "${OPERATION:-}" ] || operations=("$OPERATION")
+sample="-s $seed"
+[ "$seed" != 0 ] || sample=
+ktap_set_plan ${#operations[@]}
+loaded "$DRIVER" || load num_devices=0
+tidy
+nullb wb0 2
+for ((i = 0; i < 4096; i += 64)); do
+	printf 'What all pages have in common is in here: %20d.\n' $((i * i * i))
+done >"$TMP/dictionary"
+kernel_log "$SCRIPT: begin"
+for operation in "${operations[@]}"; do
+	kernel_log "$SCRIPT: $operation"
+	sweep "$operation"
+done
+note "$injected allocations failed, and $refused operations did (seed $seed)"
+loaded "$DRIVER" || load num_devices=0
+tidy
+unload
+kernel_log "$SCRIPT: end"
+rm -rf "$TMP"
+ktap_finished
