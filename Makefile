@@ -5,34 +5,50 @@
 # External build:  make -C <kernel build tree> M=$PWD
 # In tree:         as drivers/block/zram_rs, with CONFIG_BLK_DEV_ZRAM_RS
 
+# Which algorithms there are, and which is the default. Externally: what the kernel has, and what it has
+# chosen for C zram. In tree: what Kconfig says.
 ifneq ($(KBUILD_EXTMOD),)
 obj-m := zram-rs.o
-else
-obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
-endif
 
-# A composite object cannot be named like one of its parts: the crate root is zram_rs.rs.
-zram-rs-y := zram_rs.o bindings/helpers.o
-
-# Which algorithms there are, and which is the default: what the kernel has, and what it has chosen for
-# C zram.
 zram_rs_if = $(if $(and $(CONFIG_$(2)),$(CONFIG_$(3))),$(1))
-zram_rs_algorithms := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
+zram_rs_cfg-y := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
 	$(call zram_rs_if,lz4,LZ4_COMPRESS,LZ4_DECOMPRESS) \
 	$(call zram_rs_if,lz4hc,LZ4HC_COMPRESS,LZ4_DECOMPRESS) \
 	$(call zram_rs_if,zstd,ZSTD_COMPRESS,ZSTD_DECOMPRESS) \
 	$(call zram_rs_if,deflate,ZLIB_DEFLATE,ZLIB_INFLATE) \
-	$(call zram_rs_if,842,842_COMPRESS,842_DECOMPRESS)
-zram_rs_default := $(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
-rustflags-y += $(addprefix --cfg=zram_rs_,$(zram_rs_algorithms) default_$(zram_rs_default))
+	$(call zram_rs_if,842,842_COMPRESS,842_DECOMPRESS) \
+	default_$(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
+else
+obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
+
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_LZO) += lzo
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_LZ4) += lz4
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_LZ4HC) += lz4hc
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_ZSTD) += zstd
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEFLATE) += deflate
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_842) += 842
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_LZORLE) += default_lzorle
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_LZO) += default_lzo
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_LZ4) += default_lz4
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_LZ4HC) += default_lz4hc
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_ZSTD) += default_zstd
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_DEFLATE) += default_deflate
+zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_842) += default_842
+endif
+rustflags-y += $(addprefix --cfg=zram_rs_,$(zram_rs_cfg-y))
+
+# A composite object cannot be named like one of its parts: the crate root is zram_rs.rs.
+zram-rs-y := zram_rs.o bindings/helpers.o
 
 # Where the crate finds the generated bindings, in both kinds of build.
 export ZRAM_RS_OBJ := $(abspath $(obj))
 
 ifeq ($(SRCARCH),um)
 # Kbuild compiles Rust for UML as position-independent code, whose GOT relocations UML's module
-# loader does not know.
+# loader does not know. What is built in is linked with the kernel, and stays as Kbuild wants it.
+ifneq ($(obj-m),)
 rustflags-y += -Crelocation-model=static -Ccode-model=large
+endif
 # In UML's own asm/io.h.
 ccflags-y += -Wno-null-pointer-arithmetic
 endif
