@@ -28,6 +28,7 @@ pub(crate) struct Params {
     /// The level of compression.
     pub(super) level: Option<c_int>,
     /// The window of DEFLATE, in bits; what zlib calls `windowBits`.
+    #[allow(dead_code, reason = "not all algorithms may be there")]
     pub(super) winbits: Option<c_int>,
     /// What all pages have in common.
     pub(super) dictionary: Option<Arc<FileContents>>,
