@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: diff.sh [seed=N] [count=N] [steps=N] [seconds=N] [only=TEXT] [against=DRIVER] [shrink=SECONDS]
+#
+# The same on C zram and on the driver under test, under the same kernel: every scenario in scenarios/, and
+# random sequences of steps. What both say, by return codes, values, data, counters and states of slots,
+# is written down (see zscript.c) and compared.
+#
+# Proves that a user cannot tell the drivers apart, but for what Documentation/differences.rst lists, and that
+# this list is true.
+#
+#   seed=N     of the first random sequence (default: any; it is printed); the next has N + 1, and so on
+#   count=N    how many (default: as many as there is time for); 0 for none
+#   steps=N    how long each is (default 50)
+#   seconds=N  how long the random sequences may take (default 75, or without limit if there is a count)
+#   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
+#   against=D  the driver to compare with (default zram)
+#   shrink=N   how many seconds to spend on making the first sequence that differs shorter (default 60)
+#
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+
+count='' steps=50 seconds='' only='' against=zram shrink=60
+seed=$((SRANDOM % 1000000 * 1000))
+for argument in "$@"; do
+	case $argument in
+	seed=* | count=* | steps=* | seconds=* | only=* | against=* | shrink=*)
+		declare "${argument%%=*}=${argument#*=}"
+		;;
+	*) ktap_exit_fail_msg "diff.sh does not know what $argument means" ;;
+	esac
+done
+seconds=${seconds:-$((${count:-0} ? 0 : 75))}
+
+# How many sequences are run on one driver before the other is loaded: transcripts are kept in memory.
+batch=100
+
+# zscript loads the modules by itself, but not those that they need.
+prepare() {
+	local driver
+	for driver in "$against" "$DRIVER"; do
+		unload
+		ok modprobe "$driver" num_devices=0 && ok rmmod "$driver"
+	done
+	modprobe loop 2>/dev/null
+	modprobe null_blk nr_devices=0 2>/dev/null
+}
+
+# what_there_is: what the driver to compare with lacks, for zgen, in $less.
+what_there_is() {
+	local names
+	less=()
+	ok modprobe "$against" num_devices=1
+	names=$(</sys/block/zram0/comp_algorithm)
+	names=${names//[\[\]]/}
+	[ -e /sys/block/zram0/recompress ] || less+=(-w multi)
+	less+=(-a "${names% }")
+	ok rmmod "$against"
+}
+
+# on DRIVER OPTIONS FILE...: the transcript goes to $TMP/DRIVER, or DRIVER.2 if it is the same twice.
+transcribe() {
+	local to=$TMP/1
+	kernel_log "diff.sh: $1 $3"
+	[ "$1" = "$against" ] && [ "$4" != second ] || to=$TMP/2
+	# shellcheck disable=SC2086 # options
+	zscript $2 "$1" "${@:5}" >"$to"
+}
+
+# both OPTIONS WHAT FILE...: on both drivers.
+both() {
+	local options=$1 what=$2
+	shift 2
+	transcribe "$against" "$options" "$what" first "$@" &&
+		transcribe "$DRIVER" "${options/-t */}" "$what" second "$@"
+}
+
+compare() {
+	perl "$HERE/zdiff.pl" compare "$@" "$TMP/1" "$TMP/2" >"$TMP/result"
+}
+
+# scenarios: one result for each section of the files.
+scenarios() {
+	local line status='' name='' skipped=''
+	[ ${#files[@]} != 0 ] || return
+	both '' scenarios "${files[@]}" && compare || fail "the scenarios did not come to their end"
+	while read -r line; do
+		case $line in
+		'ok '* | 'not ok '*)
+			report
+			status=${line%%ok *} name=${line#*ok } skipped=
+			[[ $name != *' # SKIP '* ]] || skipped=${name#* # SKIP }
+			name=${name% # SKIP *}
+			done=$((done + 1))
+			;;
+		'compared '*) report ;;
+		*) ktap_print_msg "${line#\# }" ;;
+		esac
+	done <"$TMP/result"
+	# Whatever did not end has no result.
+	while [ $done -lt $planned ]; do
+		ktap_test_fail "$SCRIPT: a scenario that was not reached"
+		done=$((done + 1))
+	done
+}
+
+report() {
+	[ -n "$name" ] || return
+	if [ -n "$skipped" ]; then
+		ktap_test_skip "$SCRIPT: $name ($skipped)"
+	elif [ -z "$status" ]; then
+		ktap_test_pass "$SCRIPT: $name"
+	else
+		ktap_test_fail "$SCRIPT: $name"
+	fi
+}
+
+# sequences: random ones, in batches; the first that differs is shortened.
+sequences() {
+	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of options what first='' line
+	while :; do
+		want=$batch options=-d
+		[ -z "$count" ] || want=$((count - at < batch ? count - at : batch))
+		[ "$want" -gt 0 ] || break
+		if [ "$seconds" != 0 ]; then
+			[ $SECONDS -lt $until ] || break
+			# Half of the time for each driver, and the rest for comparing.
+			options+=" -t $(((until - SECONDS) * 45 / 100 + 1))"
+		fi
+		zgen "${less[@]}" $((seed + at)) "$want" "$steps" >"$TMP/script"
+		both "$options" "seeds from $((seed + at))" "$TMP/script" && compare -q || {
+			fail "the sequences from seed $((seed + at)) on did not come to their end"
+			break
+		}
+		while read -r line; do
+			case $line in
+			'not ok '*)
+				ktap_print_msg "different: ${line#not ok }, of $steps steps"
+				first=${first:-${line#not ok seed }}
+				;;
+			'compared '*)
+				read -r _ of what line <<<"$line"
+				total=$((total + what))
+				different=$((different + line))
+				;;
+			*) ktap_print_msg "${line#\# }" ;;
+			esac
+		done <"$TMP/result"
+		at=$((at + of))
+		[ -z "$count" ] || ktap_print_msg "$at of $count sequences, $different different, after $SECONDS s"
+		[ "$of" = "$want" ] || break
+		[ $different -lt 20 ] || break
+	done
+	ktap_print_msg "$at random sequences of $steps steps, seeds $seed to $((seed + at - 1)), $total steps," \
+		"$different sequences different"
+	[ "$different" = 0 ] || {
+		failed=1
+		ktap_print_msg "to see it again: tools/run-guest $ZR_LANE tools/testing/diff.sh only=none" \
+			"seed=$first count=1 steps=$steps"
+		shorter "$first"
+	}
+	[ $at -gt 0 ] || fail "no sequence was run"
+}
+
+shorter() {
+	[ "$shrink" != 0 ] || return
+	zgen "${less[@]}" "$1" 1 "$steps" >"$TMP/script"
+	ktap_print_msg "of seed $1, this is enough to see a difference:"
+	perl "$HERE/zdiff.pl" shrink "$shrink" "$TMP" "$against" "$DRIVER" "$TMP/script" >"$TMP/less"
+	while IFS= read -r line; do
+		ktap_print_msg "    $line"
+	done <"$TMP/less"
+}
+
+files=() planned=0 done=0
+for file in "$HERE"/scenarios/*.zs; do
+	[[ $only != '' && ${file##*/} != *"$only"* ]] || files+=("$file")
+done
+for file in "${files[@]}"; do
+	while read -r line; do
+		[[ $line != '=== '* ]] || planned=$((planned + 1))
+	done <"$file"
+done
+ktap_print_header
+ktap_set_plan $((planned + (${count:-1} ? 1 : 0)))
+kernel_log "$SCRIPT: begin"
+prepare
+what_there_is
+scenarios
+failed=0
+if [ "${count:-1}" != 0 ]; then
+	sequences
+	if [ $failed = 0 ]; then
+		ktap_test_pass "$SCRIPT: random sequences"
+	else
+		ktap_test_fail "$SCRIPT: random sequences"
+	fi
+fi
+unload
+kernel_log "$SCRIPT: end"
+rm -rf "$TMP"
+ktap_finished

@@ -1,0 +1,181 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+#
+# Compares transcripts of zscript.
+#
+#   zdiff.pl compare [-q] FIRST SECOND   says "ok SECTION" or "not ok SECTION" for each section, or with -q only
+#                                        for those that differ, what is different in lines with "#", and
+#                                        closes with "compared SECTIONS STEPS DIFFERENT"
+#   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION
+#                                        leaves out of a script, SECTION, what is not needed to see a difference,
+#                                        and writes what is left. For so many seconds; needs no module loaded.
+#
+# Each step of a section must give the same on both, but for those with the comment "# differs: ID", which must
+# not give the same, and "# may differ: ID", which may.
+
+use strict;
+use warnings;
+
+# The next section of a transcript: its name, and a reference to its steps, each a list of lines.
+my %next;
+
+sub section {
+	my ($file) = @_;
+	my $name = defined $next{$file} ? $next{$file} : readline $file;
+	return unless defined $name;
+	$name =~ s/^=== //;
+	chomp $name;
+	my (@steps, $last);
+	$last = '';
+	while (1) {
+		$next{$file} = readline $file;
+		last if !defined $next{$file} || $next{$file} =~ /^=== /;
+		my ($number) = $next{$file} =~ /^(\d+)\| /;
+		$number = $last unless defined $number;
+		push @steps, [] if $number ne $last || !@steps;
+		push @{$steps[-1]}, $next{$file};
+		$last = $number;
+	}
+	return ($name, \@steps);
+}
+
+# A long line as what is around the place where it begins to differ.
+sub window {
+	my ($line, $other) = @_;
+	chomp $line;
+	return $line if length $line < 300;
+	my $same = 0;
+	($line ^ $other) =~ /^(\0*)/ and $same = length $1;
+	my $from = $same > 100 ? $same - 100 : 0;
+	return ($from ? '...' : '') . substr($line, $from, 200) . (length $line > $from + 200 ? '...' : '');
+}
+
+# What is different in two sections: the number of the step, and a text. Nothing if all is as it should be.
+sub difference {
+	my ($first, $second) = @_;
+	for my $i (0 .. ($#$first > $#$second ? $#$first : $#$second)) {
+		my ($a, $b) = ($first->[$i], $second->[$i]);
+		my $text = '';
+		if (!$a || !$b) {
+			$text = "#   only one goes on: " . (defined $a ? $a : $b)->[0];
+			return ($i, $text);
+		}
+		my $equal = join('', @$a) eq join('', @$b);
+		# Of the step, not of what came of it.
+		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
+		next if $equal ? !defined $id || $may : defined $id;
+		for my $before ($i > 3 ? $i - 3 : 0 .. $i - 1) {
+			my $line = substr $first->[$before][0], 0, 150;
+			chomp $line;
+			$text .= "#   $line\n";
+		}
+		if ($equal) {
+			chomp(my $line = $a->[0]);
+			return ($i, "$text# should differ ($id), and does not: $line\n");
+		}
+		my $shown = 0;
+		for my $line (0 .. ($#$a > $#$b ? $#$a : $#$b)) {
+			my ($x, $y) = ($a->[$line], $b->[$line]);
+			$x = '(nothing)' unless defined $x;
+			$y = '(nothing)' unless defined $y;
+			if ($x eq $y) {
+				$text .= '#   ' . window($x, $y) . "\n" if $line == 0;
+				next;
+			}
+			$text .= '# - ' . window($x, $y) . "\n# + " . window($y, $x) . "\n";
+			last if ++$shown == 4;
+		}
+		return ($i, $text);
+	}
+	return;
+}
+
+sub compare {
+	my $quiet = @_ && $_[0] eq '-q' ? shift : 0;
+	open(my $first, '<', $_[0]) or die "$_[0]: $!\n";
+	open(my $second, '<', $_[1]) or die "$_[1]: $!\n";
+	my ($sections, $steps, $different) = (0, 0, 0);
+	while (my ($name, $a) = section($first)) {
+		my ($other, $b) = section($second);
+		if (!defined $other || $other ne $name) {
+			print "not ok $name\n#   the second has no such section here\n";
+			$different++;
+			last;
+		}
+		$sections++;
+		$steps += @$a;
+		my ($at, $text) = difference($a, $b);
+		if (defined $at) {
+			$different++;
+			print "not ok $name\n$text";
+		} elsif (!$quiet) {
+			# A section that ends with "needs" was not for this kernel.
+			my $why = @$a && $a->[-1][0] =~ /\| needs .*=> (no \S+)/ ? " # SKIP $1" : '';
+			print "ok $name$why\n";
+		}
+	}
+	print "compared $sections $steps $different\n";
+}
+
+# --- Shrinking ------------------------------------------------------------------------------------
+
+# Which of several scripts differ, by their places; and where the first differs.
+sub try {
+	my ($dir, $drivers, @scripts) = @_;
+	open(my $out, '>', "$dir/shrink.zs") or die "$dir: $!\n";
+	print $out "=== $_\n", map { "$_\n" } @{$scripts[$_]} for 0 .. $#scripts;
+	close $out;
+	my @files;
+	for my $i (0, 1) {
+		my $to = "$dir/shrink.$i";
+		system("zscript -d $drivers->[$i] $dir/shrink.zs >$to") == 0 or die "zscript failed\n";
+		open(my $file, '<', $to) or die "$to: $!\n";
+		push @files, $file;
+	}
+	%next = ();
+	my (@differ, $where);
+	while (my ($name, $a) = section($files[0])) {
+		my ($other, $b) = section($files[1]);
+		my ($at, undef) = difference($a, $b);
+		next unless defined $at;
+		push @differ, $name;
+		$where = $at unless defined $where;
+	}
+	return ($where, @differ);
+}
+
+sub shrink {
+	my ($seconds, $dir, $one, $two, $path) = @_;
+	my $until = time + $seconds;
+	open(my $in, '<', $path) or die "$path: $!\n";
+	chomp(my @steps = grep { !/^=== / } <$in>);
+	my ($where) = try($dir, [$one, $two], \@steps);
+	if (!defined $where) {
+		print "# it does not differ again\n";
+		return;
+	}
+	$#steps = $where if $where < $#steps;
+	my $size = int(@steps / 2) || 1;
+	while (time < $until) {
+		my @tries;
+		for (my $from = 0; $from < @steps; $from += $size) {
+			my @less = @steps;
+			splice @less, $from, $size;
+			push @tries, \@less if @less;
+		}
+		my ($at, @differ) = try($dir, [$one, $two], @tries);
+		if (@differ) {
+			@steps = @{$tries[$differ[0]]};
+			$#steps = $at if $at < $#steps;
+			$size = @steps if $size > @steps;
+			next;
+		}
+		last if $size == 1;
+		$size = int(($size + 1) / 2);
+	}
+	print "$_\n" for @steps;
+}
+
+my %commands = (compare => \&compare, shrink => \&shrink);
+my $command = $commands{shift @ARGV || ''} or die "usage: zdiff.pl compare|shrink ... (see the head of $0)\n";
+$command->(@ARGV);

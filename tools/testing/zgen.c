@@ -1,0 +1,683 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * zgen: writes random scripts for zscript.
+ *
+ *   usage: zgen [-w WORD]... [-a "ALGORITHM..."] SEED COUNT STEPS
+ *
+ * COUNT sections, "=== seed N", with seeds from SEED on, each of STEPS steps. The same seed and number of
+ * steps always give the same section, whatever COUNT is. -w leaves out what a driver does not have:
+ * multi (recompression), params (algorithm_params). -a says which algorithms there are.
+ *
+ * Most sections set up devices, write data, and then post-process, so that deep paths are reached; at
+ * any time a step may also be nonsense. What comes to be is guessed here, not known: a step that
+ * fails is as good as any, if it fails in the same way on both drivers.
+ *
+ * Left out is what depends on time or chance, and what differs on purpose (see
+ * Documentation/differences.rst; the comments here name the entries).
+ */
+#define _GNU_SOURCE
+#include <linux/types.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEVICES 3
+#define PRIORITIES 4
+#define COUNT_OF(x) (sizeof(x) / sizeof(*(x)))
+
+struct device {
+	int exists, ready, open;
+	unsigned int pages;
+	/* Index into backings, or -1. */
+	int backing;
+	/* Index into algorithms, or -1. */
+	int algorithm[PRIORITIES];
+	/* Parameters that make disksize fail. */
+	int spoilt;
+	int recompressed;
+};
+
+static const char * const backings[] = { "/dev/zs0", "/dev/loop40", "/dev/loop41", "/dev/loop42" };
+static const char *all_algorithms[] = { "lzo-rle", "lzo", "lz4", "lz4hc", "zstd", "deflate", "842" };
+static const char **algorithms = all_algorithms;
+static unsigned int algorithm_count = COUNT_OF(all_algorithms);
+static int no_multi, no_params;
+
+static __u64 state;
+static int steps_left;
+static struct device devices[DEVICES];
+static struct device *dev;
+static int number;
+
+static unsigned int below(unsigned int n)
+{
+	__u64 x;
+
+	state += 0x9e3779b97f4a7c15ULL;
+	x = state;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	x ^= x >> 31;
+	return n ? (x >> 16) % n : 0;
+}
+
+static int percent(unsigned int chance)
+{
+	return below(100) < chance;
+}
+
+#define ONE_OF(...) one_of((const char * const []){ __VA_ARGS__, NULL })
+
+static const char *one_of(const char * const *what)
+{
+	unsigned int n = 0;
+
+	while (what[n])
+		n++;
+	return what[below(n)];
+}
+
+static void __attribute__((format(printf, 1, 2))) emit(const char *format, ...)
+{
+	va_list args;
+
+	if (steps_left-- <= 0)
+		return;
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+static void forget(struct device *device)
+{
+	int i;
+
+	memset(device, 0, sizeof(*device));
+	device->backing = -1;
+	for (i = 0; i < PRIORITIES; i++)
+		device->algorithm[i] = -1;
+}
+
+/* --- Adding, setting up, removing --------------------------------------------------------- */
+
+static void hot_add(void)
+{
+	int i;
+
+	for (i = 0; i < DEVICES && devices[i].exists; i++)
+		;
+	if (i == DEVICES)
+		return;
+	emit("hot_add");
+	forget(&devices[i]);
+	devices[i].exists = 1;
+}
+
+static void hot_remove(int which)
+{
+	emit("hot_remove %d", which);
+	if (which >= 0 && which < DEVICES && !devices[which].open)
+		forget(&devices[which]);
+}
+
+static void reset(void)
+{
+	emit("set %d reset %s", number, percent(95) ? "1" : ONE_OF("0", "2", "x", "65536"));
+	if (!dev->open) {
+		forget(dev);
+		dev->exists = 1;
+	}
+}
+
+static const char *any_algorithm(int *index)
+{
+	*index = below(algorithm_count);
+	return algorithms[*index];
+}
+
+static void comp_algorithm(void)
+{
+	int algorithm;
+	const char *name = any_algorithm(&algorithm);
+
+	if (percent(6)) {
+		emit("set %d comp_algorithm %s", number, ONE_OF("gzip", "lz", "lz4h", "\"\"", "LZ4", "\"lz4 \""));
+		return;
+	}
+	emit("%s %d comp_algorithm %s", percent(90) ? "set" : "raw", number, name);
+	if (!dev->ready) {
+		dev->algorithm[0] = algorithm;
+		dev->spoilt &= ~1;
+	}
+}
+
+static void recomp_algorithm(void)
+{
+	int algorithm, priority = 1 + below(3);
+	const char *name = any_algorithm(&algorithm);
+
+	if (no_multi)
+		return;
+	if (percent(8)) {
+		emit("set %d recomp_algorithm %s", number,
+		     ONE_OF("algo=gzip", "priority=1", "algo=lz4 priority=0", "algo=zstd priority=4",
+			    "algo=zstd priority=x", "zstd", "algo=", "\"\"", "priority=2 algo=",
+			    "algo=zstd priority=-1", "foo=bar"));
+		return;
+	}
+	if (priority == 1 && percent(50))
+		emit("set %d recomp_algorithm algo=%s", number, name);
+	else if (percent(70))
+		emit("set %d recomp_algorithm algo=%s priority=%d", number, name, priority);
+	else
+		emit("set %d recomp_algorithm priority=%d algo=%s", number, priority, name);
+	if (!dev->ready) {
+		dev->algorithm[priority] = algorithm;
+		dev->spoilt &= ~(1 << priority);
+	}
+}
+
+/* Parameters that fit, or do not, an algorithm that is (perhaps) configured. */
+static void algorithm_params(void)
+{
+	int priority = below(PRIORITIES), good = 1, algorithm;
+	const char *name, *text = "level=1";
+	char buffer[64];
+
+	if (no_params)
+		return;
+	if (percent(15)) {
+		emit("set %d algorithm_params %s", number,
+		     ONE_OF("level", "level=", "level=x", "algo=gzip level=1", "priority=4 level=1",
+			    "priority=-1", "priority=3 level=2 algo=nothing", "dict=/nowhere",
+			    "dict=/tmp", "dict=$dir/empty", "deflate.winbits=x", "\"\"", "foo=bar",
+			    "level=99999999999"));
+		/* What it sets, if anything, is not tracked: start anew. */
+		if (!dev->ready)
+			reset();
+		return;
+	}
+	if (dev->algorithm[priority] < 0)
+		priority = 0;
+	algorithm = dev->algorithm[priority];
+	name = algorithm < 0 ? "" : algorithms[algorithm];
+	if (!strcmp(name, "zstd")) {
+		text = ONE_OF("level=1", "level=3", "level=9", "level=-5", "dict=$dir/dict",
+			      "level=5 dict=$dir/small", "dict=$dir/big level=2", "level=23");
+		good = strcmp(text, "level=23");
+	} else if (!strcmp(name, "lz4")) {
+		text = ONE_OF("level=1", "level=8", "dict=$dir/dict", "level=3 dict=$dir/small",
+			      "level=0", "dict=$dir/big");
+		good = strcmp(text, "level=0") && strcmp(text, "dict=$dir/big");
+	} else if (!strcmp(name, "lz4hc")) {
+		text = ONE_OF("level=1", "level=3", "level=9", "level=16", "dict=$dir/dict",
+			      "dict=$dir/small level=4", "level=0", "level=17");
+		good = strcmp(text, "level=0") && strcmp(text, "level=17");
+	} else if (!strcmp(name, "deflate")) {
+		text = ONE_OF("level=1", "level=9", "level=6 deflate.winbits=-12", "level=-1",
+			      "deflate.winbits=15", "level=10", "deflate.winbits=8", "dict=$dir/dict");
+		good = strcmp(text, "level=10") && strcmp(text, "deflate.winbits=8") &&
+		       strcmp(text, "dict=$dir/dict");
+	} else {
+		text = ONE_OF("level=1", "dict=$dir/dict", "deflate.winbits=-12");
+		good = *text == 'd' && text[1] == 'e';
+	}
+	if (*name && percent(30)) {
+		/* The first of this name is meant. */
+		for (priority = 0; dev->algorithm[priority] != algorithm; priority++)
+			;
+		emit("set %d algorithm_params algo=%s %s", number, name, text);
+	} else {
+		snprintf(buffer, sizeof(buffer), "priority=%d %s", priority, text);
+		emit("set %d algorithm_params %s", number, priority || percent(50) ? buffer : text);
+	}
+	if (!dev->ready) {
+		dev->spoilt &= ~(1 << priority);
+		dev->spoilt |= !good << priority;
+	}
+}
+
+static void backing_dev(void)
+{
+	int which = below(COUNT_OF(backings)), i;
+
+	if (percent(8)) {
+		emit("set %d backing_dev %s", number,
+		     ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null", "/dev/zram0", "none",
+			    "\"/dev/loop40 \"", "\"/dev/loop40\\0x\""));
+		/* The last one may succeed. */
+		dev->backing = -1;
+		return;
+	}
+	emit("%s %d backing_dev %s", percent(90) ? "set" : "raw", number, backings[which]);
+	if (dev->ready)
+		return;
+	for (i = 0; i < DEVICES; i++)
+		if (devices[i].backing == which)
+			return;
+	dev->backing = which;
+}
+
+static void disksize(void)
+{
+	unsigned int pages = percent(15) ? 1 + below(16) : percent(60) ? 64 : 16 + below(240);
+
+	if (percent(4)) {
+		emit("set %d disksize %s", number, ONE_OF("0", "x", "\"\"", "-4096", "K", "18446744073709551615"));
+		return;
+	}
+	if (percent(10))
+		emit("set %d disksize %u", number, pages * 4096 - below(4096));
+	else if (percent(30))
+		emit("set %d disksize %uK", number, pages * 4);
+	else
+		emit("set %d disksize %u", number, pages * 4096);
+	if (dev->ready)
+		return;
+	/* config-kept: what is set when this fails is not the same. */
+	if (dev->spoilt) {
+		dev->spoilt = 0;
+		reset();
+		return;
+	}
+	dev->ready = 1;
+	dev->pages = pages;
+	dev->recompressed = 0;
+}
+
+/* A setting that is meant for a device without a size. */
+static void configure(void)
+{
+	switch (below(12)) {
+	case 0 ... 1:
+		comp_algorithm();
+		break;
+	case 2 ... 4:
+		recomp_algorithm();
+		break;
+	case 5 ... 6:
+		algorithm_params();
+		break;
+	case 7 ... 9:
+		backing_dev();
+		break;
+	default:
+		emit("set %d compressed_writeback %s", number,
+		     percent(92) ? ONE_OF("0", "1", "1", "y", "off") : ONE_OF("2", "x", "\"\"", "-1"));
+	}
+}
+
+/* --- Settings at any time ----------------------------------------------------------------- */
+
+static void limits(void)
+{
+	switch (below(9)) {
+	case 0 ... 1:
+		if (percent(15))
+			emit("set %d mem_limit %s", number, ONE_OF("x", "\"\"", "-1", "0x10000", "18446744073709551615", "1Z"));
+		else if (percent(40))
+			emit("set %d mem_limit 0", number);
+		else
+			emit("set %d mem_limit %u%s", number, 4 * (1 + below(60)), "K");
+		break;
+	case 2:
+		emit("set %d mem_used_max %s", number, percent(80) ? "0" : ONE_OF("1", "x", "\"\"", "00", "0x0", "-0"));
+		break;
+	case 3 ... 4:
+		if (percent(10))
+			emit("set %d writeback_limit %s", number, ONE_OF("x", "\"\"", "-1", "18446744073709551616"));
+		else
+			emit("set %d writeback_limit %u", number, below(percent(50) ? 8 : 40));
+		emit("get %d writeback_limit", number);
+		break;
+	case 5 ... 6:
+		emit("set %d writeback_limit_enable %s", number,
+		     percent(90) ? ONE_OF("0", "1", "1", "5") : ONE_OF("y", "x", "\"\"", "-1"));
+		break;
+	case 7:
+		if (percent(15))
+			emit("set %d writeback_batch_size %s", number, ONE_OF("0", "x", "\"\"", "-1", "4294967296"));
+		else
+			emit("set %d writeback_batch_size %u", number, 1 + below(percent(50) ? 4 : 64));
+		break;
+	default:
+		emit("get %d %s", number,
+		     ONE_OF("disksize", "initstate", "comp_algorithm", "recomp_algorithm", "backing_dev",
+			    "writeback_limit", "writeback_limit_enable", "writeback_batch_size",
+			    "compressed_writeback", "mm_stat", "io_stat", "bd_stat", "debug_stat"));
+	}
+}
+
+/* --- Data --------------------------------------------------------------------------------- */
+
+/* A range of pages, mostly on the device. */
+static void range(unsigned int *first, unsigned int *count)
+{
+	unsigned int pages = dev->pages ? dev->pages : 16;
+
+	*first = below(pages);
+	*count = 1 + below(percent(50) ? 8 : pages - *first);
+	if (*first + *count > pages && percent(95))
+		*count = pages - *first;
+}
+
+static void write_data(void)
+{
+	unsigned int first, count;
+
+	range(&first, &count);
+	emit("write %d %u %u %s %u%s%s", number, first, count,
+	     ONE_OF("mixed", "mixed", "mixed", "random", "random", "text", "hex", "hex", "same", "zero", "one",
+		    "noise10", "noise30", "noise60", "noise75", "noise80", "noise85"),
+	     below(percent(50) ? 4 : 1000), percent(60) ? " direct" : "", percent(30) ? " single" : "");
+}
+
+static void read_data(void)
+{
+	unsigned int first, count;
+
+	range(&first, &count);
+	if (percent(30)) {
+		first = 0;
+		count = dev->pages ? dev->pages : 4;
+	}
+	emit("read %d %u %u%s%s", number, first, count, percent(70) ? " direct" : "",
+	     percent(30) ? " single" : "");
+}
+
+static void discard(void)
+{
+	unsigned int first, count;
+
+	range(&first, &count);
+	if (percent(10))
+		emit("%s %d %u %u", ONE_OF("rawdiscard", "rawzeroout"), number, below(20000), below(20000));
+	else
+		emit("%s %d %u %u", ONE_OF("discard", "discard", "discard", "zeroout", "punch", "zerorange"),
+		     number, first, count);
+}
+
+/* --- Post-processing ---------------------------------------------------------------------- */
+
+static void idle(void)
+{
+	if (percent(70))
+		emit("set %d idle all", number);
+	else if (percent(30))
+		emit("set %d idle %s", number,
+		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"", "allx", "1000000000"));
+	else if (percent(50) && !dev->recompressed)
+		/* access-time-kept: only recompressed pages are that old, and only in C. */
+		emit("set %d idle $uptime-1", number);
+	else if (percent(20)) {
+		emit("tick");
+		emit("set %d idle 0", number);
+	}
+}
+
+static void writeback(void)
+{
+	unsigned int pages = dev->pages ? dev->pages : 16, a, b, c, d;
+
+	/* duplicate-pages: no page is named twice, and no type along with pages. */
+	switch (below(20)) {
+	case 0 ... 4:
+		emit("set %d writeback %s%s", number, percent(50) ? "type=" : "",
+		     ONE_OF("idle", "huge", "huge_idle", "incompressible"));
+		break;
+	case 5 ... 8:
+		emit("set %d writeback %sidle", number, percent(50) ? "type=" : "");
+		break;
+	case 9 ... 11:
+		emit("set %d writeback %shuge", number, percent(50) ? "type=" : "");
+		break;
+	case 12 ... 13:
+		emit("set %d writeback page_index=%u", number, below(pages + (percent(10) ? 5 : 0)));
+		break;
+	case 14 ... 16:
+		a = below(pages);
+		b = a + below(pages - a);
+		emit("set %d writeback page_indexes=%u-%u", number, a, b);
+		break;
+	case 17 ... 18:
+		a = below(pages);
+		b = a + below((pages - a + 1) / 2);
+		c = b + 1 + below(4);
+		d = c < pages ? c + below(pages - c) : c;
+		if (percent(30))
+			emit("set %d writeback page_index=%u page_indexes=%u-%u", number, a, a + 1, d);
+		else
+			emit("set %d writeback page_indexes=%u-%u page_indexes=%u-%u", number, a, b, c, d);
+		break;
+	default:
+		emit("set %d writeback %s", number,
+		     ONE_OF("\"\"", "\" \"", "none", "type=", "type=foo", "page_index=", "page_index=x",
+			    "page_index=100000", "page_indexes=5", "page_indexes=5-", "page_indexes=-5",
+			    "page_indexes=5-3", "page_indexes=0-100000", "foo=bar", "foo=bar idle", "idle huge",
+			    "idlex", "IDLE", "type=idle page_index=x", "page_index=0x1", "page_index=-1",
+			    "page_index=0 bogus", "page_index=1 page_index=100000"));
+	}
+}
+
+static void recompress(void)
+{
+	char text[256] = "";
+	int algorithm, i;
+
+	if (no_multi)
+		return;
+	if (percent(10)) {
+		emit("set %d recompress %s", number,
+		     ONE_OF("type=foo", "type=", "idle", "threshold=x", "threshold=100000", "threshold=-1", "max_pages=x",
+			    "max_pages=-1", "algo=gzip", "algo=", "priority=0", "priority=4", "priority=x", "foo=bar x",
+			    "type=idle type=foo", "priority=2 algo=nothing", "threshold=3264", "threshold=3265"));
+		dev->recompressed = 1;
+		return;
+	}
+	if (percent(60))
+		strcat(text, ONE_OF(" type=idle", " type=huge", " type=huge_idle"));
+	if (percent(25))
+		sprintf(text + strlen(text), " threshold=%u", below(percent(80) ? 3000 : 3400));
+	if (percent(30))
+		sprintf(text + strlen(text), " max_pages=%u", below(20));
+	for (i = PRIORITIES - 1; i > 1 && dev->algorithm[i] < 0; i--)
+		;
+	if (percent(40))
+		sprintf(text + strlen(text), " priority=%d", percent(60) ? i : (int)below(PRIORITIES));
+	else if (percent(40))
+		sprintf(text + strlen(text), " algo=%s", dev->algorithm[i] >= 0 && percent(80) ?
+			algorithms[dev->algorithm[i]] : any_algorithm(&algorithm));
+	emit("set %d recompress%s", number, *text ? text : " foo=bar");
+	dev->recompressed = 1;
+}
+
+static void post_process(void)
+{
+	switch (below(10)) {
+	case 0 ... 1:
+		emit("set %d idle all", number);
+		break;
+	case 2:
+		idle();
+		break;
+	case 3 ... 5:
+		writeback();
+		break;
+	case 6 ... 8:
+		recompress();
+		break;
+	default:
+		emit("set %d compact %s", number, ONE_OF("1", "0", "x", "\"\""));
+	}
+}
+
+/* --- Sections ----------------------------------------------------------------------------- */
+
+/* A value for which no attribute has a use, or one of another attribute. */
+static void nonsense(void)
+{
+	static const char * const attributes[] = {
+		"disksize", "initstate", "reset", "compact", "mem_limit", "mem_used_max", "idle",
+		"comp_algorithm", "bd_stat", "backing_dev", "writeback", "writeback_limit",
+		"writeback_limit_enable", "compressed_writeback", "io_stat", "mm_stat", "debug_stat",
+	};
+	const char *attribute = attributes[below(COUNT_OF(attributes))], *value;
+
+	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+", "x", "0x", "=", "a=", "=a", "a=b",
+		    "\"\\\"\"", "\"\\xff\\xfe\"", "\"a\"*127", "\"a\"*128", "\"a\"*3000", "\"/\"*4095",
+		    "\"lzo\\0x\"", "\" lzo\"", "\"type=\\\"huge\\\"\"", "\"\\\"type=huge\"", "\" type=huge\"",
+		    "type=huge\\n", "1e3", "99999999999999999999", "'1'");
+	/* For a disk of exabytes, C has the allocator complain in the log. */
+	if (percent(20) || (!strcmp(attribute, "disksize") && strpbrk(value, "19"))) {
+		emit("get %d %s", number, attribute);
+		return;
+	}
+	emit("%s %d %s %s", percent(70) ? "set" : "raw", number, attribute, value);
+	/* Who knows. */
+	if (!strcmp(attribute, "comp_algorithm") && !dev->ready)
+		dev->algorithm[0] = -1;
+}
+
+static void open_or_close(void)
+{
+	if (dev->open) {
+		emit("close %d", number);
+		dev->open = 0;
+	} else {
+		emit("open %d %d %s", number, number, ONE_OF("r", "r w", "r excl", "w"));
+		dev->open = 1;
+	}
+}
+
+static void random_step(int wild)
+{
+	int i;
+
+	for (i = 0; i < DEVICES && !devices[i].exists; i++)
+		;
+	if (i == DEVICES) {
+		hot_add();
+		return;
+	}
+	do {
+		number = below(DEVICES);
+		/* One device has most of the work. */
+		if (percent(50))
+			number = i;
+	} while (!devices[number].exists && percent(98));
+	dev = &devices[number];
+
+	if (percent(wild)) {
+		nonsense();
+		return;
+	}
+	if (percent(3)) {
+		hot_add();
+		return;
+	}
+	if (!dev->ready) {
+		if (percent(60))
+			configure();
+		else if (percent(20))
+			limits();
+		else if (percent(85))
+			disksize();
+		else if (percent(50))
+			post_process();
+		else if (percent(50))
+			open_or_close();
+		else
+			hot_remove(percent(80) ? number : (int)below(5));
+		return;
+	}
+	i = below(100);
+	if (i < 28)
+		write_data();
+	else if (i < 38)
+		read_data();
+	else if (i < 44)
+		discard();
+	else if (i < 84)
+		post_process();
+	else if (i < 91)
+		limits();
+	else if (i < 94)
+		configure();
+	else if (i < 95)
+		disksize();
+	else if (i < 97)
+		open_or_close();
+	else if (i < 99)
+		reset();
+	else
+		hot_remove(number);
+}
+
+static void section(__u64 seed, int steps)
+{
+	int i, wild;
+
+	state = seed * 0x2545f4914f6cdd1dULL;
+	for (i = 0; i < DEVICES; i++)
+		forget(&devices[i]);
+	printf("=== seed %llu\n", seed);
+	steps_left = steps;
+	wild = percent(10) ? 40 : 3;
+	hot_add();
+	/* In most sections one device is set up well, before chance takes over. */
+	if (percent(80)) {
+		number = 0;
+		dev = devices;
+		for (i = below(6); i > 0; i--)
+			configure();
+		if (percent(70))
+			backing_dev();
+		if (percent(60))
+			recomp_algorithm();
+		disksize();
+		for (i = below(3); i >= 0; i--)
+			write_data();
+	}
+	if (percent(40))
+		hot_add();
+	while (steps_left > 0)
+		random_step(wild);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *given[16];
+	unsigned long long seed, count;
+	char *list;
+	int option;
+
+	while ((option = getopt(argc, argv, "w:a:")) != -1) {
+		if (option == 'w') {
+			no_multi |= !strcmp(optarg, "multi");
+			no_params |= !strcmp(optarg, "params");
+		} else if (option == 'a') {
+			list = strdup(optarg);
+			algorithms = given;
+			algorithm_count = 0;
+			while (list && algorithm_count < COUNT_OF(given)) {
+				char *name = strsep(&list, " ");
+
+				if (*name)
+					given[algorithm_count++] = name;
+			}
+		} else {
+			return 2;
+		}
+	}
+	if (argc - optind != 3) {
+		fprintf(stderr, "usage: zgen [-w WORD]... [-a 'ALGORITHM...'] SEED COUNT STEPS\n");
+		return 2;
+	}
+	seed = strtoull(argv[optind], NULL, 10);
+	for (count = strtoull(argv[optind + 1], NULL, 10); count; count--)
+		section(seed++, atoi(argv[optind + 2]));
+	return 0;
+}
