@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: diff.sh [seed=N] [count=N] [steps=N] [seconds=N] [only=TEXT] [against=DRIVER] [shrink=SECONDS]
+# usage: diff.sh [seed=N] [count=N] [steps=N] [seconds=N] [only=TEXT] [shrink=SECONDS] ...
 #
 # The same on C zram and on the driver under test, under the same kernel: every scenario in scenarios/, and
 # random sequences of steps. What both say, by return codes, values, data, counters and states of slots,
@@ -15,17 +15,20 @@
 #   steps=N    how long each is (default 50)
 #   seconds=N  how long the random sequences may take (default 75, or without limit if there is a count)
 #   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
+#   without=W  what a driver does not have yet, or not in this kernel, of multi, params and state, with commas
+#   algorithms=A  only these, with commas
 #   against=D  the driver to compare with (default zram)
 #   shrink=N   how many seconds to spend on making the first sequence that differs shorter (default 60)
 #
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
 
-count='' steps=50 seconds='' only='' against=zram shrink=60
+count='' steps=50 seconds='' only='' against=zram shrink=60 without='' algorithms=''
 seed=$((SRANDOM % 1000000 * 1000))
 for argument in "$@"; do
 	case $argument in
-	seed=* | count=* | steps=* | seconds=* | only=* | against=* | shrink=*)
+	seed=* | count=* | steps=* | seconds=* | only=* | against=* | shrink=* | \
+		without=* | algorithms=*)
 		declare "${argument%%=*}=${argument#*=}"
 		;;
 	*) ktap_exit_fail_msg "diff.sh does not know what $argument means" ;;
@@ -49,13 +52,18 @@ prepare() {
 
 # what_there_is: what the driver to compare with lacks, for zgen, in $less.
 what_there_is() {
-	local names
-	less=()
+	local names what
+	less=() detail=-d
+	for what in ${without//,/ }; do
+		less+=(-w "$what")
+		[ "$what" != state ] || detail='-d -s'
+	done
 	ok modprobe "$against" num_devices=1
 	names=$(</sys/block/zram0/comp_algorithm)
 	names=${names//[\[\]]/}
 	[ -e /sys/block/zram0/recompress ] || less+=(-w multi)
-	less+=(-a "${names% }")
+	names=${algorithms:-${names% }}
+	less+=(-a "${names//,/ }")
 	ok rmmod "$against"
 }
 
@@ -120,7 +128,7 @@ report() {
 sequences() {
 	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of options what first='' line
 	while :; do
-		want=$batch options=-d
+		want=$batch options=$detail
 		[ -z "$count" ] || want=$((count - at < batch ? count - at : batch))
 		[ "$want" -gt 0 ] || break
 		if [ "$seconds" != 0 ]; then
@@ -167,7 +175,8 @@ shorter() {
 	[ "$shrink" != 0 ] || return
 	zgen "${less[@]}" "$1" 1 "$steps" >"$TMP/script"
 	ktap_print_msg "of seed $1, this is enough to see a difference:"
-	perl "$HERE/zdiff.pl" shrink "$shrink" "$TMP" "$against" "$DRIVER" "$TMP/script" >"$TMP/less"
+	# shellcheck disable=SC2086 # options
+	perl "$HERE/zdiff.pl" shrink "$shrink" "$TMP" "$against" "$DRIVER" "$TMP/script" $detail >"$TMP/less"
 	while IFS= read -r line; do
 		ktap_print_msg "    $line"
 	done <"$TMP/less"

@@ -6,7 +6,7 @@
 #   zdiff.pl compare [-q] FIRST SECOND   says "ok SECTION" or "not ok SECTION" for each section, or with -q only
 #                                        for those that differ, what is different in lines with "#", and
 #                                        closes with "compared SECTIONS STEPS DIFFERENT"
-#   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION
+#   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        leaves out of a script, SECTION, what is not needed to see a difference,
 #                                        and writes what is left. For so many seconds; needs no module loaded.
 #
@@ -121,14 +121,14 @@ sub compare {
 
 # Which of several scripts differ, by their places; and where the first differs.
 sub try {
-	my ($dir, $drivers, @scripts) = @_;
+	my ($dir, $drivers, $options, @scripts) = @_;
 	open(my $out, '>', "$dir/shrink.zs") or die "$dir: $!\n";
 	print $out "=== $_\n", map { "$_\n" } @{$scripts[$_]} for 0 .. $#scripts;
 	close $out;
 	my @files;
 	for my $i (0, 1) {
 		my $to = "$dir/shrink.$i";
-		system("zscript -d $drivers->[$i] $dir/shrink.zs >$to") == 0 or die "zscript failed\n";
+		system("zscript @$options $drivers->[$i] $dir/shrink.zs >$to") == 0 or die "zscript failed\n";
 		open(my $file, '<', $to) or die "$to: $!\n";
 		push @files, $file;
 	}
@@ -145,11 +145,11 @@ sub try {
 }
 
 sub shrink {
-	my ($seconds, $dir, $one, $two, $path) = @_;
+	my ($seconds, $dir, $one, $two, $path, @options) = @_;
 	my $until = time + $seconds;
 	open(my $in, '<', $path) or die "$path: $!\n";
 	chomp(my @steps = grep { !/^=== / } <$in>);
-	my ($where) = try($dir, [$one, $two], \@steps);
+	my ($where) = try($dir, [$one, $two], \@options, \@steps);
 	if (!defined $where) {
 		print "# it does not differ again\n";
 		return;
@@ -163,7 +163,7 @@ sub shrink {
 			splice @less, $from, $size;
 			push @tries, \@less if @less;
 		}
-		my ($at, @differ) = try($dir, [$one, $two], @tries);
+		my ($at, @differ) = try($dir, [$one, $two], \@options, @tries);
 		if (@differ) {
 			@steps = @{$tries[$differ[0]]};
 			$#steps = $at if $at < $#steps;

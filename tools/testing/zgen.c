@@ -79,7 +79,9 @@ static const char *one_of(const char * const *what)
 	return what[below(n)];
 }
 
-static void __attribute__((format(printf, 1, 2))) emit(const char *format, ...)
+#define __printf(a, b) __attribute__((format(printf, a, b)))
+
+static __printf(1, 2) void emit(const char *format, ...)
 {
 	va_list args;
 
@@ -422,6 +424,11 @@ static void writeback(void)
 {
 	unsigned int pages = dev->pages ? dev->pages : 16, a, b, c, d;
 
+	/* Rarely without anything to write to. */
+	if (dev->ready && dev->backing < 0 && percent(90)) {
+		write_data();
+		return;
+	}
 	/* duplicate-pages: no page is named twice, and no type along with pages. */
 	switch (below(20)) {
 	case 0 ... 4:
@@ -469,6 +476,13 @@ static void recompress(void)
 
 	if (no_multi)
 		return;
+	for (i = 1; i < PRIORITIES && dev->algorithm[i] < 0; i++)
+		;
+	/* Rarely without anything to compress with. */
+	if (dev->ready && i == PRIORITIES && percent(90)) {
+		write_data();
+		return;
+	}
 	if (percent(10)) {
 		emit("set %d recompress %s", number,
 		     ONE_OF("type=foo", "type=", "idle", "threshold=x", "threshold=100000", "threshold=-1", "max_pages=x",
@@ -483,10 +497,12 @@ static void recompress(void)
 		sprintf(text + strlen(text), " threshold=%u", below(percent(80) ? 3000 : 3400));
 	if (percent(30))
 		sprintf(text + strlen(text), " max_pages=%u", below(20));
-	for (i = PRIORITIES - 1; i > 1 && dev->algorithm[i] < 0; i--)
-		;
-	if (percent(40))
-		sprintf(text + strlen(text), " priority=%d", percent(60) ? i : (int)below(PRIORITIES));
+	if (i == PRIORITIES || percent(30))
+		for (i = PRIORITIES - 1; i > 1 && dev->algorithm[i] < 0; i--)
+			;
+	/* Of several, any may be meant; without these words it is the first. */
+	if (percent(i > 1 ? 80 : 40))
+		sprintf(text + strlen(text), " priority=%d", percent(80) ? i : (int)below(PRIORITIES));
 	else if (percent(40))
 		sprintf(text + strlen(text), " algo=%s", dev->algorithm[i] >= 0 && percent(80) ?
 			algorithms[dev->algorithm[i]] : any_algorithm(&algorithm));
@@ -633,9 +649,9 @@ static void section(__u64 seed, int steps)
 		dev = devices;
 		for (i = below(6); i > 0; i--)
 			configure();
-		if (percent(70))
+		if (dev->backing < 0 && percent(85))
 			backing_dev();
-		if (percent(60))
+		for (i = percent(75) ? 1 + below(2) : 0; i > 0; i--)
 			recomp_algorithm();
 		disksize();
 		for (i = below(3); i >= 0; i--)

@@ -2,7 +2,7 @@
 /*
  * zscript: does with a zram driver what a script says, and writes down all that can be observed.
  *
- *   usage: zscript [-t SECONDS] [-d] zram|zram_rs [FILE...]
+ *   usage: zscript [-t SECONDS] [-d] [-s] zram|zram_rs [FILE...]
  *
  * The same scripts are run on C zram and on zram_rs, and the transcripts compared (see zdiff.pl and
  * diff.sh). Each line of a script is a step, and gives a line "<line>| <step> => <result>" in the
@@ -12,12 +12,14 @@
  * A script consists of sections, each beginning with "=== NAME". Each starts with a module that has
  * no devices, and with the same backing devices, and ends by removing what it left. With -t, no
  * section is begun after so many seconds. With -d, statistics and the state of all slots follow each
- * step that names a device.
+ * step that names a device; with -s without the latter.
  *
  * A step is a word that says what to do, and others. Words are separated by spaces; in "quotes" they
  * may have spaces in them, and \n, \t, \0, \\, \" and \xHH. What is in quotes can be repeated:
  * "ab"*3. " #" begins a comment. "# differs: ID" as comment of a step says that its result is
  * different on purpose, see Documentation/differences.rst, and "# may differ: ID" that it may be.
+ * "each V1 V2 ... : STEP" does STEP for each V, which takes the place of % in it.
+ *
  * D is the number of a device. ID, PATH and VALUE may contain $driver, $dir, $uptime (seconds since
  * boot) and $uptime-N.
  *
@@ -115,7 +117,7 @@ static char module_path[PATH_MAX];
 static unsigned char *buffer;
 static int handles[10];
 static int events_fd = -1;
-static int detailed;
+static int detailed, stateless;
 static int line_number;
 /* What should be on the devices. */
 static __u64 shadow[MAX_DEVICES][MAX_PAGES];
@@ -164,7 +166,9 @@ static void put_bytes(const char *bytes, size_t len)
 }
 
 /* A line of its own, that belongs to the step. */
-static void __attribute__((format(printf, 1, 2))) more(const char *format, ...)
+#define __printf(a, b) __attribute__((format(printf, a, b)))
+
+static __printf(1, 2) void more(const char *format, ...)
 {
 	va_list args;
 
@@ -1366,9 +1370,50 @@ static int run_step(const char *line)
 	    strcmp(verb, "close") && strcmp(verb, "state")) {
 		printf("\n%d| :", line_number);
 		put_stats(one);
-		put_state(one);
+		if (!stateless)
+			put_state(one);
 	}
 	putchar('\n');
+	return 1;
+}
+
+/* The end of the word that begins @at, with all quotes as they are. */
+static const char *word_end(const char *at)
+{
+	int quoted = 0;
+
+	for (; *at && *at != '\n' && (quoted || *at != ' '); at++) {
+		if (*at == '\\' && at[1])
+			at++;
+		else if (*at == '"')
+			quoted = !quoted;
+	}
+	return at;
+}
+
+/* Returns 0 if the section ends here. */
+static int run_line(const char *line)
+{
+	static char expanded[1 << 16];
+	const char *rest = strstr(line, " : "), *at, *end, *from;
+	char *to;
+
+	if (strncmp(line, "each ", 5) || !rest)
+		return !parse(line) || run_step(line);
+	rest += 3;
+	for (at = line + 5; at < rest - 2; at = end + 1) {
+		end = word_end(at);
+		to = expanded;
+		for (from = rest; *from && *from != '\n'; from++) {
+			if (*from == '%')
+				to = mempcpy(to, at, end - at);
+			else
+				*to++ = *from;
+		}
+		*to = '\0';
+		if (parse(expanded) && !run_step(expanded))
+			return 0;
+	}
 	return 1;
 }
 
@@ -1457,16 +1502,18 @@ int main(int argc, char **argv)
 	long long limit = 0, started = uptime();
 	int option, i;
 
-	while ((option = getopt(argc, argv, "t:d")) != -1) {
+	while ((option = getopt(argc, argv, "t:ds")) != -1) {
 		if (option == 't')
 			limit = atoll(optarg);
 		else if (option == 'd')
 			detailed = 1;
+		else if (option == 's')
+			stateless = 1;
 		else
 			return 2;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: zscript [-t SECONDS] [-d] zram|zram_rs [FILE...]\n");
+		fprintf(stderr, "usage: zscript [-t SECONDS] [-d] [-s] zram|zram_rs [FILE...]\n");
 		return 2;
 	}
 	driver = argv[optind++];
@@ -1501,8 +1548,8 @@ int main(int argc, char **argv)
 				continue;
 			}
 			line_number++;
-			if (!skipping && parse(line))
-				skipping = !run_step(line);
+			if (!skipping)
+				skipping = !run_line(line);
 		}
 		fclose(file);
 	}
