@@ -64,7 +64,7 @@ sub difference {
 		# Of the step, not of what came of it.
 		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
 		next if $equal ? !defined $id || $may : defined $id;
-		for my $before ($i > 3 ? $i - 3 : 0 .. $i - 1) {
+		for my $before (($i > 3 ? $i - 3 : 0) .. $i - 1) {
 			my $line = substr $first->[$before][0], 0, 150;
 			chomp $line;
 			$text .= "#   $line\n";

@@ -140,6 +140,27 @@ static const char *any_algorithm(int *index)
 	return algorithms[*index];
 }
 
+static void open_or_close(void)
+{
+	if (dev->open) {
+		emit("close %d", number);
+		dev->open = 0;
+	} else {
+		emit("open %d %d %s", number, number, ONE_OF("r", "r w", "r excl", "w"));
+		dev->open = 1;
+	}
+}
+
+/* A reset that works. */
+static void start_anew(void)
+{
+	if (dev->open)
+		open_or_close();
+	emit("set %d reset 1", number);
+	forget(dev);
+	dev->exists = 1;
+}
+
 static void comp_algorithm(void)
 {
 	int algorithm;
@@ -199,7 +220,7 @@ static void algorithm_params(void)
 			    "level=99999999999"));
 		/* What it sets, if anything, is not tracked: start anew. */
 		if (!dev->ready)
-			reset();
+			start_anew();
 		return;
 	}
 	if (dev->algorithm[priority] < 0)
@@ -281,8 +302,7 @@ static void disksize(void)
 		return;
 	/* config-kept: what is set when this fails is not the same. */
 	if (dev->spoilt) {
-		dev->spoilt = 0;
-		reset();
+		start_anew();
 		return;
 	}
 	dev->ready = 1;
@@ -346,8 +366,13 @@ static void limits(void)
 			emit("set %d writeback_batch_size %u", number, 1 + below(percent(50) ? 4 : 64));
 		break;
 	default:
+		/* recomp-algorithm-gap: so not its bytes. */
+		if (percent(20) && !no_multi) {
+			emit("words %d recomp_algorithm", number);
+			break;
+		}
 		emit("get %d %s", number,
-		     ONE_OF("disksize", "initstate", "comp_algorithm", "recomp_algorithm", "backing_dev",
+		     ONE_OF("disksize", "initstate", "comp_algorithm", "backing_dev",
 			    "writeback_limit", "writeback_limit_enable", "writeback_batch_size",
 			    "compressed_writeback", "mm_stat", "io_stat", "bd_stat", "debug_stat"));
 	}
@@ -555,17 +580,6 @@ static void nonsense(void)
 	/* Who knows. */
 	if (!strcmp(attribute, "comp_algorithm") && !dev->ready)
 		dev->algorithm[0] = -1;
-}
-
-static void open_or_close(void)
-{
-	if (dev->open) {
-		emit("close %d", number);
-		dev->open = 0;
-	} else {
-		emit("open %d %d %s", number, number, ONE_OF("r", "r w", "r excl", "w"));
-		dev->open = 1;
-	}
 }
 
 static void random_step(int wild)

@@ -28,6 +28,7 @@
  *   set D ATTRIBUTE VALUE...   write(2) of VALUEs, with spaces between them and a newline behind
  *   raw D ATTRIBUTE VALUE      write(2) of VALUE as it is
  *   get D ATTRIBUTE            what can be read, byte for byte
+ *   words D ATTRIBUTE          the same without spaces and NULs
  *   setp PATH VALUE            getp PATH              the same for any file
  *   stats D                    all statistics in one line, times masked
  *   state D                    block_state: ranges of slots that are in the same state; the time of the
@@ -583,16 +584,24 @@ static void do_set(int raw)
 		forget(number(1));
 }
 
-static void do_get(const char *path)
+static void do_get(const char *path, int words)
 {
 	static char text[1 << 16];
-	ssize_t len = slurp(path, text, sizeof(text));
+	ssize_t len = slurp(path, text, sizeof(text)), i;
 
 	printf("%s", outcome(len));
-	if (len >= 0) {
-		rename_driver(text);
+	if (len >= 0 && words) {
+		for (i = 0; i < len; i++)
+			if (text[i] && !isspace(text[i]))
+				printf("%s%c", !i || !text[i - 1] || isspace(text[i - 1]) ? " " : "",
+				       text[i]);
+	} else if (len >= 0) {
+		if (strlen(text) == (size_t)len) {
+			rename_driver(text);
+			len = strlen(text);
+		}
 		printf(" \"");
-		put_bytes(text, strlen(text) < (size_t)len ? strlen(text) : (size_t)len);
+		put_bytes(text, len);
 		printf("\"");
 	}
 }
@@ -783,7 +792,7 @@ static void put_tree(const char *path, int depth, int recursive)
 		} else if (S_ISREG(st.st_mode) && recursive && st.st_mode & 0400 &&
 			   !is_fleeting(below)) {
 			printf(" ");
-			do_get(below);
+			do_get(below, 0);
 		}
 		free(names[i]);
 	}
@@ -1235,12 +1244,12 @@ static int run_step(const char *line)
 		do_hot_remove();
 	} else if (!strcmp(verb, "set") || !strcmp(verb, "raw")) {
 		do_set(*verb == 'r');
-	} else if (!strcmp(verb, "get")) {
-		do_get(attribute_path(one, step.count > 2 ? step.word[2] : ""));
+	} else if (!strcmp(verb, "get") || !strcmp(verb, "words")) {
+		do_get(attribute_path(one, step.count > 2 ? step.word[2] : ""), *verb == 'w');
 	} else if (!strcmp(verb, "setp")) {
 		store(one, step.count > 2 ? step.word[2] : "", step.count > 2 ? step.len[2] : 0);
 	} else if (!strcmp(verb, "getp")) {
-		do_get(one);
+		do_get(one, 0);
 	} else if (!strcmp(verb, "stats")) {
 		put_stats(one);
 	} else if (!strcmp(verb, "state")) {
@@ -1357,6 +1366,8 @@ static int run_step(const char *line)
 
 		while (uptime() == now)
 			sleep_ms(5);
+		/* The kernel's own coarse clock may be behind by a timer tick. */
+		sleep_ms(50);
 		printf("ok");
 	} else {
 		/* Found out by both drivers alike, so that it has to fail in another way. */

@@ -35,32 +35,32 @@ get 0 recomp_algorithm
 set 0 recomp_algorithm algo=lz4 foo=bar
 get 0 recomp_algorithm
 set 0 recomp_algorithm algo=lz4hc priority=2
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm priority=3 algo=deflate
-get 0 recomp_algorithm
+get 0 recomp_algorithm # differs: recomp-algorithm-gap
 set 0 recomp_algorithm algo=zstd priority=3 algo=lz4 priority=1
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "algo=\"zstd\" priority=\"3\""
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "  algo=lzo   priority=2  "
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "algo=842\npriority=3\n"
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "algo=lz4\0 priority=3"
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "\"algo=lz4 priority=3\""
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 raw 0 recomp_algorithm "algo=lz4 priority=0x2"
 raw 0 recomp_algorithm "algo=lz4 priority=+3"
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo="x"*127
 set 0 recomp_algorithm algo="x"*128
 set 0 comp_algorithm zstd
 get 0 comp_algorithm
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 disksize 64K
 each "algo=lz4" "algo=x" "priority=1" "algo=lz4 priority=4" "" "algo=lz4 priority=2" : set 0 recomp_algorithm %
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 reset 1
 get 0 recomp_algorithm
 get 0 comp_algorithm
