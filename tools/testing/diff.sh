@@ -85,6 +85,7 @@ both() {
 }
 
 compare() {
+	[ "$against" != "$DRIVER" ] || set -- -s "$@"
 	perl "$HERE/zdiff.pl" compare "$@" "$TMP/1" "$TMP/2" >"$TMP/result"
 }
 
@@ -160,8 +161,8 @@ sequences() {
 		[ "$of" = "$want" ] || break
 		[ $different -lt 20 ] || break
 	done
-	ktap_print_msg "$at random sequences of $steps steps, seeds $seed to $((seed + at - 1)), $total steps," \
-		"$different sequences different"
+	ran="$at random sequences of $steps steps from seed $seed on"
+	ktap_print_msg "$ran: $total steps, $different sequences different, $SECONDS s in all"
 	[ "$different" = 0 ] || {
 		failed=1
 		ktap_print_msg "to see it again: tools/run-guest $ZR_LANE tools/testing/diff.sh only=none" \
@@ -180,6 +181,16 @@ shorter() {
 	while IFS= read -r line; do
 		ktap_print_msg "    $line"
 	done <"$TMP/less"
+	# What it gives on both.
+	mv "$TMP/less" "$TMP/script"
+	{
+		echo "=== seed $1, shortened"
+		cat "$TMP/script"
+	} >"$TMP/less"
+	both "$detail" "seed $1, shortened" "$TMP/less" && compare -q
+	while IFS= read -r line; do
+		ktap_print_msg "$line"
+	done <"$TMP/result"
 }
 
 files=() planned=0 done=0
@@ -197,13 +208,13 @@ kernel_log "$SCRIPT: begin"
 prepare
 what_there_is
 scenarios
-failed=0
+failed=0 ran='random sequences'
 if [ "${count:-1}" != 0 ]; then
 	sequences
 	if [ $failed = 0 ]; then
-		ktap_test_pass "$SCRIPT: random sequences"
+		ktap_test_pass "$SCRIPT: $ran"
 	else
-		ktap_test_fail "$SCRIPT: random sequences"
+		ktap_test_fail "$SCRIPT: $ran"
 	fi
 fi
 unload

@@ -3,9 +3,10 @@
 #
 # Compares transcripts of zscript.
 #
-#   zdiff.pl compare [-q] FIRST SECOND   says "ok SECTION" or "not ok SECTION" for each section, or with -q only
+#   zdiff.pl compare [-q] [-s] FIRST SECOND  says "ok SECTION" or "not ok SECTION" for each section, or with -q only
 #                                        for those that differ, what is different in lines with "#", and
-#                                        closes with "compared SECTIONS STEPS DIFFERENT"
+#                                        closes with "compared SECTIONS STEPS DIFFERENT". With -s nothing
+#                                        may differ: both are of the same driver
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        leaves out of a script, SECTION, what is not needed to see a difference,
 #                                        and writes what is left. For so many seconds; needs no module loaded.
@@ -15,6 +16,8 @@
 
 use strict;
 use warnings;
+
+my ($quiet, $same);
 
 # The next section of a transcript: its name, and a reference to its steps, each a list of lines.
 my %next;
@@ -63,6 +66,7 @@ sub difference {
 		my $equal = join('', @$a) eq join('', @$b);
 		# Of the step, not of what came of it.
 		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
+		undef $id if $same;
 		next if $equal ? !defined $id || $may : defined $id;
 		for my $before (($i > 3 ? $i - 3 : 0) .. $i - 1) {
 			my $line = substr $first->[$before][0], 0, 150;
@@ -91,7 +95,9 @@ sub difference {
 }
 
 sub compare {
-	my $quiet = @_ && $_[0] eq '-q' ? shift : 0;
+	while (@_ && $_[0] =~ /^-[qs]$/) {
+		shift eq '-q' ? $quiet = 1 : ($same = 1);
+	}
 	open(my $first, '<', $_[0]) or die "$_[0]: $!\n";
 	open(my $second, '<', $_[1]) or die "$_[1]: $!\n";
 	my ($sections, $steps, $different) = (0, 0, 0);

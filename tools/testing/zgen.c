@@ -79,9 +79,7 @@ static const char *one_of(const char * const *what)
 	return what[below(n)];
 }
 
-#define __printf(a, b) __attribute__((format(printf, a, b)))
-
-static __printf(1, 2) void emit(const char *format, ...)
+static void emit(const char *format, ...)
 {
 	va_list args;
 
@@ -567,10 +565,12 @@ static void nonsense(void)
 	};
 	const char *attribute = attributes[below(COUNT_OF(attributes))], *value;
 
-	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+", "x", "0x", "=", "a=", "=a", "a=b",
-		    "\"\\\"\"", "\"\\xff\\xfe\"", "\"a\"*127", "\"a\"*128", "\"a\"*3000", "\"/\"*4095",
-		    "\"lzo\\0x\"", "\" lzo\"", "\"type=\\\"huge\\\"\"", "\"\\\"type=huge\"", "\" type=huge\"",
-		    "type=huge\\n", "1e3", "99999999999999999999", "'1'");
+	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+",
+		       "x", "0x", "=", "a=", "=a", "a=b", "\"\\\"\"", "\"\\xff\\xfe\"",
+		       "\"a\"*127", "\"a\"*128", "\"a\"*3000", "\"/\"*4095", "\"lzo\\0x\"",
+		       "\" lzo\"", "\"type=\\\"huge\\\"\"", "\"\\\"type=huge\"",
+		       "\" type=huge\"", "type=huge\\n", "1e3", "99999999999999999999",
+		       "'1'");
 	/* For a disk of exabytes, C has the allocator complain in the log. */
 	if (percent(20) || (!strcmp(attribute, "disksize") && strpbrk(value, "19"))) {
 		emit("get %d %s", number, attribute);

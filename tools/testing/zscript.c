@@ -11,11 +11,11 @@
  *
  * A script consists of sections, each beginning with "=== NAME". Each starts with a module that has
  * no devices, and with the same backing devices, and ends by removing what it left. With -t, no
- * section is begun after so many seconds. With -d, statistics and the state of all slots follow each
- * step that names a device; with -s without the latter.
+ * section is begun after so many seconds. With -d, statistics and the state of all slots follow
+ * each step that names a device; with -s without the latter.
  *
- * A step is a word that says what to do, and others. Words are separated by spaces; in "quotes" they
- * may have spaces in them, and \n, \t, \0, \\, \" and \xHH. What is in quotes can be repeated:
+ * A step is a word that says what to do, and others. Words are separated by spaces; in "quotes"
+ * they may have spaces in them, and \n, \t, \0, \\, \" and \xHH. What is in quotes can be repeated:
  * "ab"*3. " #" begins a comment. "# differs: ID" as comment of a step says that its result is
  * different on purpose, see Documentation/differences.rst, and "# may differ: ID" that it may be.
  * "each V1 V2 ... : STEP" does STEP for each V, which takes the place of % in it.
@@ -31,10 +31,10 @@
  *   words D ATTRIBUTE          the same without spaces and NULs
  *   setp PATH VALUE            getp PATH              the same for any file
  *   stats D                    all statistics in one line, times masked
- *   state D                    block_state: ranges of slots that are in the same state; the time of the
- *                              last access as T or 0, but - if recompressed
- *   peek D OFFSET SIZE COUNT   COUNT reads of SIZE bytes of block_state from OFFSET, byte for byte but
- *                              for the times
+ *   state D                    block_state: ranges of slots that are in the same state; the time of
+ *                              the last access as T or 0, but - if recompressed
+ *   peek D OFFSET SIZE COUNT   COUNT reads of SIZE bytes of block_state from OFFSET, byte for byte
+ *                              but for the times
  *   tree D                     all files of the device, with their modes and what they say
  *   ls PATH                    the names in a directory, with their modes
  *
@@ -167,9 +167,7 @@ static void put_bytes(const char *bytes, size_t len)
 }
 
 /* A line of its own, that belongs to the step. */
-#define __printf(a, b) __attribute__((format(printf, a, b)))
-
-static __printf(1, 2) void more(const char *format, ...)
+static void more(const char *format, ...)
 {
 	va_list args;
 
@@ -339,7 +337,7 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 		"zero", "same", "text", "random", "noise10", "noise30", "noise60", "noise80", "hex"
 	};
 	static const char words[] =
-		"A page of prose that any algorithm makes much smaller than it was, with several words. ";
+		"A page of prose that any algorithm makes much smaller than it was, in all. ";
 	__u64 state = mix(index + mix(seed + 1));
 	unsigned char *byte = (unsigned char *)page;
 	unsigned long i, random = 0;
@@ -597,8 +595,10 @@ static void do_get(const char *path, int words)
 				       text[i]);
 	} else if (len >= 0) {
 		if (strlen(text) == (size_t)len) {
+			char *number = strstr(text, "DISKSEQ=");
+
 			rename_driver(text);
-			len = strlen(text);
+			len = number ? number + 8 - text : (ssize_t)strlen(text);
 		}
 		printf(" \"");
 		put_bytes(text, len);
@@ -648,7 +648,7 @@ static void put_numbers(const char *device, const char *name, unsigned int times
 		printf(" %s", outcome(len));
 		return;
 	}
-	while ((word = strsep(&rest, " \n")))
+	while ((word = strsep(&rest, "\n ")))
 		if (*word)
 			printf(" %s", times >> column++ & 1 ? "-" : word);
 }
@@ -678,7 +678,7 @@ static const char *state_path(const char *device)
 static void put_state(const char *device)
 {
 	static char text[1 << 18];
-	char state[16], last[16] = "", again[64], *line, *rest = text;
+	char state[16], last[16] = "", again[64] = "", *line, *rest = text;
 	unsigned long slot, first = 0, end = 0;
 	unsigned int seconds;
 	ssize_t len = slurp(state_path(device), text, sizeof(text));
@@ -693,9 +693,10 @@ static void put_state(const char *device)
 
 		if (!*line)
 			continue;
-		if (sscanf(line, "%lu %u.000000 %15s", &slot, &seconds, marks) != 3 ||
-		    snprintf(again, sizeof(again), "%12lu %12u.000000 %s", slot, seconds, marks) < 0 ||
-		    strcmp(again, line)) {
+		if (sscanf(line, "%lu %u.000000 %15s", &slot, &seconds, marks) == 3)
+			snprintf(again, sizeof(again), "%12lu %12u.000000 %s", slot, seconds,
+				 marks);
+		if (strcmp(again, line)) {
 			printf(" malformed '%s'", line);
 			continue;
 		}
@@ -893,7 +894,7 @@ static void do_swapon(void)
 	__u64 priority = number(step.count - 1);
 
 	if (step.count > 2 && isdigit(*step.word[step.count - 1]))
-		flags |= SWAP_FLAG_PREFER | (priority << SWAP_FLAG_PRIO_SHIFT & SWAP_FLAG_PRIO_MASK);
+		flags |= SWAP_FLAG_PREFER | (priority & SWAP_FLAG_PRIO_MASK);
 	printf("%s", outcome(swapon(device_path(1), flags)));
 	set_shadow(1, 0, MAX_PAGES, UNKNOWN);
 }
@@ -1066,7 +1067,8 @@ static void do_events(void)
 		qsort(entries, count, sizeof(*entries), compare_strings);
 		printf("\n%d| :", line_number);
 		for (i = 0; i < count; i++) {
-			if (!strncmp(entries[i], "SEQNUM=", 7) || !strncmp(entries[i], "DISKSEQ=", 8))
+			if (!strncmp(entries[i], "SEQNUM=", 7) ||
+			    !strncmp(entries[i], "DISKSEQ=", 8))
 				continue;
 			/* Other entries lie behind it, but are not needed any more. */
 			at = strdup(entries[i]);
@@ -1290,7 +1292,9 @@ static int run_step(const char *line)
 	} else if (!strcmp(verb, "close")) {
 		do_close(number(1) % 10);
 	} else if (!strcmp(verb, "pwriteh")) {
-		printf("%s", outcome(pwrite(handles[number(1) % 10], step.word[2], step.len[2], 0)));
+		int fd = handles[number(1) % 10];
+
+		printf("%s", outcome(pwrite(fd, step.word[2], step.len[2], 0)));
 	} else if (!strcmp(verb, "preadh")) {
 		ssize_t len = pread(handles[number(1) % 10], buffer, number(2), 0);
 

@@ -29,15 +29,15 @@ hot_add
 needs recomp_algorithm
 get 0 recomp_algorithm
 each "" algo= algo lz4 priority=1 "algo=lz4 priority=" "algo=lz4 priority" "algo=lz4 priority=x" "algo=lz4 priority=0" "algo=lz4 priority=4" "algo=lz4 priority=-1" "algo=lz4 priority=2147483648" "algo=lz4 priority=99999999999999999999" "algo=LZ4" "algo=lz4x" "algo=lz" "foo=bar" "algo=lz4,zstd" "Algo=lz4" "algo = lz4" "=lz4" "algo==lz4" "\0" " " "algo=lz4 foo" "foo algo=lz4" "priority=4 algo=lz4" : set 0 recomp_algorithm %
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo=zstd
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo=lz4 foo=bar
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo=lz4hc priority=2
 words 0 recomp_algorithm
 set 0 recomp_algorithm priority=3 algo=deflate
-get 0 recomp_algorithm # differs: recomp-algorithm-gap
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo=zstd priority=3 algo=lz4 priority=1
 words 0 recomp_algorithm
 raw 0 recomp_algorithm "algo=\"zstd\" priority=\"3\""
@@ -62,16 +62,16 @@ set 0 disksize 64K
 each "algo=lz4" "algo=x" "priority=1" "algo=lz4 priority=4" "" "algo=lz4 priority=2" : set 0 recomp_algorithm %
 words 0 recomp_algorithm
 set 0 reset 1
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 get 0 comp_algorithm
 set 0 recomp_algorithm algo=lz4 priority=3
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 reset 1
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 set 0 recomp_algorithm algo=lz4 priority=3
 hot_remove 0
 hot_add
-get 0 recomp_algorithm
+words 0 recomp_algorithm
 
 === algorithm_params
 hot_add

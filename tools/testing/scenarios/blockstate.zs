@@ -49,9 +49,10 @@ set 0 recompress type=idle
 state 0
 set 0 idle all
 state 0
+peek 0 0 100000 1 # differs: access-time-kept
 set 0 writeback page_indexes=8-17
 state 0
-peek 0 0 100000 1
+peek 0 8 100000 1 # differs: access-time-kept
 read 0 0 20 direct
 peek 0 0 100000 1
 set 0 idle all

@@ -27,7 +27,7 @@ get 0 mm_stat
 get 0 disksize
 get 0 initstate
 set 0 algorithm_params level=3
-set 0 disksize 64K
+set 0 disksize 64K # differs: config-kept
 get 0 comp_algorithm # differs: config-kept
 
 === duplicate-pages
@@ -75,8 +75,33 @@ set 0 reset 1
 === recomp-algorithm-gap
 hot_add
 needs recompress
-set 0 recomp_algorithm algo=zstd priority=1
 get 0 recomp_algorithm
+set 0 recomp_algorithm algo=zstd priority=1
+get 0 recomp_algorithm # differs: recomp-algorithm-gap
 set 0 recomp_algorithm algo=lz4 priority=2
 get 0 recomp_algorithm # differs: recomp-algorithm-gap
 words 0 recomp_algorithm
+
+=== module-parameter
+unload
+modinfo # differs: module-parameter
+load num_devices=4294967296 # differs: module-parameter
+load num_devices=2 num_devices=1 # differs: module-parameter
+unload # differs: module-parameter
+load num_devices=0
+
+=== named-order
+hot_add
+needs block_state
+set 0 backing_dev /dev/zs0
+set 0 writeback_limit_enable 1
+set 0 disksize 256K
+write 0 0 64 random 6 direct
+set 0 writeback_limit 4
+set 0 writeback page_index=3 page_index=1 page_index=5 page_index=4 page_index=2 page_index=0
+state 0 # differs: named-order
+get 0 bd_stat
+set 0 writeback_limit 4
+set 0 writeback page_indexes=40-44 page_indexes=20-24 page_indexes=30-34
+state 0 # differs: named-order
+stats 0

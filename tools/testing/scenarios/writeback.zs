@@ -186,21 +186,6 @@ set 0 writeback page_indexes=0-9 page_indexes=12-30
 state 0
 stats 0
 
-=== writeback: order of pages that are named
-hot_add
-needs block_state
-set 0 backing_dev /dev/zs0
-set 0 writeback_limit_enable 1
-set 0 disksize 256K
-write 0 0 64 random 6 direct
-set 0 writeback_limit 4
-set 0 writeback page_index=3 page_index=1 page_index=5 page_index=4 page_index=2 page_index=0
-state 0
-set 0 writeback_limit 4
-set 0 writeback page_indexes=40-44 page_indexes=20-24 page_indexes=30-34
-state 0
-stats 0
-
 === writeback: batch sizes
 hot_add
 set 0 backing_dev /dev/zs0
