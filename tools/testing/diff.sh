@@ -67,21 +67,17 @@ what_there_is() {
 	ok rmmod "$against"
 }
 
-# on DRIVER OPTIONS FILE...: the transcript goes to $TMP/DRIVER, or DRIVER.2 if it is the same twice.
-transcribe() {
-	local to=$TMP/1
-	kernel_log "diff.sh: $1 $3"
-	[ "$1" = "$against" ] && [ "$4" != second ] || to=$TMP/2
-	# shellcheck disable=SC2086 # options
-	zscript $2 "$1" "${@:5}" >"$to"
-}
-
-# both OPTIONS WHAT FILE...: on both drivers.
+# both OPTIONS SECONDS WHAT FILE...: on both drivers, into $TMP/1 and $TMP/2; no more sections on the second than there
+# was time for on the first. SECONDS may be empty.
 both() {
-	local options=$1 what=$2
-	shift 2
-	transcribe "$against" "$options" "$what" first "$@" &&
-		transcribe "$DRIVER" "${options/-t */}" "$what" second "$@"
+	local options=$1 seconds=$2 what=$3
+	shift 3
+	kernel_log "diff.sh: $what with $against"
+	# shellcheck disable=SC2086 # options
+	zscript $options ${seconds:+-t "$seconds"} "$against" "$@" >"$TMP/1" || return
+	kernel_log "diff.sh: $what with $DRIVER"
+	# shellcheck disable=SC2086 # options
+	zscript $options -n "$(grep -c '^=== ' "$TMP/1")" "$DRIVER" "$@" >"$TMP/2"
 }
 
 compare() {
@@ -93,7 +89,7 @@ compare() {
 scenarios() {
 	local line status='' name='' skipped=''
 	[ ${#files[@]} != 0 ] || return
-	both '' scenarios "${files[@]}" && compare || fail "the scenarios did not come to their end"
+	both '' '' scenarios "${files[@]}" && compare || fail "the scenarios did not come to their end"
 	while read -r line; do
 		case $line in
 		'ok '* | 'not ok '*)
@@ -127,18 +123,18 @@ report() {
 
 # sequences: random ones, in batches; the first that differs is shortened.
 sequences() {
-	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of options what first='' line
+	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of limit what first='' line
 	while :; do
-		want=$batch options=$detail
+		want=$batch limit=
 		[ -z "$count" ] || want=$((count - at < batch ? count - at : batch))
 		[ "$want" -gt 0 ] || break
 		if [ "$seconds" != 0 ]; then
 			[ $SECONDS -lt $until ] || break
 			# Half of the time for each driver, and the rest for comparing.
-			options+=" -t $(((until - SECONDS) * 45 / 100 + 1))"
+			limit=$(((until - SECONDS) * 45 / 100 + 1))
 		fi
 		zgen "${less[@]}" $((seed + at)) "$want" "$steps" >"$TMP/script"
-		both "$options" "seeds from $((seed + at))" "$TMP/script" && compare -q || {
+		both "$detail" "$limit" "seeds from $((seed + at))" "$TMP/script" && compare -q || {
 			fail "the sequences from seed $((seed + at)) on did not come to their end"
 			break
 		}
@@ -187,7 +183,7 @@ shorter() {
 		echo "=== seed $1, shortened"
 		cat "$TMP/script"
 	} >"$TMP/less"
-	both "$detail" "seed $1, shortened" "$TMP/less" && compare -q
+	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare -q
 	while IFS= read -r line; do
 		ktap_print_msg "$line"
 	done <"$TMP/result"

@@ -4,12 +4,12 @@
  *
  *   usage: zgen [-w WORD]... [-a "ALGORITHM..."] SEED COUNT STEPS
  *
- * COUNT sections, "=== seed N", with seeds from SEED on, each of STEPS steps. The same seed and number of
- * steps always give the same section, whatever COUNT is. -w leaves out what a driver does not have:
- * multi (recompression), params (algorithm_params). -a says which algorithms there are.
+ * COUNT sections, "=== seed N", with seeds from SEED on, each of STEPS steps. The same seed and
+ * number of steps always give the same section, whatever COUNT is. -w leaves out what a driver does
+ * not have: multi (recompression), params (algorithm_params). -a says which algorithms there are.
  *
- * Most sections set up devices, write data, and then post-process, so that deep paths are reached; at
- * any time a step may also be nonsense. What comes to be is guessed here, not known: a step that
+ * Most sections set up devices, write data, and then post-process, so that deep paths are reached;
+ * at any time a step may also be nonsense. What comes to be is guessed here, not known: a step that
  * fails is as good as any, if it fails in the same way on both drivers.
  *
  * Left out is what depends on time or chance, and what differs on purpose (see
@@ -39,9 +39,15 @@ struct device {
 	int recompressed;
 };
 
-static const char * const backings[] = { "/dev/zs0", "/dev/loop40", "/dev/loop41", "/dev/loop42" };
-static const char *all_algorithms[] = { "lzo-rle", "lzo", "lz4", "lz4hc", "zstd", "deflate", "842" };
-static const char **algorithms = all_algorithms;
+static const char * const backings[] = {
+	"/dev/zs0", "/dev/loop40", "/dev/loop41", "/dev/loop42"
+};
+
+static const char * const all_algorithms[] = {
+	"lzo-rle", "lzo", "lz4", "lz4hc", "zstd", "deflate", "842"
+};
+
+static const char * const *algorithms = all_algorithms;
 static unsigned int algorithm_count = COUNT_OF(all_algorithms);
 static int no_multi, no_params;
 
@@ -165,7 +171,8 @@ static void comp_algorithm(void)
 	const char *name = any_algorithm(&algorithm);
 
 	if (percent(6)) {
-		emit("set %d comp_algorithm %s", number, ONE_OF("gzip", "lz", "lz4h", "\"\"", "LZ4", "\"lz4 \""));
+		emit("set %d comp_algorithm %s", number, ONE_OF("gzip", "lz", "lz4h", "\"\"",
+								"LZ4", "\"lz4 \""));
 		return;
 	}
 	emit("%s %d comp_algorithm %s", percent(90) ? "set" : "raw", number, name);
@@ -184,9 +191,9 @@ static void recomp_algorithm(void)
 		return;
 	if (percent(8)) {
 		emit("set %d recomp_algorithm %s", number,
-		     ONE_OF("algo=gzip", "priority=1", "algo=lz4 priority=0", "algo=zstd priority=4",
-			    "algo=zstd priority=x", "zstd", "algo=", "\"\"", "priority=2 algo=",
-			    "algo=zstd priority=-1", "foo=bar"));
+		     ONE_OF("algo=gzip", "priority=1", "algo=lz4 priority=0",
+			    "algo=zstd priority=4", "algo=zstd priority=x", "zstd", "algo=",
+			    "\"\"", "priority=2 algo=", "algo=zstd priority=-1", "foo=bar"));
 		return;
 	}
 	if (priority == 1 && percent(50))
@@ -212,10 +219,10 @@ static void algorithm_params(void)
 		return;
 	if (percent(15)) {
 		emit("set %d algorithm_params %s", number,
-		     ONE_OF("level", "level=", "level=x", "algo=gzip level=1", "priority=4 level=1",
-			    "priority=-1", "priority=3 level=2 algo=nothing", "dict=/nowhere",
-			    "dict=/tmp", "dict=$dir/empty", "deflate.winbits=x", "\"\"", "foo=bar",
-			    "level=99999999999"));
+		     ONE_OF("level", "level=", "level=x", "algo=gzip level=1",
+			    "priority=4 level=1", "priority=-1", "priority=3 level=2 algo=nothing",
+			    "dict=/nowhere", "dict=/tmp", "dict=$dir/empty", "deflate.winbits=x",
+			    "\"\"", "foo=bar", "level=99999999999"));
 		/* What it sets, if anything, is not tracked: start anew. */
 		if (!dev->ready)
 			start_anew();
@@ -239,7 +246,8 @@ static void algorithm_params(void)
 		good = strcmp(text, "level=0") && strcmp(text, "level=17");
 	} else if (!strcmp(name, "deflate")) {
 		text = ONE_OF("level=1", "level=9", "level=6 deflate.winbits=-12", "level=-1",
-			      "deflate.winbits=15", "level=10", "deflate.winbits=8", "dict=$dir/dict");
+			      "deflate.winbits=15", "level=10", "deflate.winbits=8",
+			      "dict=$dir/dict");
 		good = strcmp(text, "level=10") && strcmp(text, "deflate.winbits=8") &&
 		       strcmp(text, "dict=$dir/dict");
 	} else {
@@ -267,8 +275,8 @@ static void backing_dev(void)
 
 	if (percent(8)) {
 		emit("set %d backing_dev %s", number,
-		     ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null", "/dev/zram0", "none",
-			    "\"/dev/loop40 \"", "\"/dev/loop40\\0x\""));
+		     ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null", "/dev/zram0",
+			    "none", "\"/dev/loop40 \"", "\"/dev/loop40\\0x\""));
 		/* The last one may succeed. */
 		dev->backing = -1;
 		return;
@@ -287,7 +295,8 @@ static void disksize(void)
 	unsigned int pages = percent(15) ? 1 + below(16) : percent(60) ? 64 : 16 + below(240);
 
 	if (percent(4)) {
-		emit("set %d disksize %s", number, ONE_OF("0", "x", "\"\"", "-4096", "K", "18446744073709551615"));
+		emit("set %d disksize %s", number, ONE_OF("0", "x", "\"\"", "-4096", "K",
+							  "18446744073709551615"));
 		return;
 	}
 	if (percent(10))
@@ -326,7 +335,8 @@ static void configure(void)
 		break;
 	default:
 		emit("set %d compressed_writeback %s", number,
-		     percent(92) ? ONE_OF("0", "1", "1", "y", "off") : ONE_OF("2", "x", "\"\"", "-1"));
+		     percent(92) ? ONE_OF("0", "1", "1", "y",
+					  "off") : ONE_OF("2", "x", "\"\"", "-1"));
 	}
 }
 
@@ -337,18 +347,21 @@ static void limits(void)
 	switch (below(9)) {
 	case 0 ... 1:
 		if (percent(15))
-			emit("set %d mem_limit %s", number, ONE_OF("x", "\"\"", "-1", "0x10000", "18446744073709551615", "1Z"));
+			emit("set %d mem_limit %s", number,
+			     ONE_OF("x", "\"\"", "-1", "0x10000", "18446744073709551615", "1Z"));
 		else if (percent(40))
 			emit("set %d mem_limit 0", number);
 		else
 			emit("set %d mem_limit %u%s", number, 4 * (1 + below(60)), "K");
 		break;
 	case 2:
-		emit("set %d mem_used_max %s", number, percent(80) ? "0" : ONE_OF("1", "x", "\"\"", "00", "0x0", "-0"));
+		emit("set %d mem_used_max %s", number,
+		     percent(80) ? "0" : ONE_OF("1", "x", "\"\"", "00", "0x0", "-0"));
 		break;
 	case 3 ... 4:
 		if (percent(10))
-			emit("set %d writeback_limit %s", number, ONE_OF("x", "\"\"", "-1", "18446744073709551616"));
+			emit("set %d writeback_limit %s", number,
+			     ONE_OF("x", "\"\"", "-1", "18446744073709551616"));
 		else
 			emit("set %d writeback_limit %u", number, below(percent(50) ? 8 : 40));
 		emit("get %d writeback_limit", number);
@@ -359,9 +372,11 @@ static void limits(void)
 		break;
 	case 7:
 		if (percent(15))
-			emit("set %d writeback_batch_size %s", number, ONE_OF("0", "x", "\"\"", "-1", "4294967296"));
+			emit("set %d writeback_batch_size %s", number, ONE_OF("0", "x", "\"\"",
+									      "-1", "4294967296"));
 		else
-			emit("set %d writeback_batch_size %u", number, 1 + below(percent(50) ? 4 : 64));
+			emit("set %d writeback_batch_size %u", number,
+			     1 + below(percent(50) ? 4 : 64));
 		break;
 	default:
 		/* recomp-algorithm-gap: so not its bytes. */
@@ -372,7 +387,8 @@ static void limits(void)
 		emit("get %d %s", number,
 		     ONE_OF("disksize", "initstate", "comp_algorithm", "backing_dev",
 			    "writeback_limit", "writeback_limit_enable", "writeback_batch_size",
-			    "compressed_writeback", "mm_stat", "io_stat", "bd_stat", "debug_stat"));
+			    "compressed_writeback", "mm_stat", "io_stat", "bd_stat",
+			    "debug_stat"));
 	}
 }
 
@@ -395,9 +411,11 @@ static void write_data(void)
 
 	range(&first, &count);
 	emit("write %d %u %u %s %u%s%s", number, first, count,
-	     ONE_OF("mixed", "mixed", "mixed", "random", "random", "text", "hex", "hex", "same", "zero", "one",
-		    "noise10", "noise30", "noise60", "noise75", "noise80", "noise85"),
-	     below(percent(50) ? 4 : 1000), percent(60) ? " direct" : "", percent(30) ? " single" : "");
+	     ONE_OF("mixed", "mixed", "mixed", "random", "random", "text", "hex", "hex", "same",
+		    "zero", "one", "noise10", "noise30", "noise60", "noise75", "noise80",
+		    "noise85"),
+	     below(percent(50) ? 4 : 1000), percent(60) ? " direct" : "",
+	     percent(30) ? " single" : "");
 }
 
 static void read_data(void)
@@ -419,9 +437,11 @@ static void discard(void)
 
 	range(&first, &count);
 	if (percent(10))
-		emit("%s %d %u %u", ONE_OF("rawdiscard", "rawzeroout"), number, below(20000), below(20000));
+		emit("%s %d %u %u", ONE_OF("rawdiscard",
+					   "rawzeroout"), number, below(20000), below(20000));
 	else
-		emit("%s %d %u %u", ONE_OF("discard", "discard", "discard", "zeroout", "punch", "zerorange"),
+		emit("%s %d %u %u", ONE_OF("discard", "discard", "discard", "zeroout", "punch",
+					   "zerorange"),
 		     number, first, count);
 }
 
@@ -429,15 +449,16 @@ static void discard(void)
 
 static void idle(void)
 {
-	if (percent(70))
+	if (percent(70)) {
 		emit("set %d idle all", number);
-	else if (percent(30))
+	} else if (percent(30)) {
 		emit("set %d idle %s", number,
-		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"", "allx", "1000000000"));
-	else if (percent(50) && !dev->recompressed)
+		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"",
+			    "allx", "1000000000"));
+	} else if (percent(50) && !dev->recompressed) {
 		/* access-time-kept: only recompressed pages are that old, and only in C. */
 		emit("set %d idle $uptime-1", number);
-	else if (percent(20)) {
+	} else if (percent(20)) {
 		emit("tick");
 		emit("set %d idle 0", number);
 	}
@@ -465,7 +486,8 @@ static void writeback(void)
 		emit("set %d writeback %shuge", number, percent(50) ? "type=" : "");
 		break;
 	case 12 ... 13:
-		emit("set %d writeback page_index=%u", number, below(pages + (percent(10) ? 5 : 0)));
+		emit("set %d writeback page_index=%u", number,
+		     below(pages + (percent(10) ? 5 : 0)));
 		break;
 	case 14 ... 16:
 		a = below(pages);
@@ -478,17 +500,21 @@ static void writeback(void)
 		c = b + 1 + below(4);
 		d = c < pages ? c + below(pages - c) : c;
 		if (percent(30))
-			emit("set %d writeback page_index=%u page_indexes=%u-%u", number, a, a + 1, d);
+			emit("set %d writeback page_index=%u page_indexes=%u-%u", number, a, a + 1,
+			     d);
 		else
-			emit("set %d writeback page_indexes=%u-%u page_indexes=%u-%u", number, a, b, c, d);
+			emit("set %d writeback page_indexes=%u-%u page_indexes=%u-%u", number, a, b,
+			     c, d);
 		break;
 	default:
 		emit("set %d writeback %s", number,
-		     ONE_OF("\"\"", "\" \"", "none", "type=", "type=foo", "page_index=", "page_index=x",
-			    "page_index=100000", "page_indexes=5", "page_indexes=5-", "page_indexes=-5",
-			    "page_indexes=5-3", "page_indexes=0-100000", "foo=bar", "foo=bar idle", "idle huge",
-			    "idlex", "IDLE", "type=idle page_index=x", "page_index=0x1", "page_index=-1",
-			    "page_index=0 bogus", "page_index=1 page_index=100000"));
+		     ONE_OF("\"\"", "\" \"", "none", "type=", "type=foo", "page_index=",
+			    "page_index=x", "page_index=100000", "page_indexes=5",
+			    "page_indexes=5-", "page_indexes=-5", "page_indexes=5-3",
+			    "page_indexes=0-100000", "foo=bar", "foo=bar idle", "idle huge",
+			    "idlex", "IDLE", "type=idle page_index=x", "page_index=0x1",
+			    "page_index=-1", "page_index=0 bogus",
+			    "page_index=1 page_index=100000"));
 	}
 }
 
@@ -508,9 +534,11 @@ static void recompress(void)
 	}
 	if (percent(10)) {
 		emit("set %d recompress %s", number,
-		     ONE_OF("type=foo", "type=", "idle", "threshold=x", "threshold=100000", "threshold=-1", "max_pages=x",
-			    "max_pages=-1", "algo=gzip", "algo=", "priority=0", "priority=4", "priority=x", "foo=bar x",
-			    "type=idle type=foo", "priority=2 algo=nothing", "threshold=3264", "threshold=3265"));
+		     ONE_OF("type=foo", "type=", "idle", "threshold=x", "threshold=100000",
+			    "threshold=-1", "max_pages=x", "max_pages=-1", "algo=gzip", "algo=",
+			    "priority=0", "priority=4", "priority=x", "foo=bar x",
+			    "type=idle type=foo", "priority=2 algo=nothing", "threshold=3264",
+			    "threshold=3265"));
 		dev->recompressed = 1;
 		return;
 	}
@@ -525,7 +553,8 @@ static void recompress(void)
 			;
 	/* Of several, any may be meant; without these words it is the first. */
 	if (percent(i > 1 ? 80 : 40))
-		sprintf(text + strlen(text), " priority=%d", percent(80) ? i : (int)below(PRIORITIES));
+		sprintf(text + strlen(text), " priority=%d",
+			percent(80) ? i : (int)below(PRIORITIES));
 	else if (percent(40))
 		sprintf(text + strlen(text), " algo=%s", dev->algorithm[i] >= 0 && percent(80) ?
 			algorithms[dev->algorithm[i]] : any_algorithm(&algorithm));
@@ -565,12 +594,11 @@ static void nonsense(void)
 	};
 	const char *attribute = attributes[below(COUNT_OF(attributes))], *value;
 
-	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+",
-		       "x", "0x", "=", "a=", "=a", "a=b", "\"\\\"\"", "\"\\xff\\xfe\"",
-		       "\"a\"*127", "\"a\"*128", "\"a\"*3000", "\"/\"*4095", "\"lzo\\0x\"",
-		       "\" lzo\"", "\"type=\\\"huge\\\"\"", "\"\\\"type=huge\"",
-		       "\" type=huge\"", "type=huge\\n", "1e3", "99999999999999999999",
-		       "'1'");
+	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+", "x",
+		       "0x", "=", "a=", "=a", "a=b", "\"\\\"\"", "\"\\xff\\xfe\"", "\"a\"*127",
+		       "\"a\"*128", "\"a\"*3000", "\"/\"*4095", "\"lzo\\0x\"", "\" lzo\"",
+		       "\"type=\\\"huge\\\"\"", "\"\\\"type=huge\"", "\" type=huge\"",
+		       "type=huge\\n", "1e3", "99999999999999999999", "'1'");
 	/* For a disk of exabytes, C has the allocator complain in the log. */
 	if (percent(20) || (!strcmp(attribute, "disksize") && strpbrk(value, "19"))) {
 		emit("get %d %s", number, attribute);

@@ -2,7 +2,7 @@
 /*
  * zscript: does with a zram driver what a script says, and writes down all that can be observed.
  *
- *   usage: zscript [-t SECONDS] [-d] [-s] zram|zram_rs [FILE...]
+ *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] zram|zram_rs [FILE...]
  *
  * The same scripts are run on C zram and on zram_rs, and the transcripts compared (see zdiff.pl and
  * diff.sh). Each line of a script is a step, and gives a line "<line>| <step> => <result>" in the
@@ -11,8 +11,8 @@
  *
  * A script consists of sections, each beginning with "=== NAME". Each starts with a module that has
  * no devices, and with the same backing devices, and ends by removing what it left. With -t, no
- * section is begun after so many seconds. With -d, statistics and the state of all slots follow
- * each step that names a device; with -s without the latter.
+ * section is begun after so many seconds, with -n, after so many sections. With -d, statistics and
+ * the state of all slots follow each step that names a device; with -s without the latter.
  *
  * A step is a word that says what to do, and others. Words are separated by spaces; in "quotes"
  * they may have spaces in them, and \n, \t, \0, \\, \" and \xHH. What is in quotes can be repeated:
@@ -1514,12 +1514,14 @@ static void set_up(void)
 int main(int argc, char **argv)
 {
 	static char line[1 << 16];
-	long long limit = 0, started = uptime();
+	long long limit = 0, started = uptime(), sections = -1;
 	int option, i;
 
-	while ((option = getopt(argc, argv, "t:ds")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:ds")) != -1) {
 		if (option == 't')
 			limit = atoll(optarg);
+		else if (option == 'n')
+			sections = atoll(optarg);
 		else if (option == 'd')
 			detailed = 1;
 		else if (option == 's')
@@ -1528,7 +1530,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: zscript [-t SECONDS] [-d] [-s] zram|zram_rs [FILE...]\n");
+		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] zram|zram_rs [FILE...]\n");
 		return 2;
 	}
 	driver = argv[optind++];
@@ -1554,7 +1556,7 @@ int main(int argc, char **argv)
 		}
 		while (fgets(line, sizeof(line), file)) {
 			if (!strncmp(line, "=== ", 4)) {
-				if (limit && uptime() - started >= limit)
+				if ((limit && uptime() - started >= limit) || !sections--)
 					break;
 				clean_up();
 				printf("%s", line);
