@@ -82,14 +82,6 @@ set 0 recomp_algorithm algo=lz4 priority=2
 get 0 recomp_algorithm # differs: recomp-algorithm-gap
 words 0 recomp_algorithm
 
-=== module-parameter
-unload
-modinfo # differs: module-parameter
-load num_devices=4294967296 # differs: module-parameter
-load num_devices=2 num_devices=1 # differs: module-parameter
-unload # differs: module-parameter
-load num_devices=0
-
 === named-order
 hot_add
 needs block_state

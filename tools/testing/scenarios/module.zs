@@ -3,6 +3,7 @@
 # The module and its parameter.
 
 === loading
+modinfo
 getp /sys/module/$driver/parameters/num_devices
 ls /sys/module/$driver/parameters
 load
@@ -31,6 +32,9 @@ hot_add
 hot_remove 1
 hot_add
 unload
+load num_devices=2 num_devices=1
+each 0 1 : get % disksize
+unload
 load num_devices=17
 each 15 16 17 : get % disksize
 unload
@@ -40,7 +44,7 @@ unload
 
 === loading with wrong parameters
 unload
-each num_devices=x num_devices=-1 num_devices= num_devices num_devices=1x "num_devices=\"2 \"" num-devices=x Num_devices=x : load %
+each num_devices=x num_devices=-1 num_devices= num_devices num_devices=1x num_devices=4294967296 "num_devices=x num_devices=1" "num_devices=\"2 \"" num-devices=x Num_devices=x : load %
 get 0 disksize
 load foo=1
 get 0 disksize
