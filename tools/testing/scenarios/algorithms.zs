@@ -481,14 +481,6 @@ write 0 0 4 noise75 2 direct
 stats 0
 read 0 0 32 direct
 set 0 reset 1
-set 0 comp_algorithm lz4hc
-set 0 algorithm_params dict=$dir/big
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
 
 === zstd: parameters
 hot_add

@@ -11,7 +11,7 @@ set 0 disksize 64K
 write 0 0 16 hex 1 direct
 set 0 recompress foo=bar
 peek 0 0 4096 1 # differs: access-time-kept
-set 0 idle $uptime-1
+set 0 idle $uptime-3
 state 0 # differs: access-time-kept
 read 0 0 16 direct
 peek 0 0 4096 1
@@ -70,6 +70,14 @@ get 0 bd_stat
 read 0 10 20 direct
 setp /sys/kernel/config/nullb/zs1/badblocks "-0-2047"
 read 0 0 64 direct
+set 0 reset 1
+
+=== large-dictionary
+hot_add
+set 0 comp_algorithm lz4hc
+set 0 algorithm_params dict=$dir/big
+set 0 disksize 64K # differs: large-dictionary
+write 0 0 1 text 1 direct # differs: large-dictionary
 set 0 reset 1
 
 === recomp-algorithm-gap
