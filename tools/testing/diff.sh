@@ -183,9 +183,10 @@ shorter() {
 		echo "=== seed $1, shortened"
 		cat "$TMP/script"
 	} >"$TMP/less"
+	ktap_print_msg "it gives:"
 	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare -q
 	while IFS= read -r line; do
-		ktap_print_msg "$line"
+		[[ $line != '# '* ]] || ktap_print_msg "${line#\# }"
 	done <"$TMP/result"
 }
 

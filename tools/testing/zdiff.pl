@@ -53,6 +53,42 @@ sub window {
 	return ($from ? '...' : '') . substr($line, $from, 200) . (length $line > $from + 200 ? '...' : '');
 }
 
+# The state of each slot, by what zscript says of ranges.
+sub slots {
+	my %slots;
+	for ($_[0] =~ /(\d+-\d+:\S+)/g) {
+		my ($from, $to, $state) = /^(\d+)-(\d+):(.*)/;
+		$slots{$_} = $state for $from .. $to;
+	}
+	return \%slots;
+}
+
+# Of two lines with all statistics, only those that are not the same; nothing for other lines.
+sub statistics {
+	my ($x, $y) = @_;
+	return unless $x =~ / disksize: / && $y =~ / disksize: /;
+	chomp($x, $y);
+	my @y = split / (?=[a-z_]+: )/, $y;
+	my $text = '';
+	for my $x (split / (?=[a-z_]+: )/, $x) {
+		my $y = shift @y;
+		next if !defined $y || $x eq $y;
+		if ($x =~ /^state: \d/ && $y =~ /^state: \d/) {
+			my ($before, $after) = (slots($x), slots($y));
+			my %all = (%$before, %$after);
+			my @all = grep { ($before->{$_} || '') ne ($after->{$_} || '') } sort { $a <=> $b } keys %all;
+			for my $slot (@all > 6 ? @all[0 .. 5] : @all) {
+				$text .= "# - slot $slot: " . ($before->{$slot} || 'empty') . "\n";
+				$text .= "# + slot $slot: " . ($after->{$slot} || 'empty') . "\n";
+			}
+			$text .= "#   and " . (@all - 6) . " slots more\n" if @all > 6;
+		} else {
+			$text .= "# - $x\n# + $y\n";
+		}
+	}
+	return $text;
+}
+
 # What is different in two sections: the number of the step, and a text. Nothing if all is as it should be.
 sub difference {
 	my ($first, $second) = @_;
@@ -85,6 +121,11 @@ sub difference {
 			if ($x eq $y) {
 				$text .= '#   ' . window($x, $y) . "\n" if $line == 0;
 				next;
+			}
+			my $statistics = statistics($x, $y);
+			if ($statistics) {
+				$text .= $statistics;
+				last;
 			}
 			$text .= '# - ' . window($x, $y) . "\n# + " . window($y, $x) . "\n";
 			last if ++$shown == 4;
