@@ -37,6 +37,14 @@ active() {
 	done
 }
 
+# quietly SUBCOMMAND UNIT...: systemctl, when udev has no device open any more (see generator/etc/udev), and
+# no matter how often these units were started before.
+quietly() {
+	ok udevadm settle --timeout=60
+	ok systemctl reset-failed
+	ok systemctl "$@"
+}
+
 # swap_is SIZE PRIORITY: in MiB; the only swap, of which the header is not seen.
 swap_is() {
 	is "swapon --show" "$(swapon --show=NAME,TYPE,SIZE,PRIO --bytes --noheadings --raw)" \
@@ -85,7 +93,7 @@ $(sed 's/.*\[\(.*\)\].*/\1/' /sys/block/zram2/comp_algorithm) $((384 * MIB)) /ru
 test_as_configured() {
 	local label
 	for label in 'zram0 swap' 'zram1 ext4' 'zram2 xfs'; do
-		is "what is on ${label% *}" "$(lsblk -n -r -o LABEL,FSTYPE "/dev/${label% *}")" "$label"
+		is "what is on ${label% *}" "$(blkid -p -o value -s LABEL -s TYPE "/dev/${label% *}" | tr '\n' ' ')" "$label "
 	done
 	for label in /var/scratch /run/fast; do
 		[[ ,$(findmnt -n -o OPTIONS $label), == *,discard,* ]] || fail "$label is not mounted with discard"
@@ -190,7 +198,7 @@ test_file_systems() {
 		eventually 60 trimmed "$where" $((before / 2)) || fail "$used bytes of $before are in use after fstrim"
 		: >"$where/old"
 		unit=$(systemd-escape --path --suffix=mount "$where")
-		ok systemctl stop "$unit"
+		quietly stop "$unit"
 		inactive "$unit" "systemd-zram-setup@zram$id.service"
 		is "disksize of zram$id after $unit was stopped" "$(<"$sys/disksize")" 0
 		ok systemctl start "$unit"
@@ -202,7 +210,7 @@ test_file_systems() {
 
 test_restart_of_the_swap() {
 	use 0
-	ok systemctl restart systemd-zram-setup@zram0.service
+	quietly restart systemd-zram-setup@zram0.service
 	active systemd-zram-setup@zram0.service
 	eventually 60 systemctl -q is-active dev-zram0.swap || fail "swap did not come back"
 	swap_is 768 180
@@ -219,7 +227,7 @@ test_restart_with_another_configuration() {
 	printf '%s\n' '[zram0]' 'zram-size = 64' 'compression-algorithm = lz4' 'swap-priority = 7' >$config
 	sed -n '/^\[zram1/,$p' "$TMP/config" >>$config
 	use 0
-	ok systemctl stop systemd-zram-setup@zram0.service
+	quietly stop systemd-zram-setup@zram0.service
 	inactive systemd-zram-setup@zram0.service dev-zram0.swap
 	ok systemctl daemon-reload
 	ok systemctl start dev-zram0.swap
@@ -227,7 +235,7 @@ test_restart_with_another_configuration() {
 	[[ $(<"$sys/comp_algorithm") == *'[lz4]'* ]] || fail "the algorithm is $(<"$sys/comp_algorithm")"
 	is "the backing device of zram0" "$(<"$sys/backing_dev")" none
 	cp "$TMP/config" $config
-	ok systemctl stop systemd-zram-setup@zram0.service
+	quietly stop systemd-zram-setup@zram0.service
 	inactive systemd-zram-setup@zram0.service dev-zram0.swap
 	ok systemctl daemon-reload
 	ok systemctl start dev-zram0.swap
@@ -237,7 +245,7 @@ test_restart_with_another_configuration() {
 # A file system is made anew with its device.
 test_restart_of_a_file_system() {
 	: >/var/scratch/old
-	ok systemctl restart systemd-zram-setup@zram1.service
+	quietly restart systemd-zram-setup@zram1.service
 	eventually 60 systemctl -q is-active var-scratch.mount || fail "/var/scratch did not come back"
 	[ ! -e /var/scratch/old ] || fail "the file system is still the old one"
 	is "the file system on zram1" "$(findmnt -n -r -o FSTYPE,SOURCE /var/scratch)" 'ext4 /dev/zram1'
@@ -257,7 +265,7 @@ unload_zram() {
 test_modprobe_zram() {
 	local other=zram
 	[ "$DRIVER" = zram_rs ] || other=zram_rs
-	ok systemctl stop systemd-zram-setup@zram{0,1,2}.service
+	quietly stop systemd-zram-setup@zram{0,1,2}.service
 	inactive systemd-zram-setup@zram{0,1,2}.service
 	for id in 0 1 2; do
 		is "disksize of zram$id after its unit was stopped" "$(</sys/block/zram$id/disksize)" 0
@@ -287,6 +295,8 @@ test_modprobe_zram() {
 }
 
 test_no_unit_has_failed() {
+	# Before the shutdown, too.
+	ok udevadm settle --timeout=60
 	is "systemctl --failed" "$(systemctl --failed --no-legend --plain)" ''
 	is "systemctl is-system-running" "$(systemctl is-system-running)" running
 }
