@@ -151,14 +151,17 @@ sub compare {
 		}
 		$sections++;
 		$steps += @$a;
+		# What the first has not, cannot be compared.
+		if (@$a && $a->[-1][0] =~ /\| needs .*=> (no \S+)/) {
+			print "ok $name # SKIP $1\n";
+			next;
+		}
 		my ($at, $text) = difference($a, $b);
 		if (defined $at) {
 			$different++;
 			print "not ok $name\n$text";
 		} elsif (!$quiet) {
-			# A section that ends with "needs" was not for this kernel.
-			my $why = @$a && $a->[-1][0] =~ /\| needs .*=> (no \S+)/ ? " # SKIP $1" : '';
-			print "ok $name$why\n";
+			print "ok $name\n";
 		}
 	}
 	print "compared $sections $steps $different\n";

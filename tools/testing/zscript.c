@@ -35,7 +35,7 @@
  *                              the last access as T or 0, but - if recompressed
  *   peek D OFFSET SIZE COUNT   COUNT reads of SIZE bytes of block_state from OFFSET, byte for byte
  *                              but for the times
- *   tree D                     all files of the device, with their modes and what they say
+ *   tree D [DIRECTORY]         all files of the device, with their modes and what they say
  *   ls PATH                    the names in a directory, with their modes
  *
  * Data; PLACE is the number of a page, HOW may be direct, single (a call for each page), nosync:
@@ -69,7 +69,7 @@
  * The module:
  *   load [PARAMETERS]       unload                   modinfo (of parameters)
  *   listen                  events                   uevents since then, of zram's
- *   needs ATTRIBUTE...      ends the section if a device does not have them
+ *   needs WHAT...           ends the section if device 0 lacks an attribute, or an algorithm
  *   sleep MILLISECONDS      tick (until a second of the time since boot begins)
  *
  * There are always the backing devices /dev/zs0 (256 pages), /dev/loop40 (24 pages), /dev/loop41
@@ -1123,7 +1123,7 @@ static int find_module(void)
 
 	uname(&name);
 	snprintf(path, sizeof(path), "/usr/lib/modules/%s", name.release);
-	return nftw(path, visit, 16, FTW_PHYS) == 1;
+	return nftw(path, visit, 16, 0) == 1;
 }
 
 /* Entries of the module's .modinfo that are about parameters. */
@@ -1232,6 +1232,22 @@ static int parse(const char *line)
 	return step.count;
 }
 
+/* Does device 0 have such an attribute, or such an algorithm? */
+static int there_is(const char *what)
+{
+	char text[512], *word, *rest = text;
+
+	if (!access(attribute_path("0", what), F_OK) ||
+	    (!strcmp(what, "block_state") && !access(state_path("0"), F_OK)))
+		return 1;
+	if (slurp(attribute_path("0", "comp_algorithm"), text, sizeof(text)) < 0)
+		return 0;
+	while ((word = strsep(&rest, "\n []")))
+		if (!strcmp(word, what))
+			return 1;
+	return 0;
+}
+
 /* Returns 0 if the section ends here. */
 static int run_step(const char *line)
 {
@@ -1259,7 +1275,7 @@ static int run_step(const char *line)
 	} else if (!strcmp(verb, "peek")) {
 		do_peek();
 	} else if (!strcmp(verb, "tree")) {
-		do_tree(attribute_path(one, ""), 1);
+		do_tree(attribute_path(one, step.count > 2 ? step.word[2] : ""), 1);
 	} else if (!strcmp(verb, "ls")) {
 		do_tree(one, 0);
 	} else if (!strcmp(verb, "write")) {
@@ -1355,8 +1371,7 @@ static int run_step(const char *line)
 		do_events();
 	} else if (!strcmp(verb, "needs")) {
 		for (i = 1; i < step.count; i++) {
-			if (!access(attribute_path("0", step.word[i]), F_OK) ||
-			    (is(i, "block_state") && !access(state_path("0"), F_OK)))
+			if (there_is(step.word[i]))
 				continue;
 			printf("no %s\n", step.word[i]);
 			return 0;

@@ -4,6 +4,7 @@
 
 === comp_algorithm
 hot_add
+needs lzo
 get 0 comp_algorithm
 each lzo-rle lzo lz4 zstd : set 0 comp_algorithm %
 get 0 comp_algorithm
@@ -75,6 +76,7 @@ words 0 recomp_algorithm
 
 === algorithm_params
 hot_add
+needs recompress lzo-rle
 each "" " " level level= level=x level=1x level=2147483648 level=-2147483649 level=99999999999999999999 dict dict= dict=/nowhere dict=$dir dict=$dir/empty dict=$dir/dict/x dict=/dev/null priority= priority=x priority=-1 priority=4 priority=1000 algo= algo=x "algo=zstd" "algo=zstd priority=0" "algo=lzo-rle priority=1" "algo=lzo-rle priority=4" deflate.winbits= deflate.winbits=x winbits=5 foo=bar foo =5 "level=1 foo" "\0" : set 0 algorithm_params %
 set 0 reset 1
 each level=1 level=-5 "level=1 level=2" "algo=lzo-rle level=1" "algo=lzo-rle priority=0 level=1" "priority=0 level=5" "priority=1 level=5" "priority=3 level=5" dict=$dir/dict dict=$dir/small dict=$dir/big "  level=3  " "level=\"3\"" "level=+3" "level=0x3" "level=03" "deflate.winbits=-100" "priority=2 dict=$dir/dict level=3" : set 0 algorithm_params %
@@ -118,8 +120,8 @@ stats 0
 
 === lzo-rle: data
 hot_add
+needs lzo-rle
 set 0 comp_algorithm lzo-rle
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -133,8 +135,8 @@ read 0 0 256
 
 === lzo: data
 hot_add
+needs lzo
 set 0 comp_algorithm lzo
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -148,8 +150,8 @@ read 0 0 256
 
 === lz4: data
 hot_add
+needs lz4
 set 0 comp_algorithm lz4
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -163,8 +165,8 @@ read 0 0 256
 
 === lz4hc: data
 hot_add
+needs lz4hc
 set 0 comp_algorithm lz4hc
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -178,8 +180,8 @@ read 0 0 256
 
 === zstd: data
 hot_add
+needs zstd
 set 0 comp_algorithm zstd
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -193,8 +195,8 @@ read 0 0 256
 
 === deflate: data
 hot_add
+needs deflate
 set 0 comp_algorithm deflate
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -208,8 +210,8 @@ read 0 0 256
 
 === 842: data
 hot_add
+needs 842
 set 0 comp_algorithm 842
-get 0 comp_algorithm
 set 0 disksize 1M
 each text hex random noise5 noise10 noise20 noise30 noise40 noise50 noise60 noise70 noise72 noise74 noise76 noise78 noise80 noise82 noise85 noise90 : write 0 0 12 % 3 direct
 stats 0
@@ -223,6 +225,7 @@ read 0 0 256
 
 === lzo-rle: parameters
 hot_add
+needs lzo-rle
 set 0 comp_algorithm lzo-rle
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -266,6 +269,7 @@ set 0 reset 1
 
 === lzo: parameters
 hot_add
+needs lzo
 set 0 comp_algorithm lzo
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -293,6 +297,7 @@ set 0 reset 1
 
 === lz4: parameters
 hot_add
+needs lz4
 set 0 comp_algorithm lz4
 set 0 algorithm_params level=-1
 set 0 disksize 128K
@@ -392,6 +397,7 @@ set 0 reset 1
 
 === lz4hc: parameters
 hot_add
+needs lz4hc
 set 0 comp_algorithm lz4hc
 set 0 comp_algorithm lz4hc
 set 0 algorithm_params level=-1
@@ -484,6 +490,7 @@ set 0 reset 1
 
 === zstd: parameters
 hot_add
+needs zstd
 set 0 comp_algorithm zstd
 set 0 algorithm_params level=-131073
 set 0 disksize 128K
@@ -599,6 +606,7 @@ set 0 reset 1
 
 === deflate: parameters
 hot_add
+needs deflate
 set 0 comp_algorithm deflate
 set 0 comp_algorithm deflate
 set 0 algorithm_params level=-2
@@ -771,6 +779,7 @@ set 0 reset 1
 
 === 842: parameters
 hot_add
+needs 842
 set 0 comp_algorithm 842
 set 0 comp_algorithm 842
 set 0 algorithm_params level=1

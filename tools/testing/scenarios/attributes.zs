@@ -4,6 +4,7 @@
 
 === access: what cannot be read or written
 hot_add
+needs recompress
 each reset compact mem_limit mem_used_max idle writeback recompress algorithm_params : get 0 %
 each initstate bd_stat io_stat mm_stat debug_stat : set 0 % 1
 each initstate bd_stat io_stat mm_stat debug_stat : raw 0 % ""
@@ -128,6 +129,7 @@ stats 0
 
 === reset
 hot_add
+needs recompress lzo
 each 0 00 x "" " " -1 -0 "1 1" 0x1 1x "\0" 65536 99999999999999999999 " 1" : set 0 reset %
 set 0 reset 1
 set 0 reset 1
@@ -373,6 +375,7 @@ ls /sys/class/zram-control
 
 === long values
 hot_add
+needs recompress
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : set 0 % "a"*127
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : set 0 % "a"*128
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : raw 0 % "a"*4094

@@ -1,11 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0
 === a new device
 hot_add
+needs recompress lzo
 tree 0
 stats 0
 state 0
 ls /sys/class/zram-control
 ioctls 0
+=== a new device: queue
+hot_add
+tree 0 queue
+tree 0 nothing
+set 0 disksize 1M
+tree 0 queue
+set 0 queue/max_sectors_kb 64
+set 0 queue/read_ahead_kb 4
+set 0 queue/discard_max_bytes 0
+discard 0 0 1
+set 0 queue/discard_max_bytes 65536
+discard 0 0 100
+set 0 queue/iostats 1
+set 0 queue/rotational 1
+set 0 queue/write_cache "write back"
+write 0 0 40 text 1 direct
+fsync 0
+stats 0
+tree 0 queue
+set 0 reset 1
+tree 0 queue
+
 === write, read, discard
 hot_add
 set 0 disksize 1M
@@ -20,7 +43,7 @@ state 0
 read 0 0 256 direct
 stats 0
 ioctls 0
-tree 0
+tree 0 queue
 peek 0 0 100 3
 
 === data of every kind, by every way

@@ -6,7 +6,7 @@
 listen
 hot_add
 events
-set 0 comp_algorithm lzo
+set 0 comp_algorithm zstd
 events
 set 0 mem_limit 1M
 set 0 backing_dev /dev/loop41

@@ -18,7 +18,7 @@ load
 each 0 1 : get % disksize
 ls /sys/class/zram-control
 ls /sys/kernel/debug/zram
-tree 0
+tree 0 queue
 unload
 get 0 disksize
 load num_devices=0
