@@ -13,7 +13,8 @@
 #   seed=N     of the first random sequence (default: any; it is printed); the next has N + 1, and so on
 #   count=N    how many (default: as many as there is time for); 0 for none
 #   steps=N    how long each is (default 50)
-#   seconds=N  how long the random sequences may take (default 75, or without limit if there is a count)
+#   seconds=N  how long the random sequences may take (default 75, 40 where a machine is emulated, or without limit
+#              if there is a count)
 #   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
 #   without=W  what a driver does not have yet, or not in this kernel, of multi, params and state, with commas
 #   algorithms=A  only these, with commas
@@ -34,7 +35,11 @@ for argument in "$@"; do
 	*) ktap_exit_fail_msg "diff.sh does not know what $argument means" ;;
 	esac
 done
-seconds=${seconds:-$((${count:-0} ? 0 : 75))}
+if [ -z "$seconds" ]; then
+	seconds=75
+	on_uml || seconds=40
+	[ -z "$count" ] || seconds=0
+fi
 
 # How many sequences are run on one driver before the other is loaded: transcripts are kept in memory.
 batch=100
