@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
+# usage: failnth.sh [SEED [OPERATION]]
+#
 # Every allocation fails once: for each operation of failnth.c its first allocation is made to fail, then its
 # second, and so on to the last. Whatever it says then, the disk is usable, or cleanly not there, what was on it
 # is there, and nothing is lost. Each operation is a test here; the last line says how often something failed.
 #
-# Environment:
-#   SEED         of the sample of allocations that fail, beyond the first ones (default: another one each time);
-#                0 for all of them, which takes an hour
-#   OPERATION    only this one
+# SEED is that of the sample of allocations that fail, beyond the first ones (default: another one each time); 0
+# is for all of them, which takes an hour. OPERATION is for just one.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -32,7 +32,7 @@ prepare() {
 
 injected=0
 refused=0
-seed=${SEED:-$((SRANDOM % 1000000 + 1))}
+seed=${1:-$((SRANDOM % 1000000 + 1))}
 
 # sweep NAME
 sweep() {
@@ -63,7 +63,7 @@ if [ "$DRIVER" = zram ] || ! prepare; then
 	exit "$KSFT_SKIP"
 fi
 mapfile -t operations <<<"$("$(program failnth)" list)"
-[ -z "${OPERATION:-}" ] || operations=("$OPERATION")
+[ -z "${2:-}" ] || operations=("$2")
 sample="-s $seed"
 [ "$seed" != 0 ] || sample=
 ktap_set_plan ${#operations[@]}
