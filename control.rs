@@ -4,6 +4,7 @@
 
 use crate::{
     abstractions::{
+        bdev::ReadSlab,
         class::{
             ClassAttribute,
             ClassData, //
@@ -20,6 +21,7 @@ use crate::{
         Device,
         Shared, //
     },
+    readback::Read,
     sysfs, //
 };
 use kernel::{
@@ -41,6 +43,7 @@ pub(crate) struct Control {
     debugfs: debugfs::Root,
     major: Major,
     shared: Shared,
+    _reads: ReadSlab<Read>,
 }
 
 /// A disk, and what can be seen of it.
@@ -75,6 +78,7 @@ impl Control {
             },
             major: Major::new(c"zram")
                 .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
+            _reads: ReadSlab::new()?,
             // When it is clear that there is no other driver, whose directory has this name, too.
             debugfs: debugfs::Root::new(),
         })

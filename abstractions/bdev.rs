@@ -413,24 +413,79 @@ struct ReadRequest<R: PageRead> {
     bio: Opaque<kernel::bindings::bio>,
 }
 
-/// A device that pages are read from, with a reserve for when memory is short.
+/// A set of bios for reads.
 ///
 /// # Invariants
 ///
-/// `bios` is an initialised set, whose bios have a [`ReadRequest<R>`] around them.
+/// `set` is an initialised set, whose bios have a [`ReadRequest<R>`] around them.
 #[pin_data(PinnedDrop)]
-pub(crate) struct ReadDevice<R: PageRead> {
-    device: BlockDevice,
-    queue: Arc<HighPriority>,
+struct ReadBios<R: PageRead> {
     #[pin]
-    bios: Opaque<kernel::bindings::bio_set>,
+    set: Opaque<kernel::bindings::bio_set>,
     _reads: PhantomData<fn(R)>,
 }
 
 // SAFETY: A bio set is used from all sides.
-unsafe impl<R: PageRead> Send for ReadDevice<R> {}
+unsafe impl<R: PageRead> Send for ReadBios<R> {}
 // SAFETY: The same.
-unsafe impl<R: PageRead> Sync for ReadDevice<R> {}
+unsafe impl<R: PageRead> Sync for ReadBios<R> {}
+
+impl<R: PageRead> ReadBios<R> {
+    /// Makes a set that has so many bios in reserve. May sleep.
+    fn new(reserve: c_uint, flags: u32) -> impl PinInit<Self, Error> {
+        const { assert!(align_of::<R>() <= align_of::<kernel::bindings::bio>()) };
+        try_pin_init!(Self {
+            set <- Opaque::try_ffi_init(move |slot: *mut kernel::bindings::bio_set| {
+                // SAFETY: The slot is valid for writes.
+                unsafe { slot.write_bytes(0, 1) };
+                // SAFETY: The slot is zeroed, as this wants it, and pinned.
+                to_result(unsafe {
+                    kernel::bindings::bioset_init(
+                        slot,
+                        reserve,
+                        offset_of!(ReadRequest<R>, bio) as c_uint,
+                        (kernel::bindings::BIOSET_NEED_BVECS | flags) as c_int,
+                    )
+                })
+            }),
+            _reads: PhantomData,
+        })
+    }
+}
+
+#[pinned_drop]
+impl<R: PageRead> PinnedDrop for ReadBios<R> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants the set is initialised. Each read that is under way has a
+        // reference to the owner of this object, so there is none.
+        unsafe { kernel::bindings::bioset_exit(self.set.get()) };
+    }
+}
+
+/// As long as this lives, all [`ReadDevice<R>`]s have their bios from one slab, which is not made
+/// and destroyed with each of them: the latter takes a quarter of a second.
+pub(crate) struct ReadSlab<R: PageRead> {
+    _bios: Pin<KBox<ReadBios<R>>>,
+}
+
+impl<R: PageRead> ReadSlab<R> {
+    /// Makes the slab. May sleep.
+    pub(crate) fn new() -> Result<Self> {
+        // A set cannot be without any reserve.
+        Ok(Self {
+            _bios: KBox::try_pin_init(ReadBios::new(1, 0), GFP_KERNEL)?,
+        })
+    }
+}
+
+/// A device that pages are read from, with a reserve for when memory is short.
+#[pin_data]
+pub(crate) struct ReadDevice<R: PageRead> {
+    device: BlockDevice,
+    queue: Arc<HighPriority>,
+    #[pin]
+    bios: ReadBios<R>,
+}
 
 impl<R: PageRead> ReadDevice<R> {
     /// How many reads can be under way whatever else uses the memory.
@@ -438,29 +493,13 @@ impl<R: PageRead> ReadDevice<R> {
 
     /// May sleep.
     pub(crate) fn new(device: BlockDevice, queue: Arc<HighPriority>) -> impl PinInit<Self, Error> {
-        const { assert!(align_of::<R>() <= align_of::<kernel::bindings::bio>()) };
-        // Reads are submitted on the way of other I/O, where those that were submitted before are
-        // held back: when the reserve is used up, somebody else has to submit them, or they would
-        // never come back. That is the rescuer.
-        const FLAGS: u32 =
-            kernel::bindings::BIOSET_NEED_BVECS | kernel::bindings::BIOSET_NEED_RESCUER;
         try_pin_init!(Self {
             device,
             queue,
-            bios <- Opaque::try_ffi_init(|slot: *mut kernel::bindings::bio_set| {
-                // SAFETY: The slot is valid for writes.
-                unsafe { slot.write_bytes(0, 1) };
-                // SAFETY: The slot is zeroed, as this wants it, and pinned.
-                to_result(unsafe {
-                    kernel::bindings::bioset_init(
-                        slot,
-                        Self::RESERVE,
-                        offset_of!(ReadRequest<R>, bio) as c_uint,
-                        FLAGS as c_int,
-                    )
-                })
-            }),
-            _reads: PhantomData,
+            // Reads are submitted on the way of other I/O, where those that were submitted before
+            // are held back: when the reserve is used up, somebody else has to submit them, or they
+            // would never come back. That is the rescuer.
+            bios <- ReadBios::new(Self::RESERVE, kernel::bindings::BIOSET_NEED_RESCUER),
         })
     }
 
@@ -487,7 +526,7 @@ impl<R: PageRead> ReadDevice<R> {
                 1,
                 flags,
                 bindings::ZRAM_RS_GFP_NOIO,
-                self.bios.get(),
+                self.bios.set.get(),
             )
         };
         let request = Self::request(bio);
@@ -575,14 +614,5 @@ impl<R: PageRead> ReadDevice<R> {
         // Not the last reference: until the data is told, the device's owner has one.
         drop(device);
         data.finish(result);
-    }
-}
-
-#[pinned_drop]
-impl<R: PageRead> PinnedDrop for ReadDevice<R> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the set is initialised. Each read that is under way has a
-        // reference to this object, so there is none.
-        unsafe { kernel::bindings::bioset_exit(self.bios.get()) };
     }
 }
