@@ -11,6 +11,7 @@ pub(crate) mod bio;
 pub(crate) mod bit_lock;
 pub(crate) mod class;
 pub(crate) mod cpuhp;
+pub(crate) mod debugfs;
 pub(crate) mod file;
 pub(crate) mod gendisk;
 pub(crate) mod mutex;

@@ -3,7 +3,14 @@
 //! `/sys/kernel/debug/zram/zram<id>/block_state`: what is known of each page that has a content.
 
 use crate::{
-    abstractions::sched::interrupted,
+    abstractions::{
+        debugfs::{
+            Dir,
+            File,
+            Read, //
+        },
+        sched::interrupted, //
+    },
     comp::Priority,
     device::PagesRef,
     io::Pages,
@@ -14,15 +21,11 @@ use crate::{
 };
 use core::fmt::Write;
 use kernel::{
-    debugfs::{
-        BinaryWriter,
-        Dir,
-        File, //
-    },
     fs::file,
     page::PAGE_SIZE,
     prelude::*,
     str::Formatter,
+    sync::Arc,
     uaccess::UserSliceWriter, //
 };
 
@@ -35,28 +38,27 @@ const PAGES: usize = 16 * 1024;
 const BYTES: usize = 4096;
 
 /// The directory for all disks.
-pub(crate) struct Root(Dir);
+pub(crate) struct Root(Option<Arc<Dir>>);
 
 impl Root {
     /// Makes the directory. If that is not possible, there just is none. May sleep.
     pub(crate) fn new() -> Self {
-        Self(Dir::new(c"zram"))
+        Self(Dir::new(c"zram").ok())
     }
 }
 
 /// The directory of a disk, which is removed when this is dropped. That may sleep: it waits for
 /// those who are reading.
 pub(crate) struct Directory {
-    _block_state: Pin<KBox<File<BlockState>>>,
+    _block_state: File<BlockState>,
 }
 
 impl Directory {
     /// Makes the directory of a disk, called `name`, with a file about `pages`. May sleep.
     pub(crate) fn new(root: &Root, name: &CStr, pages: PagesRef) -> Result<Self> {
-        let dir = root.0.subdir(name);
-        let file = dir.read_binary_file(c"block_state", Ok::<_, Error>(BlockState(pages)));
+        let dir = root.0.as_ref().ok_or(ENOMEM)?.subdir(name)?;
         Ok(Self {
-            _block_state: KBox::try_pin_init(file, GFP_KERNEL)?,
+            _block_state: File::new(dir, c"block_state", BlockState(pages))?,
         })
     }
 }
@@ -65,12 +67,10 @@ impl Directory {
 /// are read.
 struct BlockState(PagesRef);
 
-impl BinaryWriter for BlockState {
-    fn write_to_slice(
-        &self,
-        writer: &mut UserSliceWriter,
-        offset: &mut file::Offset,
-    ) -> Result<usize> {
+impl Read for BlockState {
+    type Module = crate::LocalModule;
+
+    fn read(&self, writer: &mut UserSliceWriter, offset: &mut file::Offset) -> Result<usize> {
         let mut index = usize::try_from(*offset)?;
         let mut lines = KVec::with_capacity(BYTES, GFP_KERNEL)?;
         let mut written = 0;
