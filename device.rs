@@ -298,15 +298,22 @@ impl Device {
 
     /// Sets how an algorithm is to work.
     ///
-    /// Fails with `EBUSY` if the disk is initialised, and with what [`Choices::set_params`] fails
-    /// with. May sleep.
-    pub(crate) fn set_params(&self, request: ParamsRequest) -> Result {
+    /// Fails with `EBUSY` if the disk is initialised, and with what [`Choices::set_params`] and
+    /// [`ParamsRequest::read_dictionary`] fail with. May sleep.
+    pub(crate) fn set_params(&self, request: &ParamsRequest) -> Result {
+        let check = |config: &Config| {
+            if config.ready.is_some() {
+                pr_info!("Can't change algorithm parameters for initialized device\n");
+                return Err(EBUSY);
+            }
+            config.algorithms.find_params(request)
+        };
+        check(&self.config().read())?;
+        // Not with the lock: reading the file may need it, if the file is one of this disk's.
+        let dictionary = request.read_dictionary()?;
         let mut config = self.config().write();
-        if config.ready.is_some() {
-            pr_info!("Can't change algorithm parameters for initialized device\n");
-            return Err(EBUSY);
-        }
-        config.algorithms.set_params(request)
+        check(&config)?;
+        config.algorithms.set_params(request, dictionary)
     }
 
     /// Sets how much memory may be used, in bytes, rounded up to whole pages; 0 for any amount. May

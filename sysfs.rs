@@ -263,7 +263,7 @@ struct AlgorithmParams;
 
 impl Store<Disk> for AlgorithmParams {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().set_params(ParamsRequest::parse(input)?)
+        disk.data().set_params(&ParamsRequest::parse(input)?)
     }
 }
 

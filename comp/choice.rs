@@ -146,34 +146,38 @@ impl Choices {
         }
     }
 
-    /// Sets parameters.
+    /// Finds the priority whose parameters a user wants to set.
     ///
-    /// Fails with what [`find`](Self::find) fails with, and with what reading the dictionary fails
-    /// with; then the parameters stay what they are. May sleep.
-    pub(crate) fn set_params(&mut self, request: ParamsRequest) -> Result {
-        let priority = self.find(
+    /// Fails with what [`find`](Self::find) fails with.
+    pub(crate) fn find_params(&self, request: &ParamsRequest) -> Result<Priority> {
+        self.find(
             request.priority,
             request.algorithm.as_deref(),
             Priority::PRIMARY,
-        )?;
-        let dictionary = match &request.dictionary {
-            None => None,
-            Some(path) => {
-                let contents = FileContents::read(path, MAX_DICTIONARY).inspect_err(|error| {
-                    pr_err!("cannot read dictionary {} ({error:?})\n", &**path);
-                })?;
-                Some(Arc::new(contents, GFP_KERNEL)?)
-            }
-        };
+        )
+    }
+
+    /// Sets parameters, with a dictionary that was [read](ParamsRequest::read_dictionary) before.
+    ///
+    /// Fails with what [`find`](Self::find) fails with; then the parameters stay what they are.
+    pub(crate) fn set_params(
+        &mut self,
+        request: &ParamsRequest,
+        dictionary: Option<Dictionary>,
+    ) -> Result {
+        let priority = self.find_params(request)?;
         let params = Params {
             level: request.level,
             winbits: request.winbits,
-            dictionary,
+            dictionary: dictionary.map(|Dictionary(contents)| contents),
         };
         self.put_params(priority, params);
         Ok(())
     }
 }
+
+/// A dictionary that was read.
+pub(crate) struct Dictionary(Arc<FileContents>);
 
 /// Parameters as a user gave them.
 #[derive(Default)]
@@ -209,5 +213,19 @@ impl ParamsRequest {
             }
         }
         Ok(this)
+    }
+
+    /// Reads the dictionary, if there is to be one.
+    ///
+    /// To be called with no lock held: the file can be any, one of this driver's included. Fails
+    /// with what reading a file fails with, and says so in the log. May sleep.
+    pub(crate) fn read_dictionary(&self) -> Result<Option<Dictionary>> {
+        let Some(path) = &self.dictionary else {
+            return Ok(None);
+        };
+        let contents = FileContents::read(path, MAX_DICTIONARY).inspect_err(|error| {
+            pr_err!("cannot read dictionary {} ({error:?})\n", &**path);
+        })?;
+        Ok(Some(Dictionary(Arc::new(contents, GFP_KERNEL)?)))
     }
 }
