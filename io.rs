@@ -189,7 +189,7 @@ impl Pages {
         bio.start_accounting();
         if bio
             .chunks()
-            .try_for_each(|chunk| Self::read_chunk(this, bio, &chunk))
+            .try_for_each(|chunk| Self::read_chunk(this, &chunk))
             .is_err()
         {
             this.stats.failed_reads.add(1);
@@ -202,7 +202,7 @@ impl Pages {
         bio.start_accounting();
         if bio
             .chunks()
-            .try_for_each(|chunk| Self::write_chunk(this, bio, &chunk))
+            .try_for_each(|chunk| Self::write_chunk(this, &chunk))
             .is_err()
         {
             this.stats.failed_writes.add(1);
@@ -243,12 +243,12 @@ impl Pages {
         }
     }
 
-    fn read_chunk(this: &Entered<'_, Device>, bio: &Bio, chunk: &Chunk<'_>) -> Result {
+    fn read_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>) -> Result {
         if let Some(page) = chunk.whole_page() {
             match this.read(chunk.index, page)? {
                 Found::Here => page.flush_dcache(),
                 Found::There(block, form) => {
-                    Read::start(bio.part(chunk), Purpose::Whole, block, form, this.hold());
+                    Read::start(chunk.part(), Purpose::Whole, block, form, this.hold());
                 }
             }
             return Ok(());
@@ -262,13 +262,13 @@ impl Pages {
             }
             Found::There(block, form) => {
                 let purpose = Purpose::Copy(bounce);
-                Read::start(bio.part(chunk), purpose, block, form, this.hold());
+                Read::start(chunk.part(), purpose, block, form, this.hold());
                 Ok(())
             }
         }
     }
 
-    fn write_chunk(this: &Entered<'_, Device>, bio: &Bio, chunk: &Chunk<'_>) -> Result {
+    fn write_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>) -> Result {
         if let Some(page) = chunk.whole_page() {
             return this.write(chunk.index, page);
         }
@@ -276,7 +276,7 @@ impl Pages {
         if !chunk.covers_page() {
             if let Found::There(block, form) = this.read(chunk.index, bounce.as_page())? {
                 let purpose = Purpose::Merge(bounce);
-                Read::start(bio.part(chunk), purpose, block, form, this.hold());
+                Read::start(chunk.part(), purpose, block, form, this.hold());
                 return Ok(());
             }
         }

@@ -117,30 +117,8 @@ impl Bio {
         unsafe { (&raw mut (*self.bio.as_ptr()).bi_status).write_volatile(status) };
     }
 
-    /// Splits off the responsibility for one chunk of this bio, which is not complete before the
-    /// part is dropped as well.
-    pub(crate) fn part(&self, chunk: &Chunk<'_>) -> Part {
-        // SAFETY: By the type invariants the bio is valid and has not been completed.
-        unsafe { bindings::zram_rs_bio_inc_remaining(self.bio.as_ptr()) };
-        // INVARIANT: The bio is not completed before the reference that was just taken is given
-        // back. The chunk's memory is the bio's.
-        Part {
-            bio: self.bio,
-            chunk: Chunk {
-                index: chunk.index,
-                offset: chunk.offset,
-                len: chunk.len,
-                cursor: Cursor {
-                    vec: chunk.cursor.vec,
-                    index: chunk.cursor.index,
-                    offset: chunk.cursor.offset,
-                    _bio: PhantomData,
-                },
-            },
-        }
-    }
-
-    /// Walks through the pages of the disk that a read or write touches, in order.
+    /// Walks through the pages of the disk that a read or write touches, in order. There are none
+    /// for bios of other kinds, which have no memory.
     pub(crate) fn chunks(&self) -> Chunks<'_> {
         // SAFETY: By the type invariants the bio is valid.
         let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
@@ -151,10 +129,13 @@ impl Bio {
                 (&raw const (*iter).bi_offset).read_unaligned(),
             )
         };
-        let (pos, left) = self.range();
+        let (pos, size) = self.range();
+        // The size of a discard is that of the range to discard; no memory goes with it.
+        let has_memory = matches!(self.operation(), Operation::Read | Operation::Write);
         Chunks {
+            bio: self.bio,
             pos,
-            left,
+            left: if has_memory { size } else { 0 },
             // INVARIANT: This is where the bio begins, and `left` bytes follow.
             cursor: Cursor {
                 // SAFETY: By the type invariants the bio is valid.
@@ -181,14 +162,13 @@ impl Drop for Bio {
     }
 }
 
-/// A chunk of a bio that is dealt with by itself; see [`Bio::part`].
+/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`].
 ///
 /// # Invariants
 ///
-/// `bio` points to a bio that is not completed before this part is. The chunk's memory is that
-/// bio's: the lifetime of the chunk is that of this object.
+/// The bio of the chunk is not completed before this part is: the lifetime of the chunk is that of
+/// this object.
 pub(crate) struct Part {
-    bio: NonNull<kernel::bindings::bio>,
     chunk: Chunk<'static>,
 }
 
@@ -205,7 +185,7 @@ impl Part {
     pub(super) fn inherited_flags(&self) -> u32 {
         const INHERITED: u32 = bindings::ZRAM_RS_REQ_INHERITED;
         // SAFETY: By the type invariants the bio is valid.
-        unsafe { (*self.bio.as_ptr()).bi_opf & INHERITED }
+        unsafe { (*self.chunk.bio.as_ptr()).bi_opf & INHERITED }
     }
 
     /// Lets the bio complete with an I/O error.
@@ -213,7 +193,7 @@ impl Part {
         // SAFETY: By the type invariants the bio is valid. Others may set the status at the same
         // time, to one that is as good.
         unsafe {
-            (&raw mut (*self.bio.as_ptr()).bi_status)
+            (&raw mut (*self.chunk.bio.as_ptr()).bi_status)
                 .write_volatile(bindings::ZRAM_RS_BLK_STS_IOERR)
         };
     }
@@ -223,7 +203,7 @@ impl Drop for Part {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the bio is valid, and this part of it is not completed
         // yet.
-        unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
+        unsafe { kernel::bindings::bio_endio(self.chunk.bio.as_ptr()) };
     }
 }
 
@@ -256,7 +236,7 @@ impl<'a> Cursor<'a> {
         let offset = start % PAGE_SIZE;
         let len = (element.bv_len as usize - self.offset).min(PAGE_SIZE - offset);
         // SAFETY: The pages of an element are contiguous (see `struct bio_vec`), and `start` is
-        // within the element.
+        // within the element, as no element of a bio is empty.
         let page = unsafe { element.bv_page.add(start / PAGE_SIZE) };
         // SAFETY: An element of a bio's vector has a page, which stays valid, and lent to the
         // driver, until the bio is completed, which cannot happen during `'a`.
@@ -288,8 +268,10 @@ impl<'a> Cursor<'a> {
 ///
 /// # Invariants
 ///
-/// `left` bytes of the bio's memory follow `cursor`.
+/// `left` bytes of the bio's memory follow `cursor`. `bio` is that bio, and is valid, and not
+/// complete, during `'a`.
 pub(crate) struct Chunks<'a> {
+    bio: NonNull<kernel::bindings::bio>,
     pos: u64,
     left: usize,
     cursor: Cursor<'a>,
@@ -307,6 +289,7 @@ impl<'a> Iterator for Chunks<'a> {
         let len = self.left.min(PAGE_SIZE - offset);
         // INVARIANT: `len` is at most `left`.
         let chunk = Chunk {
+            bio: self.bio,
             index: (self.pos >> PAGE_SHIFT) as usize,
             offset,
             len,
@@ -326,8 +309,9 @@ impl<'a> Iterator for Chunks<'a> {
 /// # Invariants
 ///
 /// `len` is not zero, at most `PAGE_SIZE - offset`, and `len` bytes of the bio's memory follow
-/// `cursor`.
+/// `cursor`. `bio` is that bio, and is valid, and not complete, during `'a`.
 pub(crate) struct Chunk<'a> {
+    bio: NonNull<kernel::bindings::bio>,
     /// Which page of the disk.
     pub(crate) index: usize,
     /// Where in that page the part begins, in bytes.
@@ -347,6 +331,29 @@ impl<'a> Chunk<'a> {
         // SAFETY: By the type invariants there are bytes at the cursor.
         let (page, _, len) = unsafe { self.cursor.segment() };
         (len == PAGE_SIZE && self.len == PAGE_SIZE).then_some(page)
+    }
+
+    /// Splits off the responsibility for this chunk of its bio, which is not complete before the part
+    /// is dropped as well.
+    pub(crate) fn part(&self) -> Part {
+        // SAFETY: By the type invariants the bio is valid and has not been completed.
+        unsafe { bindings::zram_rs_bio_inc_remaining(self.bio.as_ptr()) };
+        // INVARIANT: The bio is not completed before the reference that was just taken is given
+        // back. The chunk's memory is the bio's.
+        Part {
+            chunk: Chunk {
+                bio: self.bio,
+                index: self.index,
+                offset: self.offset,
+                len: self.len,
+                cursor: Cursor {
+                    vec: self.cursor.vec,
+                    index: self.cursor.index,
+                    offset: self.cursor.offset,
+                    _bio: PhantomData,
+                },
+            },
+        }
     }
 
     /// Returns whether the bio is about all of the page of the disk.
