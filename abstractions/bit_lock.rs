@@ -122,11 +122,19 @@ impl<V: Packed> BitLocked<V> {
 
     /// Takes out the value, and leaves all zeroes, bits included, without locking: there is nobody
     /// else.
+    ///
+    /// Should somebody have forgotten a guard instead of dropping it, what it knew of the value is
+    /// lost: the value is leaked, and what `(0, false)` stands for is returned.
     pub(crate) fn take(&mut self) -> V {
         let word = core::mem::take(self.word.get_mut());
         let value = core::mem::take(self.value.get_mut());
-        // SAFETY: By the type invariants this is a packed value, and it was just overwritten, with
-        // one by the requirements of `Packed`.
+        let (value, word) = if word & LOCK == 0 {
+            (value, word)
+        } else {
+            (0, 0)
+        };
+        // SAFETY: If the lock is not held, by the type invariants this is a packed value, and it
+        // was just overwritten with one; otherwise it is one by the requirements of `Packed`.
         unsafe { V::unpack(value, word & TAG != 0) }
     }
 
