@@ -17,7 +17,7 @@ use kernel::{
 
 /// A file that can be read.
 pub(crate) trait Show<T> {
-    /// Writes the contents of the file into `out`, which has room for `PAGE_SIZE` bytes.
+    /// Writes the contents of the file into `out`, which has room for `PAGE_SIZE - 1` bytes.
     fn show(target: &T, out: &mut Formatter<'_>) -> Result;
 }
 
@@ -36,11 +36,13 @@ pub(super) const MAX_ATTRIBUTES: usize = 31;
 ///
 /// `buf` must be valid for writes of `PAGE_SIZE` bytes.
 pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize {
-    // SAFETY: By the safety requirements; sysfs has zeroed the buffer.
-    let buf = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), PAGE_SIZE) };
+    // The last byte is for a NUL: sysfs warns of contents that fill the page.
+    const ROOM: usize = PAGE_SIZE - 1;
+    // SAFETY: By the safety requirements; sysfs has zeroed the buffer, and nobody else uses it.
+    let buf = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), ROOM) };
     let mut out = Formatter::new(buf);
     match A::show(target, &mut out) {
-        Ok(()) => out.bytes_written().min(PAGE_SIZE) as isize,
+        Ok(()) => out.bytes_written().min(ROOM) as isize,
         Err(error) => error.to_errno() as isize,
     }
 }
