@@ -24,9 +24,12 @@ use kernel::{
     prelude::*, //
 };
 
+/// How many different sizes there are: what is counted by size is on the stack, however large pages
+/// are.
+const BUCKETS: usize = 64 + 1;
+
 /// Which sizes are as good as each other, in bytes.
-const BUCKET_SIZE: usize = 64;
-const BUCKETS: usize = PAGE_SIZE / BUCKET_SIZE + 1;
+const BUCKET_SIZE: usize = PAGE_SIZE / (BUCKETS - 1);
 
 /// How many slots a batch has when there is plenty of memory, and when there is none.
 const BATCH: usize = 128 * 1024;
@@ -215,7 +218,7 @@ mod tests {
     fn top_buckets_fit() {
         let mut histogram = Histogram([0; BUCKETS]);
         assert_eq!(histogram.top(10), None);
-        for size in [0, 63, 64, PAGE_SIZE - 1, PAGE_SIZE] {
+        for size in [0, BUCKET_SIZE - 1, BUCKET_SIZE, PAGE_SIZE - 1, PAGE_SIZE] {
             histogram.count(size);
         }
         assert_eq!(histogram.of(0), 2);
@@ -231,14 +234,14 @@ mod tests {
         assert_eq!(histogram.top(1000), Some(0..6));
     }
 
-    /// A table whose slot `i` has an object of size `size(i)`.
+    /// A table whose slot `i` has an object of size `sizes[i]`, in 4096ths of a page.
     fn table(pool: &Pool, sizes: &[usize]) -> Result<Pin<KBox<Table>>> {
         let table = KBox::try_pin_init(Table::new(sizes.len()), GFP_KERNEL)?;
         for (index, &size) in sizes.iter().enumerate() {
             let handle = pool.alloc(32, 0)?.into_handle();
             let _ = table.lock(index).ok_or(EINVAL)?.replace(Content::Stored {
                 handle,
-                size,
+                size: size * (PAGE_SIZE / 4096),
                 priority: Priority::PRIMARY,
             });
         }
