@@ -145,7 +145,9 @@ pub(crate) struct WriteRequest<T> {
     data: T,
 }
 
-// SAFETY: The request owns all that it refers to.
+// SAFETY: The request owns its pages, its bio and its data. `next` is used only by whoever has the
+// list that the request is on, and what `done` refers to is an atomic pointer and a wait queue, which
+// may be used from all sides.
 unsafe impl<T: Send> Send for WriteRequest<T> {}
 
 impl<T: Send> WriteRequest<T> {
@@ -153,6 +155,8 @@ impl<T: Send> WriteRequest<T> {
     /// May sleep.
     pub(crate) fn new(pages: usize, data: T) -> Result<Pin<KBox<Self>>> {
         let flags = GFP_KERNEL | __GFP_NOWARN;
+        // What a bio can have.
+        let pages = pages.min(kernel::bindings::BIO_MAX_VECS as usize);
         let mut list = KVec::with_capacity(pages, flags)?;
         let mut vecs = KVec::with_capacity(pages, flags)?;
         for _ in 0..pages {
