@@ -123,8 +123,13 @@ impl PageRead for Read {
             self.part.fail();
         }
         let Self {
-            part, block, pages, ..
+            part,
+            purpose,
+            block,
+            pages,
+            ..
         } = self;
+        drop(purpose);
         if let Some(backing) = pages.backing() {
             backing.blocks.release(block);
         }
