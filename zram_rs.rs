@@ -29,12 +29,15 @@
 //! # Locks, in their order
 //!
 //! 1. `Control::disks`: the list of disks
-//! 2. the `open_mutex` of a disk
-//! 3. `Device::post_processing`: whose turn it is to write back or recompress
-//! 4. `Device::config`: what is set for a disk
+//! 2. `Device::post_processing`: whose turn it is to write back or recompress
+//! 3. `Device::config`: what is set for a disk
+//! 4. the `open_mutex` of a disk: that of a backing device is taken while it is opened, that of our
+//!    own for a moment, with none of our locks beneath; the block layer does I/O with it
 //! 5. the lock of a slot
 //! 6. a compression stream
 //! 7. `Blocks::cursor`, `Budget::limit`, zsmalloc's own
+//!
+//! Why, and what else there is to know of contexts, is in `Documentation/soundness.rst`.
 
 mod abstractions;
 mod backing;
