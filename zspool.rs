@@ -118,8 +118,9 @@ impl Pool {
     /// Copies an object that takes a page of its own into a page. May sleep.
     pub(crate) fn read_page(&self, handle: HandleRef<'_>, page: &MappedPage<'_>) {
         let pool = self.pool.as_ptr();
-        // SAFETY: The handle is that of a live object of this pool. One of this size does not lie
-        // across two pages, so there is nothing to put together.
+        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
+        // slot it is in. An object of a page has a zspage of its own and begins at its beginning, so
+        // there is nothing to put together.
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle.0.get(), PAGE_SIZE, core::ptr::null_mut())
         };
@@ -144,8 +145,8 @@ impl Pool {
     ) -> R {
         let size = size.min(PAGE_SIZE);
         let pool = self.pool.as_ptr();
-        // SAFETY: The handle is that of a live object of this pool, and the scratch buffer is as
-        // large as any object.
+        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
+        // slot it is in, where its size is, too. The scratch buffer is as large as any object.
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle.0.get(), size, scratch.as_mut_ptr().cast())
         };

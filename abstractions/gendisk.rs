@@ -94,7 +94,8 @@ impl<T: Operations> Entered<'_, T> {
         let queue = self.disk.queue();
         // SAFETY: By the type invariants this is called within the queue.
         unsafe { crate::bindings::zram_rs_queue_get(queue.as_ptr()) };
-        // INVARIANT: `deactivate` freezes the queue, which takes until the reference is given back.
+        // INVARIANT: `deactivate` freezes the queue, as does `del_gendisk`, after which alone the
+        // disk can be freed; both take until the reference is given back.
         Held {
             queue,
             ready: NonNull::from(self.ready),
@@ -350,7 +351,7 @@ impl<T: Operations> GenDisk<T> {
         }
         // SAFETY: The pointer came from `Arc::into_foreign`, and `from_foreign` is called only by
         // `deactivate`, which by the safety requirements does not get so far, and when the disk is
-        // gone.
+        // freed, for which `del_gendisk` has frozen its queue, and whoever has it open has let go.
         let ready = unsafe { Arc::<T::Ready>::borrow(ready) };
         // INVARIANT: By the safety requirements; see `slot_free_notify` for the other case.
         Some(f(Entered {
@@ -524,7 +525,7 @@ impl<T: Operations> Disk<T> {
     unsafe extern "C" fn open(disk: *mut bindings::gendisk, _mode: bindings::blk_mode_t) -> c_int {
         // SAFETY: The block layer keeps the disk valid during the call.
         let disk = unsafe { GenDisk::<T>::from_raw(disk) };
-        // SAFETY: `claimed` is protected by `open_mutex`, with which this is called.
+        // SAFETY: `claimed` is protected by `open_mutex`, with which `bdev_open` calls this.
         match unsafe { *disk.private().claimed.get() } {
             Claimed::No => 0,
             Claimed::Yes | Claimed::Removing => EBUSY.to_errno(),

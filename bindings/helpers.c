@@ -58,6 +58,8 @@ unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 /*
  * Unlocks and sets the owner's bits in one store. All others only ever set the
  * lock bit, atomically, and it is set already: nothing that they do is lost.
+ * (That takes an architecture whose atomic operations are not made of a lock and
+ * plain loads and stores. All that have Rust are such.)
  */
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map)
 {

@@ -137,7 +137,7 @@ impl Backend for Deflate {
         }
         zlib.aim(src.as_ptr(), PAGE_SIZE, dst.as_mut_ptr(), dst.len());
         // SAFETY: By the type invariants; page and buffer have the sizes that were set. The page is
-        // copied before it is looked at, so it may change.
+        // copied before anything but its checksum is made of it, so it may change.
         let status =
             unsafe { bindings::zlib_deflate(&mut *zlib.stream, bindings::Z_FINISH as c_int) };
         if status != bindings::Z_STREAM_END as c_int {

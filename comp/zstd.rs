@@ -174,7 +174,8 @@ impl Backend for Zstd {
         let (to, room) = (dst.as_mut_ptr().cast(), dst.len());
         let from = src.as_ptr().cast();
         check(match &self.setup.dictionary {
-            // SAFETY: By the type invariants; page and buffer have the sizes that are given.
+            // SAFETY: By the type invariants; page and buffer have the sizes that are given. The
+            // algorithm copes with a page that changes under it.
             None => unsafe {
                 let parameters = &self.setup.parameters;
                 bindings::zstd_compress_cctx(context, to, room, from, PAGE_SIZE, parameters)
