@@ -119,8 +119,8 @@ impl Pool {
     pub(crate) fn read_page(&self, handle: HandleRef<'_>, page: &MappedPage<'_>) {
         let pool = self.pool.as_ptr();
         // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
-        // slot it is in. An object of a page has a zspage of its own and begins at its beginning, so
-        // there is nothing to put together.
+        // slot it is in. An object of a page has a zspage of its own and begins at its beginning,
+        // so there is nothing to put together.
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle.0.get(), PAGE_SIZE, core::ptr::null_mut())
         };

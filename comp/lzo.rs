@@ -47,9 +47,9 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
         };
         let mut len = dst.len();
         // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and
-        // the buffer is larger than any result. The memory is a table of `unsigned short`, for which
-        // all that is allocated is aligned well enough. The algorithm copes with a page that changes
-        // under it.
+        // the buffer is larger than any result. The memory is a table of `unsigned short`, for
+        // which all that is allocated is aligned well enough. The algorithm copes with a page that
+        // changes under it.
         let status = unsafe {
             compress(
                 src.as_ptr(),
