@@ -17,7 +17,8 @@ use crate::{
 };
 use kernel::{
     page::PAGE_SIZE,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// Without a header, and with a window of 2 KiB, which is what the crypto API uses.
@@ -34,9 +35,10 @@ pub(super) struct Setup {
 ///
 /// # Invariants
 ///
-/// `stream` was initialised, with `memory` as its working memory.
+/// `stream` was initialised, with `memory` as its working memory. zlib's state, which is there,
+/// refers to the stream.
 struct ZStream {
-    stream: KBox<bindings::z_stream>,
+    stream: Pin<KBox<Opaque<bindings::z_stream>>>,
     _memory: VVec<u8>,
 }
 
@@ -54,9 +56,10 @@ impl ZStream {
     ) -> Result<Self> {
         let mut memory = VVec::<u8>::zeroed(size.try_into()?, quietly())?;
         // zlib's state refers to the stream, which therefore stays where it is.
-        let mut stream = KBox::new(bindings::z_stream::default(), GFP_KERNEL)?;
-        stream.workspace = memory.as_mut_ptr().cast();
-        if init(&mut *stream) != bindings::Z_OK as c_int {
+        let stream = KBox::pin_init(Opaque::<bindings::z_stream>::zeroed(), GFP_KERNEL)?;
+        // SAFETY: Zeroes are a valid stream, which nobody else has yet.
+        unsafe { (*stream.get()).workspace = memory.as_mut_ptr().cast() };
+        if init(stream.get()) != bindings::Z_OK as c_int {
             return Err(EINVAL);
         }
         // INVARIANT: Just initialised. A vector does not move what it holds when it moves itself.
@@ -68,10 +71,20 @@ impl ZStream {
 
     /// Sets what the next call is to work on: `src_len` bytes at `src`, and `dst_len` at `dst`.
     fn aim(&mut self, src: *const u8, src_len: usize, dst: *mut u8, dst_len: usize) {
-        self.stream.next_in = src;
-        self.stream.avail_in = src_len;
-        self.stream.next_out = dst;
-        self.stream.avail_out = dst_len;
+        let stream = self.stream.get();
+        // SAFETY: By the type invariants the stream is valid; zlib does not use it between calls.
+        unsafe {
+            (*stream).next_in = src;
+            (*stream).avail_in = src_len;
+            (*stream).next_out = dst;
+            (*stream).avail_out = dst_len;
+        }
+    }
+
+    /// Returns how many bytes came out since the stream was last reset.
+    fn total_out(&self) -> usize {
+        // SAFETY: By the type invariants the stream is valid; zlib does not use it between calls.
+        unsafe { (*self.stream.get()).total_out }
     }
 }
 
@@ -132,31 +145,31 @@ impl Backend for Deflate {
     fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
         let zlib = &mut self.compressor;
         // SAFETY: By the type invariants.
-        if unsafe { bindings::zlib_deflateReset(&mut *zlib.stream) } != bindings::Z_OK as c_int {
+        if unsafe { bindings::zlib_deflateReset(zlib.stream.get()) } != bindings::Z_OK as c_int {
             return Err(EINVAL);
         }
         zlib.aim(src.as_ptr(), PAGE_SIZE, dst.as_mut_ptr(), dst.len());
         // SAFETY: By the type invariants; page and buffer have the sizes that were set. The page is
         // copied before anything but its checksum is made of it, so it may change.
         let status =
-            unsafe { bindings::zlib_deflate(&mut *zlib.stream, bindings::Z_FINISH as c_int) };
+            unsafe { bindings::zlib_deflate(zlib.stream.get(), bindings::Z_FINISH as c_int) };
         if status != bindings::Z_STREAM_END as c_int {
             return Err(EINVAL);
         }
-        Ok(zlib.stream.total_out)
+        Ok(zlib.total_out())
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
         let zlib = &mut self.decompressor;
         // SAFETY: By the type invariants.
-        if unsafe { bindings::zlib_inflateReset(&mut *zlib.stream) } != bindings::Z_OK as c_int {
+        if unsafe { bindings::zlib_inflateReset(zlib.stream.get()) } != bindings::Z_OK as c_int {
             return Err(EINVAL);
         }
         zlib.aim(src.as_ptr(), src.len(), dst.as_ptr(), PAGE_SIZE);
         // SAFETY: By the type invariants; source and page have the sizes that were set.
         let status =
-            unsafe { bindings::zlib_inflate(&mut *zlib.stream, bindings::Z_SYNC_FLUSH as c_int) };
-        if status == bindings::Z_STREAM_END as c_int && zlib.stream.total_out == PAGE_SIZE {
+            unsafe { bindings::zlib_inflate(zlib.stream.get(), bindings::Z_SYNC_FLUSH as c_int) };
+        if status == bindings::Z_STREAM_END as c_int && zlib.total_out() == PAGE_SIZE {
             Ok(())
         } else {
             Err(EINVAL)
