@@ -333,8 +333,8 @@ impl<'a> Chunk<'a> {
         (len == PAGE_SIZE && self.len == PAGE_SIZE).then_some(page)
     }
 
-    /// Splits off the responsibility for this chunk of its bio, which is not complete before the part
-    /// is dropped as well.
+    /// Splits off the responsibility for this chunk of its bio, which is not complete before the
+    /// part is dropped as well.
     pub(crate) fn part(&self) -> Part {
         // SAFETY: By the type invariants the bio is valid and has not been completed.
         unsafe { bindings::zram_rs_bio_inc_remaining(self.bio.as_ptr()) };
