@@ -146,8 +146,8 @@ pub(crate) struct WriteRequest<T> {
 }
 
 // SAFETY: The request owns its pages, its bio and its data. `next` is used only by whoever has the
-// list that the request is on, and what `done` refers to is an atomic pointer and a wait queue, which
-// may be used from all sides.
+// list that the request is on, and what `done` refers to is an atomic pointer and a wait queue,
+// which may be used from all sides.
 unsafe impl<T: Send> Send for WriteRequest<T> {}
 
 impl<T: Send> WriteRequest<T> {
