@@ -349,17 +349,24 @@ impl Device {
     /// Fails with `EBUSY` if the disk is initialised, and with what [`Backing::open`] fails with;
     /// then the backing device stays what it is. May sleep.
     pub(crate) fn set_backing(&self, path: &CStr) -> Result {
-        let mut config = self.config().write();
-        if config.ready.is_some() {
-            pr_info!("Can't setup backing device for initialized device\n");
-            return Err(EBUSY);
-        }
+        let check = |config: &Config| {
+            if config.ready.is_some() {
+                pr_info!("Can't setup backing device for initialized device\n");
+                return Err(EBUSY);
+            }
+            Ok(())
+        };
+        check(&self.config().read())?;
         let bytes = path.to_bytes();
         let mut copy = KVec::new();
         copy.extend_from_slice(bytes.strip_suffix(b"\n").unwrap_or(bytes), GFP_KERNEL)?;
         copy.push(0, GFP_KERNEL)?;
         let path = CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
-        config.backing = Some(Backing::open(path, self.shared.queue.clone())?);
+        // Not with the lock: the path can be one that takes for ever to be opened.
+        let backing = Backing::open(path, self.shared.queue.clone())?;
+        let mut config = self.config().write();
+        check(&config)?;
+        config.backing = Some(backing);
         pr_info!("setup backing device {}\n", path);
         Ok(())
     }
