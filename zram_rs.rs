@@ -31,8 +31,8 @@
 //! 1. `Control::disks`: the list of disks
 //! 2. `Device::post_processing`: whose turn it is to write back or recompress
 //! 3. `Device::config`: what is set for a disk
-//! 4. the `open_mutex` of a disk: that of a backing device is taken while it is opened, that of our
-//!    own for a moment, with none of our locks beneath; the block layer does I/O with it
+//! 4. the `open_mutex` of a disk: claims take it for a moment, with none of our locks beneath; the
+//!    block layer does I/O with it
 //! 5. the lock of a slot
 //! 6. a compression stream
 //! 7. `Blocks::cursor`, `Budget::limit`, zsmalloc's own
