@@ -1,0 +1,1398 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * matrix: every operation against every other, and against itself, in loops.
+ *
+ * usage: matrix [-t SECONDS] [-S SEED] [-o NAMES] [-d MODULE] BACKING...
+ *        matrix list
+ *
+ * Takes SECONDS (default 60) for all pairs of operations together, over and over if that leaves
+ * more than two seconds for a pair. BACKING are eight block devices of at least 1 MiB, that nobody
+ * else uses. "list" prints the names of the operations there are; with -o, only pairs that one of
+ * these NAMES (with commas) is a part of are run. The module is loaded, as MODULE (zram_rs).
+ *
+ * The disks, each with a backing device, are two that are read and written (one writes back as it
+ * is in memory, compressed), two for swap, two for file systems, and two that are reset all the
+ * time. Of each operation there are two processes, which wait until it is the turn of a pair.
+ *
+ * All that is written can be told from all else: each page carries its number and its generation,
+ * which determine all of it. A page has one writer at a time; a read may see what was complete
+ * when it began, or what came later. Between two pairs, when all is quiet, one of the disks is
+ * looked at: every page, its counters, and that nothing is left in memory and on the backing
+ * device when everything was discarded.
+ *
+ * For scripts, there is a line for each operation, and the last one for all:
+ *
+ *	row NAME problems=N operations=N with NAME NAME ...
+ *	matrix: pairs=N rounds=N operations=N problems=N
+ *
+ * Exit status: 0 if all was as it should be, 1 if not, 2 if that could not be found out, 3 if
+ * something hangs.
+ */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+
+#define PAGE		4096UL
+#define WORDS		(PAGE / sizeof(uint64_t))
+#define RUN		8		/* pages in one read or write, at most */
+#define DIRECT		96UL		/* pages that are read and written directly */
+#define BUFFERED	32UL		/* those after them, only by way of the page cache */
+#define PAGES		(DIRECT + BUFFERED)
+#define DISK_PAGES	384UL		/* of any disk, and more than a backing device has */
+#define SWAP_PAGES	48UL		/* that are swapped out */
+#define FILE_PAGES	12UL
+#define GRACE		180		/* seconds that an operation has to come to its end */
+#define MIN_PAIR	20		/* milliseconds, at least, of a pair */
+#define LONG_PAIR	2000
+
+/* What the first word of a page is made of. */
+#define MAGIC		0xb6UL
+#define GENERATION	((1UL << 36) - 1)
+#define MAX_INDEX	(1UL << 20)
+
+/* The kind of a page is its generation modulo their number. */
+enum kind { DISCARDED, SAME, TEXT, RANDOM, KINDS };
+
+enum disk { RAW, COMPRESSED, SWAP, FILES = SWAP + 2, OWN = FILES + 2, DISKS = OWN + 2 };
+
+/* What is known of a page: generations. */
+struct page {
+	atomic_bool owned;
+	atomic_bool unsure;		/* a write to it has failed */
+	atomic_ulong begun;		/* the last that was begun to be written */
+	atomic_ulong ended;		/* the last that was written */
+	atomic_ulong discarded;	/* the last of that kind that was begun */
+};
+
+struct shared {
+	struct page pages[2][PAGES];
+	atomic_bool stop;
+	atomic_int problems;		/* of this pair */
+	atomic_bool limited;		/* memory may be short in this pair: writes may fail */
+	atomic_ulong generation[2];	/* of the file in each file system */
+	char pair[64];
+};
+
+struct worker {
+	int operation, instance;
+	pid_t pid;
+	sem_t go, done;
+	atomic_ulong operations;
+	uint64_t random;
+	unsigned char *buffer;		/* RUN + 1 pages */
+	uint64_t *wanted;
+	int direct[2], buffered[2];
+};
+
+static struct shared *shared;
+static struct worker *workers;		/* two of each operation */
+static int ids[DISKS];
+static const char *backings[DISKS];
+static const char *module = "zram_rs";
+
+static uint64_t next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state * 0x2545f4914f6cdd1d;
+}
+
+/* A number below @limit. */
+static uint64_t dice(struct worker *worker, uint64_t limit)
+{
+	return (next(&worker->random) >> 16) % limit;
+}
+
+static void problem(const char *format, ...)
+{
+	char line[300];
+	va_list args;
+
+	/* The first few tell as much as all of them. */
+	if (atomic_fetch_add(&shared->problems, 1) >= 8)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	printf("# %s: %s\n", shared->pair, line);
+}
+
+/* --- Files ------------------------------------------------------------------------------------ */
+
+static const char *attribute(int id, const char *name)
+{
+	static char path[600];
+
+	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
+	return path;
+}
+
+/* One write, as echo does it; 0 or an error number. */
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int set(int id, const char *name, const char *format, ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return put(attribute(id, name), text);
+}
+
+/* Returns the length, or a negative error number. */
+static ssize_t get(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	length = read(fd, text, size - 1);
+	if (length < 0)
+		length = -errno;
+	close(fd);
+	text[length < 0 ? 0 : length] = 0;
+	return length;
+}
+
+static int open_id(int id, int flags)
+{
+	char path[32];
+	int i, fd;
+
+	snprintf(path, sizeof(path), "/dev/zram%d", id);
+	/* devtmpfs is told by another task. */
+	for (i = 0; i < 500; i++) {
+		fd = open(path, flags | O_CLOEXEC);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		usleep(10000);
+	}
+	return fd;
+}
+
+static int hot_add(void)
+{
+	char text[16];
+	ssize_t length = get("/sys/class/zram-control/hot_add", text, sizeof(text));
+
+	if (length <= 0) {
+		errno = -length;
+		return -1;
+	}
+	return atoi(text);
+}
+
+static int hot_remove(int id)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", id);
+	return put("/sys/class/zram-control/hot_remove", text);
+}
+
+/* As often as somebody else has just opened it. */
+static int insist(int (*what)(int id), int id)
+{
+	int i, error = 0;
+
+	for (i = 0; i < 1000; i++) {
+		error = what(id);
+		if (error != EBUSY)
+			break;
+		usleep(5000);
+	}
+	return error;
+}
+
+static int reset(int id)
+{
+	return set(id, "reset", "1");
+}
+
+/* --- Pages ------------------------------------------------------------------------------------ */
+
+static void fill(uint64_t *to, uint64_t index, uint64_t generation)
+{
+	uint64_t head = MAGIC << 56 | index << 36 | generation;
+	uint64_t state = head * 0x9e3779b97f4a7c15 | 1;
+	size_t i, loose;
+
+	switch ((enum kind)(generation % KINDS)) {
+	case TEXT:
+		/* The part that cannot be compressed has any length, so sizes differ widely. */
+		loose = 2 + next(&state) % (WORDS / 2);
+		for (i = 0; i < WORDS; i++)
+			to[i] = i < loose ? next(&state) : head;
+		break;
+	case RANDOM:
+		for (i = 0; i < WORDS; i++)
+			to[i] = next(&state);
+		break;
+	case SAME:
+		for (i = 0; i < WORDS; i++)
+			to[i] = head;
+		break;
+	default:
+		memset(to, 0, PAGE);
+		return;
+	}
+	to[0] = head;
+}
+
+/* What pages of the two disks in use carry as their number. */
+static uint64_t label(int disk, uint64_t index)
+{
+	return index + (disk + 1) * 1024;
+}
+
+/* Judges what was read of a page when generation @oldest was complete; NULL if it is right. */
+static const char *judge(struct worker *worker, const uint64_t *got, int disk, uint64_t index,
+			 uint64_t oldest)
+{
+	struct page *page = &shared->pages[disk][index];
+	uint64_t head = got[0], found, generation;
+
+	if (!head) {
+		fill(worker->wanted, 0, DISCARDED);
+		if (memcmp(got, worker->wanted, PAGE))
+			return "torn";
+		return page->discarded >= oldest ? NULL : "lost";
+	}
+	found = head >> 36 & (MAX_INDEX - 1);
+	generation = head & GENERATION;
+	if (head >> 56 != MAGIC || generation % KINDS == DISCARDED)
+		return "torn";
+	fill(worker->wanted, found, generation);
+	if (memcmp(got, worker->wanted, PAGE))
+		return "torn";
+	if (found != label(disk, index))
+		return "another page's";
+	if (generation > page->begun)
+		return "from the future";
+	return generation < oldest ? "old" : NULL;
+}
+
+static void check(struct worker *worker, int fd, int disk, uint64_t first, size_t count)
+{
+	unsigned char *buffer = worker->buffer + 512 * dice(worker, 2);
+	uint64_t oldest[RUN];
+	ssize_t done;
+	size_t i;
+
+	/* What an earlier read left behind must not pass for an answer. */
+	memset(buffer, 0x77, count * PAGE);
+	for (i = 0; i < count; i++)
+		oldest[i] = shared->pages[disk][first + i].ended;
+	done = pread(fd, buffer, count * PAGE, first * PAGE);
+	if (done != (ssize_t)(count * PAGE)) {
+		problem("read of %zu pages at %lu of disk %d: %s", count, first, disk,
+			done < 0 ? strerror(errno) : "too short");
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		const uint64_t *got = (uint64_t *)(buffer + i * PAGE);
+		const char *wrong = judge(worker, got, disk, first + i, oldest[i]);
+
+		if (wrong)
+			problem("page %lu of disk %d is %s: begins with %016lx, was at %lu",
+				first + i, disk, wrong, got[0], oldest[i]);
+	}
+}
+
+/* Makes [first, first + count) new; of which kind, and by which fd, the caller says. */
+static void change(struct worker *worker, int fd, int disk, uint64_t first, size_t count,
+		   enum kind kind)
+{
+	unsigned char *buffer = worker->buffer + 512 * dice(worker, 2);
+	uint64_t range[2];
+	bool done;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct page *page = &shared->pages[disk][first + i];
+		uint64_t generation;
+
+		if (atomic_exchange(&page->owned, true))
+			break;
+		generation = (page->begun / KINDS + 1) * KINDS + kind;
+		if (kind == DISCARDED)
+			page->discarded = generation;
+		page->begun = generation;
+		fill((uint64_t *)(buffer + i * PAGE), label(disk, first + i), generation);
+	}
+	count = i;
+	if (!count)
+		return;
+	range[0] = first * PAGE;
+	range[1] = count * PAGE;
+	if (kind != DISCARDED) {
+		done = pwrite(fd, buffer, count * PAGE, first * PAGE) == (ssize_t)(count * PAGE) &&
+		       (first < DIRECT || !fsync(fd));
+		if (!done && !shared->limited)
+			problem("write of %zu pages at %lu of disk %d: %s", count, first, disk,
+				strerror(errno));
+	} else {
+		switch (dice(worker, 4)) {
+		case 0:
+			done = !ioctl(fd, BLKZEROOUT, range);
+			break;
+		case 1:
+			done = !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range[0],
+					  range[1]);
+			break;
+		default:
+			done = !ioctl(fd, BLKDISCARD, range);
+		}
+		if (!done)
+			problem("discard of %zu pages at %lu of disk %d: %s", count, first, disk,
+				strerror(errno));
+	}
+	for (i = 0; i < count; i++) {
+		struct page *page = &shared->pages[disk][first + i];
+
+		page->unsure = !done;
+		if (done)
+			page->ended = page->begun;
+		page->owned = false;
+	}
+}
+
+static enum kind some_kind(struct worker *worker)
+{
+	static const enum kind kinds[] = { SAME, TEXT, TEXT, TEXT, RANDOM, RANDOM };
+
+	return kinds[dice(worker, ARRAY_SIZE(kinds))];
+}
+
+/* --- The operations --------------------------------------------------------------------------- */
+
+static void do_read(struct worker *worker)
+{
+	size_t count = dice(worker, 3) ? 1 : RUN;
+	int disk = dice(worker, 2);
+
+	check(worker, worker->direct[disk], disk, dice(worker, DIRECT - count + 1), count);
+}
+
+static void do_write(struct worker *worker)
+{
+	size_t count = dice(worker, 3) ? 1 : 1 + dice(worker, RUN);
+	int disk = dice(worker, 2);
+
+	change(worker, worker->direct[disk], disk, dice(worker, DIRECT - count + 1), count,
+	       some_kind(worker));
+}
+
+static void do_buffered(struct worker *worker)
+{
+	size_t count = 1 + dice(worker, RUN);
+	int disk = dice(worker, 2);
+	uint64_t first = DIRECT + dice(worker, BUFFERED - count + 1);
+
+	switch (dice(worker, 4)) {
+	case 0:
+		change(worker, worker->buffered[disk], disk, first, count, some_kind(worker));
+		break;
+	case 1:
+		posix_fadvise(worker->buffered[disk], first * PAGE, count * PAGE,
+			      POSIX_FADV_DONTNEED);
+		break;
+	default:
+		check(worker, worker->buffered[disk], disk, first, count);
+	}
+}
+
+static void do_discard(struct worker *worker)
+{
+	size_t count = dice(worker, 3) ? 1 : 1 + dice(worker, RUN);
+	int disk = dice(worker, 2);
+	uint64_t first = dice(worker, PAGES - count + 1);
+
+	/* Those at the border are of both sorts. */
+	if (first < DIRECT && first + count > DIRECT)
+		count = DIRECT - first;
+	change(worker, first < DIRECT ? worker->direct[disk] : worker->buffered[disk], disk, first,
+	       count, DISCARDED);
+}
+
+/* A disk to work on from outside: mostly one of the two that are in use. */
+static int target(struct worker *worker)
+{
+	return dice(worker, 2) ? (int)dice(worker, 2) : (int)dice(worker, DISKS);
+}
+
+/* Complains about an error, unless it is about a disk that is being reset, or is one of these. */
+static void judge_error(int error, int disk, const char *what, int allowed, int also)
+{
+	if (!error || disk >= OWN || error == allowed || error == also)
+		return;
+	problem("%s of disk %d: %s", what, disk, strerror(error));
+}
+
+static void do_writeback(struct worker *worker)
+{
+	static const char * const types[] = {
+		"idle", "huge", "huge_idle", "incompressible", "type=idle", "type=huge"
+	};
+	uint64_t low = dice(worker, DISK_PAGES), high = low + dice(worker, DISK_PAGES - low);
+	int disk = target(worker), error;
+
+	switch (dice(worker, 4)) {
+	case 0:
+		set(ids[disk], "idle", "all");
+		error = set(ids[disk], "writeback", "idle");
+		break;
+	case 1:
+		error = set(ids[disk], "writeback", "%s",
+			    types[dice(worker, ARRAY_SIZE(types))]);
+		break;
+	case 2:
+		error = set(ids[disk], "writeback", "page_index=%lu page_indexes=%lu-%lu", high,
+			    low, high);
+		break;
+	default:
+		error = set(ids[disk], "writeback", "page_indexes=%lu-%lu", low, high);
+	}
+	/* The backing device is smaller than the disk; and limits are told by EIO. */
+	judge_error(error, disk, "writeback", ENOSPC, shared->limited ? EIO : 0);
+}
+
+static void do_recompress(struct worker *worker)
+{
+	static const char * const types[] = {
+		"type=idle", "type=huge", "type=huge_idle", "threshold=1000", "threshold=3000",
+		"threshold=0 max_pages=20", "priority=1 max_pages=7", "priority=1"
+	};
+	int disk = target(worker);
+
+	judge_error(set(ids[disk], "recompress", "%s", types[dice(worker, ARRAY_SIZE(types))]),
+		    disk, "recompression", shared->limited ? ENOMEM : 0, 0);
+}
+
+static void do_idle(struct worker *worker)
+{
+	int disk = target(worker);
+
+	judge_error(dice(worker, 2) ? set(ids[disk], "idle", "all") :
+		    set(ids[disk], "idle", "%lu", dice(worker, 3)), disk, "idle", 0, 0);
+}
+
+static void do_compact(struct worker *worker)
+{
+	int disk = target(worker);
+
+	judge_error(set(ids[disk], "compact", "1"), disk, "compaction", 0, 0);
+}
+
+static void do_limits(struct worker *worker)
+{
+	static const char * const batches[] = { "1", "2", "3", "32", "1000", "4294967295" };
+	int disk = target(worker), error;
+
+	switch (dice(worker, 5)) {
+	case 0:
+		/* File systems take it ill when writes fail. */
+		if (disk == FILES || disk == FILES + 1)
+			return;
+		error = set(ids[disk], "mem_limit", "%luK", dice(worker, 3) * 64);
+		break;
+	case 1:
+		error = set(ids[disk], "mem_used_max", "0");
+		break;
+	case 2:
+		error = set(ids[disk], "writeback_limit", "%lu", dice(worker, DISK_PAGES));
+		break;
+	case 3:
+		error = set(ids[disk], "writeback_limit_enable", "%lu", dice(worker, 2));
+		break;
+	default:
+		error = set(ids[disk], "writeback_batch_size", "%s",
+			    batches[dice(worker, ARRAY_SIZE(batches))]);
+	}
+	judge_error(error, disk, "limits", 0, 0);
+}
+
+static void end_limits(void)
+{
+	int i;
+
+	for (i = 0; i < DISKS; i++) {
+		set(ids[i], "mem_limit", "0");
+		set(ids[i], "writeback_limit_enable", "0");
+		set(ids[i], "writeback_batch_size", "32");
+	}
+}
+
+/* Configures a disk that is not initialised. */
+static int configure(int disk)
+{
+	int id = ids[disk], error;
+
+	set(id, "comp_algorithm", disk % 2 ? "zstd" : "lz4");
+	error = set(id, "recomp_algorithm", "algo=%s priority=1", disk % 2 ? "lz4" : "zstd");
+	if (!error)
+		error = set(id, "compressed_writeback", "%d", disk % 2);
+	if (!error)
+		error = set(id, "backing_dev", "%s", backings[disk]);
+	if (!error)
+		error = set(id, "disksize", "%lu", DISK_PAGES * PAGE);
+	return error;
+}
+
+/* Fills a disk of one's own, or sees whether it is as it was filled. */
+static void own_pages(struct worker *worker, int id, uint64_t generation, bool write)
+{
+	int fd = open_id(id, O_RDWR | O_DIRECT);
+	uint64_t i, first;
+
+	if (fd < 0) {
+		problem("zram%d cannot be opened: %s", id, strerror(errno));
+		return;
+	}
+	for (first = 0; first < 4 * RUN; first += RUN) {
+		for (i = 0; write && i < RUN; i++)
+			fill((uint64_t *)(worker->buffer + i * PAGE), first + i,
+			     generation * KINDS + 1 + (first + i) % (KINDS - 1));
+		if (write) {
+			if (pwrite(fd, worker->buffer, RUN * PAGE, first * PAGE) != RUN * PAGE &&
+			    !shared->limited)
+				problem("write to zram%d: %s", id, strerror(errno));
+			continue;
+		}
+		memset(worker->buffer, 0x77, RUN * PAGE);
+		if (pread(fd, worker->buffer, RUN * PAGE, first * PAGE) != RUN * PAGE)
+			problem("read of zram%d: %s", id, strerror(errno));
+		for (i = 0; i < RUN; i++) {
+			fill(worker->wanted, first + i,
+			     generation * KINDS + 1 + (first + i) % (KINDS - 1));
+			if (shared->limited)
+				continue;
+			if (memcmp(worker->wanted, worker->buffer + i * PAGE, PAGE))
+				problem("page %lu of zram%d is not what was written", first + i,
+					id);
+		}
+	}
+	close(fd);
+}
+
+static void do_reset(struct worker *worker)
+{
+	int disk = OWN + worker->instance, id = ids[disk], error;
+	uint64_t generation = dice(worker, 1 << 20);
+	char text[64];
+
+	if (dice(worker, 3) == 0) {
+		error = reset(ids[dice(worker, OWN)]);
+		if (error != EBUSY)
+			problem("reset of a disk in use: %s", strerror(error));
+	}
+	own_pages(worker, id, generation, true);
+	if (dice(worker, 2))
+		set(id, "writeback", "page_indexes=0-%lu", DISK_PAGES - 1);
+	own_pages(worker, id, generation, false);
+	error = insist(reset, id);
+	if (error)
+		problem("reset: %s", strerror(error));
+	if (get(attribute(id, "initstate"), text, sizeof(text)) < 0 || atoi(text))
+		problem("zram%d is initialised after its reset", id);
+	error = configure(disk);
+	if (error)
+		problem("zram%d cannot be configured after its reset: %s", id, strerror(error));
+}
+
+static void do_hotplug(struct worker *worker)
+{
+	uint64_t generation = dice(worker, 1 << 20);
+	int id = hot_add(), error;
+
+	if (id < 0) {
+		problem("hot_add: %s", strerror(errno));
+		return;
+	}
+	if (dice(worker, 4)) {
+		set(id, "comp_algorithm", "lz4");
+		error = set(id, "disksize", "256K");
+		if (error)
+			problem("disksize of a new disk: %s", strerror(error));
+		own_pages(worker, id, generation, true);
+		own_pages(worker, id, generation, false);
+	}
+	error = insist(hot_remove, id);
+	if (error)
+		problem("hot_remove: %s", strerror(error));
+	error = hot_remove(ids[dice(worker, OWN)]);
+	if (error != EBUSY)
+		problem("hot_remove of a disk in use: %s", strerror(error));
+}
+
+static void do_open(struct worker *worker)
+{
+	static const int flags[] = { O_RDONLY, O_RDWR, O_WRONLY, O_RDWR | O_EXCL, O_RDONLY | O_EXCL,
+				     O_RDWR | O_DIRECT, O_RDWR | O_NONBLOCK, O_RDWR | O_SYNC };
+	int flag = flags[dice(worker, ARRAY_SIZE(flags))];
+	int disk = target(worker), fd;
+	uint64_t size = 0;
+
+	fd = open_id(ids[disk], flag);
+	if (fd < 0) {
+		/* Claimed by somebody else, or just being reset. */
+		if (errno != EBUSY)
+			problem("open of disk %d: %s", disk, strerror(errno));
+		return;
+	}
+	if (ioctl(fd, BLKGETSIZE64, &size) ||
+	    (size != DISK_PAGES * PAGE && !(disk >= OWN && !size)))
+		problem("the size of disk %d is %lu", disk, size);
+	if (!dice(worker, 4) && ioctl(fd, BLKFLSBUF, 0))
+		problem("BLKFLSBUF of disk %d: %s", disk, strerror(errno));
+	if (!dice(worker, 4) && flag != O_RDONLY)
+		fsync(fd);
+	close(fd);
+}
+
+static void write_swap_header(struct worker *worker, int id)
+{
+	uint32_t *info = (uint32_t *)(worker->buffer + 1024);
+	int fd = open_id(id, O_RDWR | O_DIRECT);
+
+	memset(worker->buffer, 0, PAGE);
+	info[0] = 1;
+	info[1] = DISK_PAGES - 1;
+	memcpy(worker->buffer + PAGE - 10, "SWAPSPACE2", 10);
+	if (fd < 0 || pwrite(fd, worker->buffer, PAGE, 0) != (ssize_t)PAGE) {
+		if (!shared->limited)
+			problem("the head of a swap area cannot be written: %s", strerror(errno));
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void do_swap(struct worker *worker)
+{
+	static const int flags[] = { 0, SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD | 0x10000,
+				     SWAP_FLAG_PREFER | 7 };
+	int id = ids[SWAP + worker->instance], i, error;
+	uint64_t generation = dice(worker, 1 << 20), index;
+	uint64_t *memory;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/zram%d", id);
+	/* Somebody may have it open, exclusively. */
+	for (i = 0; i < 1000; i++) {
+		error = swapon(path, flags[dice(worker, ARRAY_SIZE(flags))]) ? errno : 0;
+		if (error != EBUSY)
+			break;
+		usleep(2000);
+	}
+	if (error) {
+		problem("swapon: %s", strerror(error));
+		return;
+	}
+	memory = mmap(NULL, SWAP_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	if (memory == MAP_FAILED) {
+		problem("mmap: %s", strerror(errno));
+		goto out;
+	}
+	for (i = 0; i < 3 && !(i && shared->stop); i++) {
+		for (index = 0; index < SWAP_PAGES; index++) {
+			if (i && dice(worker, 3))
+				continue;
+			fill(memory + index * WORDS, index,
+			     generation * KINDS + 1 + index % (KINDS - 1));
+		}
+		if (madvise(memory, SWAP_PAGES * PAGE, MADV_PAGEOUT))
+			problem("MADV_PAGEOUT: %s", strerror(errno));
+		for (index = 0; index < SWAP_PAGES; index++) {
+			if (i < 2 && dice(worker, 2))
+				continue;
+			fill(worker->wanted, index, generation * KINDS + 1 + index % (KINDS - 1));
+			if (memcmp(worker->wanted, memory + index * WORDS, PAGE))
+				problem("page %lu was swapped in as it never was", index);
+		}
+	}
+	/* Half of what is swapped out now is given up, the rest comes in again. */
+	madvise(memory, SWAP_PAGES * PAGE, MADV_PAGEOUT);
+	munmap(memory, SWAP_PAGES / 2 * PAGE);
+	if (dice(worker, 2))
+		munmap(memory + SWAP_PAGES / 2 * WORDS, SWAP_PAGES / 2 * PAGE);
+	else
+		index = 0;
+out:
+	if (swapoff(path))
+		problem("swapoff: %s", strerror(errno));
+	if (memory == MAP_FAILED || index)
+		return;
+	for (index = SWAP_PAGES / 2; index < SWAP_PAGES; index++) {
+		fill(worker->wanted, index, generation * KINDS + 1 + index % (KINDS - 1));
+		if (memcmp(worker->wanted, memory + index * WORDS, PAGE))
+			problem("page %lu is not what it was before swapoff", index);
+	}
+	munmap(memory + SWAP_PAGES / 2 * WORDS, SWAP_PAGES / 2 * PAGE);
+}
+
+static void mount_point(char *path, size_t size, int instance, const char *file)
+{
+	snprintf(path, size, "/tmp/matrix.fs%d%s", instance, file);
+}
+
+static void do_mount(struct worker *worker)
+{
+	atomic_ulong *generation = &shared->generation[worker->instance];
+	char device[32], where[64], file[64];
+	int i, fd, error = 0;
+	uint64_t index;
+
+	snprintf(device, sizeof(device), "/dev/zram%d", ids[FILES + worker->instance]);
+	mount_point(where, sizeof(where), worker->instance, "");
+	mount_point(file, sizeof(file), worker->instance, "/file");
+	for (i = 0; i < 1000; i++) {
+		error = mount(device, where, "ext4", MS_NOATIME,
+			      dice(worker, 2) ? "discard" : "nodiscard") ? errno : 0;
+		if (error != EBUSY)
+			break;
+		usleep(2000);
+	}
+	if (error) {
+		problem("mount: %s", strerror(error));
+		return;
+	}
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		problem("%s: %s", file, strerror(errno));
+		goto out;
+	}
+	for (index = 0; *generation && index < FILE_PAGES; index++) {
+		fill(worker->wanted, index, *generation * KINDS + 1 + index % (KINDS - 1));
+		if (pread(fd, worker->buffer, PAGE, index * PAGE) != (ssize_t)PAGE ||
+		    memcmp(worker->wanted, worker->buffer, PAGE))
+			problem("page %lu of a file is not what was written", index);
+	}
+	if (dice(worker, 2) && ftruncate(fd, 0))
+		problem("truncation: %s", strerror(errno));
+	++*generation;
+	for (index = 0; index < FILE_PAGES; index++) {
+		fill((uint64_t *)worker->buffer, index,
+		     *generation * KINDS + 1 + index % (KINDS - 1));
+		if (pwrite(fd, worker->buffer, PAGE, index * PAGE) != (ssize_t)PAGE)
+			problem("write to a file: %s", strerror(errno));
+	}
+	if (dice(worker, 2) && fsync(fd))
+		problem("fsync: %s", strerror(errno));
+	close(fd);
+out:
+	for (i = 0; i < 1000 && umount(where); i++) {
+		if (errno != EBUSY) {
+			problem("umount: %s", strerror(errno));
+			break;
+		}
+		usleep(2000);
+	}
+}
+
+/* Columns of a file of statistics; a counter below zero shows as a very large one. */
+static int columns(int id, const char *name, uint64_t *to, int most)
+{
+	char text[512], *at = text, *end;
+	int count = 0;
+
+	if (get(attribute(id, name), text, sizeof(text)) <= 0)
+		return 0;
+	while (count < most) {
+		to[count] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+		if (*at == '-' || to[count] >> 60)
+			problem("%s of zram%d has %s", name, id, at);
+		at = end;
+		count++;
+	}
+	return count;
+}
+
+static char *names[200];		/* of all files of a disk */
+static int name_count;
+
+static void find_names(const char *below)
+{
+	char path[300];
+	struct dirent *entry;
+	struct stat stat;
+	DIR *dir;
+
+	dir = opendir(attribute(ids[RAW], below));
+	if (!dir)
+		err(2, "%s", attribute(ids[RAW], below));
+	while ((entry = readdir(dir)) && name_count < (int)ARRAY_SIZE(names)) {
+		snprintf(path, sizeof(path), "%s%s", below, entry->d_name);
+		if (lstat(attribute(ids[RAW], path), &stat) || !S_ISREG(stat.st_mode))
+			continue;
+		if (!(stat.st_mode & 0444))
+			continue;
+		names[name_count] = strdup(path);
+		if (!names[name_count++])
+			errx(2, "no memory");
+	}
+	closedir(dir);
+}
+
+static void do_sysfs(struct worker *worker)
+{
+	int disk = target(worker), i = dice(worker, name_count);
+	uint64_t values[16];
+	char text[PAGE];
+	ssize_t length;
+
+	if (!dice(worker, 3)) {
+		if (columns(ids[disk], "mm_stat", values, 16) != 9 ||
+		    columns(ids[disk], "bd_stat", values, 16) != 3 ||
+		    columns(ids[disk], "io_stat", values, 16) != 4)
+			problem("statistics without all columns");
+		return;
+	}
+	length = get(attribute(ids[disk], names[i]), text, sizeof(text));
+	/* Some files of the block layer have nothing to say. */
+	if (length < 0 && length != -EINVAL && length != -EOPNOTSUPP && length != -EIO)
+		problem("%s of disk %d: %s", names[i], disk, strerror(-length));
+}
+
+static void do_block_state(struct worker *worker)
+{
+	static const size_t sizes[] = { 1, 7, 100, 4096, 65536 };
+	size_t size = sizes[dice(worker, ARRAY_SIZE(sizes))];
+	int disk = target(worker), fd, i;
+	char path[64], text[65536];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/zram/zram%d/block_state", ids[disk]);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		problem("%s: %s", path, strerror(errno));
+		return;
+	}
+	if (dice(worker, 2))
+		lseek(fd, dice(worker, 8192), SEEK_SET);
+	for (i = 0; i < 10 && !shared->stop; i++) {
+		ssize_t length = read(fd, text, size);
+
+		if (length < 0 && disk < OWN)
+			problem("block_state of disk %d: %s", disk, strerror(errno));
+		if (length <= 0)
+			break;
+	}
+	close(fd);
+}
+
+static void do_compaction(struct worker *worker)
+{
+	(void)worker;
+	put("/proc/sys/vm/compact_memory", "1");
+}
+
+static void do_caches(struct worker *worker)
+{
+	put("/proc/sys/vm/drop_caches", dice(worker, 2) ? "3" : "1");
+}
+
+static void do_unload(struct worker *worker)
+{
+	(void)worker;
+	if (!syscall(SYS_delete_module, module, O_NONBLOCK))
+		problem("the module was unloaded, though its disks are in use");
+	else if (errno != EWOULDBLOCK && errno != EBUSY)
+		problem("rmmod: %s", strerror(errno));
+	usleep(1000);
+}
+
+static const char cpu[] = "/sys/devices/system/cpu/cpu1/online";
+
+static void do_processors(struct worker *worker)
+{
+	(void)worker;
+	put(cpu, "0");
+	put(cpu, "1");
+}
+
+static bool has_processors(void)
+{
+	return !access(cpu, W_OK);
+}
+
+static bool has_compaction(void)
+{
+	return !access("/proc/sys/vm/compact_memory", W_OK);
+}
+
+static bool has_block_state(void)
+{
+	return !access("/sys/kernel/debug/zram", R_OK);
+}
+
+static const struct operation {
+	const char *name;
+	void (*act)(struct worker *worker);
+	void (*end)(void);		/* when both are quiet again */
+	bool (*there)(void);		/* in this kernel? */
+	bool limits;			/* makes memory short */
+} operations[] = {
+	{ .name = "read", .act = do_read },
+	{ .name = "write", .act = do_write },
+	{ .name = "buffered", .act = do_buffered },
+	{ .name = "discard", .act = do_discard },
+	{ .name = "swap", .act = do_swap },
+	{ .name = "writeback", .act = do_writeback },
+	{ .name = "recompress", .act = do_recompress },
+	{ .name = "idle", .act = do_idle },
+	{ .name = "compact", .act = do_compact },
+	{ .name = "limits", .act = do_limits, .end = end_limits, .limits = true },
+	{ .name = "reset", .act = do_reset },
+	{ .name = "hotplug", .act = do_hotplug },
+	{ .name = "open", .act = do_open },
+	{ .name = "mount", .act = do_mount },
+	{ .name = "sysfs", .act = do_sysfs },
+	{ .name = "block_state", .act = do_block_state, .there = has_block_state },
+	{ .name = "compaction", .act = do_compaction, .there = has_compaction },
+	{ .name = "drop_caches", .act = do_caches },
+	{ .name = "unload", .act = do_unload },
+	{ .name = "processors", .act = do_processors, .there = has_processors },
+};
+
+#define OPERATIONS	((int)ARRAY_SIZE(operations))
+
+/* --- Between two pairs ------------------------------------------------------------------------ */
+
+/* Zsmalloc frees an empty page a moment later, in a work item. */
+static void eventually_empty(int id)
+{
+	uint64_t mm[9] = { 0 };
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		if (columns(id, "mm_stat", mm, 9) == 9 && !mm[2])
+			return;
+		usleep(10000);
+	}
+	problem("%lu bytes of memory are in use by the empty zram%d", mm[2], id);
+}
+
+static void must_be_empty(int id)
+{
+	uint64_t mm[9] = { 0 }, bd[3] = { 0 };
+
+	columns(id, "mm_stat", mm, 9);
+	columns(id, "bd_stat", bd, 3);
+	if (mm[0] || mm[1] || mm[5] || mm[7] || bd[0])
+		problem("mm_stat of the empty zram%d has %lu %lu, %lu same, %lu huge, bd_stat %lu",
+			id, mm[0], mm[1], mm[5], mm[7], bd[0]);
+	eventually_empty(id);
+}
+
+static void discard_all(int fd)
+{
+	uint64_t range[2] = { 0, DISK_PAGES * PAGE };
+
+	if (ioctl(fd, BLKDISCARD, range))
+		problem("discarding all: %s", strerror(errno));
+}
+
+/* One of the two disks in use: every page, and what is counted. */
+static void look_at(struct worker *worker, int disk)
+{
+	uint64_t index, stored = 0, same = 0, unsure = 0, mm[9], bd[3];
+	int fd = worker->direct[disk];
+
+	fsync(worker->buffered[disk]);
+	for (index = 0; index < PAGES; index += RUN)
+		check(worker, fd, disk, index, RUN);
+	for (index = 0; index < PAGES; index++) {
+		struct page *page = &shared->pages[disk][index];
+
+		stored += page->ended % KINDS != DISCARDED;
+		same += page->ended % KINDS == SAME;
+		unsure += page->unsure;
+	}
+	if (columns(ids[disk], "mm_stat", mm, 9) != 9 || columns(ids[disk], "bd_stat", bd, 3) != 3)
+		problem("no statistics");
+	mm[0] /= PAGE;
+	if (mm[0] > stored + unsure || mm[0] + unsure < stored)
+		problem("%lu pages are on disk %d according to mm_stat, should be %lu", mm[0],
+			disk, stored);
+	if (mm[5] > same + unsure || bd[0] > mm[0] || mm[7] > mm[0] || mm[1] > mm[0] * PAGE ||
+	    mm[5] + bd[0] > mm[0] + unsure)
+		problem("of %lu pages on disk %d, %lu are the same, %lu huge, %lu written back",
+			mm[0], disk, mm[5], mm[7], bd[0]);
+	for (index = 0; index < PAGES; index++) {
+		struct page *page = &shared->pages[disk][index];
+
+		page->begun = (page->begun / KINDS + 1) * KINDS + DISCARDED;
+		page->discarded = page->begun;
+		page->ended = page->begun;
+		page->unsure = false;
+	}
+	discard_all(fd);
+	must_be_empty(ids[disk]);
+}
+
+/* So that there is something to work on. */
+static void replenish(struct worker *worker, int disk, unsigned int count)
+{
+	uint64_t first;
+
+	while (count--) {
+		first = dice(worker, PAGES / RUN) * RUN;
+		change(worker, first < DIRECT ? worker->direct[disk] : worker->buffered[disk], disk,
+		       first, RUN, some_kind(worker));
+	}
+}
+
+/* Nothing of swap is left but, in the first page, its head. */
+static void look_at_swap(struct worker *worker, int disk)
+{
+	int fd = open_id(ids[disk], O_RDWR | O_DIRECT);
+
+	if (fd < 0) {
+		problem("disk %d cannot be opened: %s", disk, strerror(errno));
+		return;
+	}
+	discard_all(fd);
+	must_be_empty(ids[disk]);
+	close(fd);
+	write_swap_header(worker, ids[disk]);
+}
+
+/* --- Pairs ------------------------------------------------------------------------------------ */
+
+static void prepare(struct worker *worker, uint64_t seed)
+{
+	int i;
+
+	worker->random = seed * 0x9e3779b97f4a7c15 | 1;
+	worker->buffer = aligned_alloc(PAGE, (RUN + 1) * PAGE);
+	worker->wanted = aligned_alloc(PAGE, PAGE);
+	if (!worker->buffer || !worker->wanted)
+		errx(2, "no memory");
+	for (i = 0; i < 2; i++) {
+		worker->direct[i] = open_id(ids[i], O_RDWR | O_DIRECT);
+		worker->buffered[i] = open_id(ids[i], O_RDWR);
+		if (worker->direct[i] < 0 || worker->buffered[i] < 0)
+			err(2, "zram%d", ids[i]);
+	}
+}
+
+static void serve(struct worker *worker)
+{
+	for (;;) {
+		while (sem_wait(&worker->go))
+			;
+		/* What failed when memory was short is told once by each file: no news. */
+		fsync(worker->buffered[0]);
+		fsync(worker->buffered[1]);
+		do {
+			operations[worker->operation].act(worker);
+			worker->operations++;
+		} while (!shared->stop);
+		sem_post(&worker->done);
+	}
+}
+
+static void hire(struct worker *worker, int operation, int instance, uint64_t seed)
+{
+	worker->operation = operation;
+	worker->instance = instance;
+	sem_init(&worker->go, 1, 0);
+	sem_init(&worker->done, 1, 0);
+	worker->pid = fork();
+	if (worker->pid < 0)
+		err(2, "fork");
+	if (worker->pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prepare(worker, seed);
+	serve(worker);
+}
+
+static void wait_for(struct worker *worker)
+{
+	char path[64], text[4096];
+	struct timespec until;
+	int status;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += GRACE;
+	while (sem_timedwait(&worker->done, &until)) {
+		if (errno == EINTR)
+			continue;
+		printf("# %s: %s does not come to its end\n", shared->pair,
+		       operations[worker->operation].name);
+		snprintf(path, sizeof(path), "/proc/%d/stack", worker->pid);
+		if (get(path, text, sizeof(text)) > 0)
+			fputs(text, stdout);
+		/* Who waits for what, for the kernel's log. */
+		put("/proc/sysrq-trigger", "w");
+		if (waitpid(worker->pid, &status, WNOHANG) == worker->pid)
+			printf("# it ended with status %x\n", status);
+		exit(3);
+	}
+}
+
+static uint64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Returns how many operations that were. */
+static unsigned long run(int one, int other, uint64_t time)
+{
+	struct worker *pair[2] = { &workers[2 * one], &workers[2 * other + 1] };
+	unsigned long before = pair[0]->operations + pair[1]->operations;
+	int i;
+
+	shared->limited = operations[one].limits || operations[other].limits;
+	shared->stop = false;
+	for (i = 0; i < 2; i++)
+		sem_post(&pair[i]->go);
+	usleep(time * 1000);
+	shared->stop = true;
+	for (i = 0; i < 2; i++)
+		wait_for(pair[i]);
+	if (operations[one].end)
+		operations[one].end();
+	if (operations[other].end)
+		operations[other].end();
+	shared->limited = false;
+	return pair[0]->operations + pair[1]->operations - before;
+}
+
+static bool listed(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (list) {
+		if (!strncmp(list, name, length) && (!list[length] || list[length] == ','))
+			return true;
+		list = strchr(list, ',');
+		list += !!list;
+	}
+	return false;
+}
+
+static void set_up(void)
+{
+	char command[200], path[64];
+	int i;
+
+	for (i = 0; i < DISKS; i++) {
+		int error;
+
+		ids[i] = hot_add();
+		if (ids[i] < 0)
+			err(2, "hot_add");
+		error = configure(i);
+		if (error)
+			errx(2, "zram%d with %s: %s", ids[i], backings[i], strerror(error));
+		/* This keeps them in use. */
+		if (i < OWN && open_id(ids[i], O_RDONLY) < 0)
+			err(2, "zram%d", ids[i]);
+	}
+	for (i = 0; i < 2; i++) {
+		mount_point(path, sizeof(path), i, "");
+		mkdir(path, 0700);
+		snprintf(command, sizeof(command), "%s /dev/zram%d",
+			 "mke2fs -q -t ext4 -b 4096 -N 16 -O ^has_journal", ids[FILES + i]);
+		if (system(command))
+			errx(2, "there is no file system");
+	}
+	find_names("");
+	find_names("queue/");
+}
+
+static void *share(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(2, "no memory");
+	return memory;
+}
+
+/* What the pair is called in messages, and who does it. */
+static void begin(int one, int other, uint64_t seed)
+{
+	int pair[2] = { 2 * one, 2 * other + 1 }, i;
+
+	snprintf(shared->pair, sizeof(shared->pair), "%s and %s", operations[one].name,
+		 operations[other].name);
+	shared->problems = 0;
+	for (i = 0; i < 2; i++) {
+		if (!workers[pair[i]].pid)
+			hire(&workers[pair[i]], i ? other : one, i, seed * 1000 + pair[i]);
+	}
+}
+
+static bool wanted(const char *only, int one, int other)
+{
+	if (operations[one].there && !operations[one].there())
+		return false;
+	if (operations[other].there && !operations[other].there())
+		return false;
+	return !only || listed(only, operations[one].name) || listed(only, operations[other].name);
+}
+
+int main(int argc, char **argv)
+{
+	static int problems[ARRAY_SIZE(operations)];
+	static unsigned long done[ARRAY_SIZE(operations)];
+	static bool ran[ARRAY_SIZE(operations)][ARRAY_SIZE(operations)];
+	unsigned long seconds = 60, all = 0, total = 0, pairs = 0, rounds = 0;
+	uint64_t seed = 1, start, time, round_time;
+	const char *only = NULL;
+	struct worker self = { 0 };
+	int option, i, j;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 2 && !strcmp(argv[1], "list")) {
+		for (i = 0; i < OPERATIONS; i++) {
+			if (!operations[i].there || operations[i].there())
+				puts(operations[i].name);
+		}
+		return 0;
+	}
+	while ((option = getopt(argc, argv, "t:S:o:d:")) != -1) {
+		if (option == 't')
+			seconds = strtoul(optarg, NULL, 10);
+		else if (option == 'S')
+			seed = strtoull(optarg, NULL, 10);
+		else if (option == 'o')
+			only = optarg;
+		else if (option == 'd')
+			module = optarg;
+		else
+			return 2;
+	}
+	if (argc - optind != DISKS || !seconds)
+		errx(2, "usage: matrix list | [-t SECONDS] [-S SEED] [-o NAMES] [-d MODULE] BACKING...");
+	for (i = 0; i < DISKS; i++)
+		backings[i] = argv[optind + i];
+
+	shared = share(sizeof(*shared));
+	workers = share(2 * OPERATIONS * sizeof(*workers));
+	snprintf(shared->pair, sizeof(shared->pair), "in the beginning");
+	set_up();
+	for (i = 0; i < OPERATIONS; i++) {
+		for (j = 0; j <= i; j++)
+			pairs += wanted(only, i, j);
+	}
+	if (!pairs)
+		errx(2, "there is no such pair");
+	prepare(&self, seed);
+	for (i = SWAP; i < FILES; i++)
+		write_swap_header(&self, ids[i]);
+	for (i = 0; i < 2; i++)
+		replenish(&self, i, 10);
+
+	start = milliseconds();
+	do {
+		/* As many rounds as there are in which no pair takes long. */
+		time = seconds * 1000 / pairs;
+		if (time > LONG_PAIR)
+			time = LONG_PAIR;
+		if (time < MIN_PAIR)
+			time = MIN_PAIR;
+		round_time = milliseconds();
+		for (i = 0; i < OPERATIONS; i++) {
+			for (j = i; j < OPERATIONS; j++) {
+				unsigned long count;
+
+				if (!wanted(only, i, j))
+					continue;
+				begin(i, j, seed);
+				count = run(i, j, time);
+				look_at(&self, total % 2);
+				if (i == j || j == i + 1)
+					look_at_swap(&self, SWAP + total % 2);
+				replenish(&self, total % 2, 10);
+				total++;
+				ran[i][j] = true;
+				ran[j][i] = true;
+				all += count;
+				done[i] += count;
+				problems[i] += shared->problems;
+				if (i != j) {
+					done[j] += count;
+					problems[j] += shared->problems;
+				}
+			}
+		}
+		rounds++;
+		printf("# round %lu: %lu pairs of %lu ms, %lu operations so far, %lu s\n", rounds,
+		       pairs, time, all, (milliseconds() - start) / 1000);
+		round_time = milliseconds() - round_time;
+	} while (time == LONG_PAIR && milliseconds() - start + round_time <= seconds * 1000);
+
+	option = 0;
+	for (i = 0; i < OPERATIONS; i++) {
+		if (!done[i])
+			continue;
+		printf("row %s problems=%d operations=%lu with", operations[i].name, problems[i],
+		       done[i]);
+		for (j = 0; j < OPERATIONS; j++) {
+			if (ran[i][j])
+				printf(" %s", operations[j].name);
+		}
+		putchar('\n');
+		option += problems[i];
+	}
+	for (i = 0; i < 2 * OPERATIONS; i++) {
+		if (workers[i].pid) {
+			kill(workers[i].pid, SIGKILL);
+			waitpid(workers[i].pid, NULL, 0);
+		}
+	}
+	printf("matrix: pairs=%lu rounds=%lu operations=%lu problems=%d\n", pairs, rounds, all,
+	       option);
+	return !!option;
+}
