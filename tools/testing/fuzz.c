@@ -1,0 +1,1289 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fuzz: whatever user space can send to a disk and its files, at random, from all sides at once.
+ *
+ * usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING
+ *
+ * BACKING are block devices of 1 MiB or more that keep what is written to them, and that nobody
+ * else uses. There are four disks, each with one of them:
+ *
+ * - Two are written and read, in every way that there is: any offset, length and alignment,
+ *   vectors, flags, bad addresses, direct, buffered, synchronous, asynchronous and mapped I/O,
+ *   beyond the end, discards of all kinds, and ioctls at random; by several processes, each of
+ *   which has pages of its own and knows what is on them, byte by byte. Two more write from memory
+ *   that changes meanwhile; nobody knows what they write.
+ * - Two more are for all that can be written to files in sysfs: random bytes, and what looks like
+ *   what belongs there, but for a few changes; long, in parts, by several processes. They also
+ *   write to the files of the first two, whose data must not suffer from it.
+ *
+ * With -a, direct I/O is from and to whole pages of memory, and some looks at files are left out,
+ * as C zram needs it.
+ *
+ * Before and meanwhile, memory is filled with a pattern and given back: nothing that is read, from
+ * a disk, from its files, or from the backing devices, may contain it. In the end all four disks
+ * are reset, configured and used as ever.
+ *
+ * The last line is for scripts:
+ *
+ *	fuzz: io=N errors=N attributes=N accepted=N stale=N problems=N
+ *
+ * where "errors" is how many operations of I/O were refused, "accepted" how many writes to files
+ * were not, and "stale" how often the pattern was found. Exit status: 0 if nothing was wrong, 1 if
+ * something was, 2 if that could not be found out, 3 if something hangs.
+ */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+
+#define PAGE		4096UL
+#define SHARE		48UL		/* pages of each process */
+#define SHARES		3UL		/* on each disk; the last is of unknown contents */
+#define DISK		(SHARE * SHARES * PAGE)
+#define USED		2		/* disks that are read and written */
+#define DISKS		4
+#define WRITERS		3		/* to attributes */
+#define MOST		(16 * PAGE)	/* of one read or write */
+#define GRACE		150		/* seconds */
+
+#ifndef FALLOC_FL_WRITE_ZEROES
+#define FALLOC_FL_WRITE_ZEROES	0x80
+#endif
+
+static const uint64_t canary = 0xa55ec4e7c0ffee5bULL;
+
+struct shared {
+	atomic_bool stop;
+	atomic_int problems;
+	atomic_ulong io, errors, attributes, accepted, stale;
+};
+
+static struct shared *shared;
+static const char *backings[DISKS];
+static int ids[DISKS];
+static bool aligned;			/* memory of user space is */
+static uint64_t state;
+
+static uint64_t next(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state * 0x2545f4914f6cdd1d;
+}
+
+/* A number below @limit. */
+static uint64_t dice(uint64_t limit)
+{
+	return (next() >> 16) % limit;
+}
+
+static void problem(const char *format, ...)
+{
+	char line[400];
+	va_list args;
+
+	/* The first few tell as much as all of them. */
+	if (atomic_fetch_add(&shared->problems, 1) >= 20)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	printf("# %s\n", line);
+}
+
+static bool look_for_canary(const void *where, size_t length, const char *what)
+{
+	if (!memmem(where, length, &canary, sizeof(canary)))
+		return false;
+	shared->stale++;
+	problem("stale memory in %s", what);
+	return true;
+}
+
+/* Fills memory, and gives it back as it is. */
+static void sow(size_t length)
+{
+	uint64_t *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
+	size_t i;
+
+	if (memory == MAP_FAILED)
+		return;
+	for (i = 0; i < length / sizeof(*memory); i++)
+		memory[i] = canary;
+	munmap(memory, length);
+}
+
+static const char *attribute(int id, const char *name)
+{
+	static char path[600];
+
+	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
+	return path;
+}
+
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int set(int id, const char *name, const char *text)
+{
+	return put(attribute(id, name), text);
+}
+
+static int hot_add(void)
+{
+	char text[16] = "";
+	int fd = open("/sys/class/zram-control/hot_add", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return length > 0 ? atoi(text) : -1;
+}
+
+static int open_id(int id, int flags)
+{
+	char path[32];
+	int i, fd;
+
+	snprintf(path, sizeof(path), "/dev/zram%d", id);
+	/* devtmpfs is told by another task. */
+	for (i = 0; i < 500; i++) {
+		fd = open(path, flags | O_CLOEXEC);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		usleep(10000);
+	}
+	return fd;
+}
+
+static int configure(int i)
+{
+	char text[32];
+	int error = 0;
+
+	set(ids[i], "comp_algorithm", i % 2 ? "zstd" : "lz4");
+	set(ids[i], "recomp_algorithm", i % 2 ? "algo=lz4 priority=1" : "algo=zstd priority=1");
+	error = error ?: set(ids[i], "compressed_writeback", i % 2 ? "1" : "0");
+	error = error ?: set(ids[i], "backing_dev", backings[i]);
+	snprintf(text, sizeof(text), "%lu", DISK);
+	return error ?: set(ids[i], "disksize", text);
+}
+
+/* --- Input and output ------------------------------------------------------------------------- */
+
+static struct {
+	int direct, buffered, sync, nonblock;
+	int disk;
+	uint64_t from;			/* what belongs to this process */
+	unsigned char *model;		/* what is on it: SHARE pages */
+	unsigned char *buffer;		/* of the user, MOST bytes and a page */
+	unsigned char *fresh;		/* what is to be written, MOST bytes */
+	unsigned char *scratch;	/* MOST bytes and two pages */
+	aio_context_t aio;
+} io;
+
+static int some_file(void)
+{
+	const int files[] = { io.direct, io.direct, io.direct, io.buffered, io.buffered, io.sync,
+			      io.nonblock };
+
+	return files[dice(ARRAY_SIZE(files))];
+}
+
+/* A range of one's own; mostly in whole pages, which is what direct I/O takes. */
+static void some_range(uint64_t *from, size_t *length)
+{
+	if (dice(3)) {
+		*from = dice(SHARE) * PAGE;
+		*length = (1 + dice(dice(3) ? 4 : 16)) * PAGE;
+	} else if (dice(2)) {
+		*from = dice(SHARE * 8) * 512;
+		*length = (1 + dice(64)) * 512;
+	} else {
+		*from = dice(SHARE * PAGE);
+		*length = dice(MOST);
+	}
+	if (*from + *length > SHARE * PAGE)
+		*length = SHARE * PAGE - *from;
+	if (*length > MOST)
+		*length = MOST;
+}
+
+static void some_data(unsigned char *to, size_t length)
+{
+	size_t i, run;
+
+	while (length) {
+		run = 1 + dice(2 * PAGE);
+		if (run > length)
+			run = length;
+		switch (dice(4)) {
+		case 0:
+			memset(to, 0, run);
+			break;
+		case 1:
+			memset(to, dice(256), run);
+			break;
+		case 2:
+			for (i = 0; i < run; i++)
+				to[i] = "all the king's horses and all the king's men "[i % 45];
+			break;
+		default:
+			for (i = 0; i < run; i++)
+				to[i] = next() >> 24;
+		}
+		to += run;
+		length -= run;
+	}
+}
+
+static int some_flags(void)
+{
+	static const int flags[] = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, 0x20,
+				     0x40, 0x80 };
+
+	if (dice(3))
+		return 0;
+	if (!dice(8))
+		return next();
+	return flags[dice(ARRAY_SIZE(flags))] | (dice(4) ? 0 : flags[dice(ARRAY_SIZE(flags))]);
+}
+
+/* Several vectors for @length bytes at @buffer; perhaps one of them leads nowhere. */
+static int some_vectors(struct iovec *vectors, int most, unsigned char *buffer, size_t length,
+			bool *bad)
+{
+	static const size_t units[] = { 1, 512, PAGE };
+	size_t unit = aligned ? PAGE : units[dice(ARRAY_SIZE(units))];
+	int count = 0;
+
+	*bad = !dice(30);
+	while (count < most - 1 && length) {
+		size_t part = dice(2) ? length : dice(length / unit + 1) * unit;
+
+		if (part > length)
+			part = length;
+		vectors[count].iov_base = buffer;
+		vectors[count++].iov_len = part;
+		buffer += part;
+		length -= part;
+	}
+	if (length) {
+		vectors[count].iov_base = buffer;
+		vectors[count++].iov_len = length;
+	}
+	if (*bad && count)
+		vectors[dice(count)].iov_base = (void *)(dice(2) ? 16UL : -PAGE);
+	return count;
+}
+
+static unsigned char *some_buffer(void)
+{
+	static const size_t offsets[] = { 0, 0, 0, 512, 1024, 3584, 4, 8, 1 };
+
+	return io.buffer + (aligned ? 0 : offsets[dice(ARRAY_SIZE(offsets))]);
+}
+
+/* What was done last, to be told when something turns out to be wrong. */
+static struct step {
+	const char *what, *file;
+	uint64_t from, length;
+	long result, more;
+} steps[128];
+static unsigned long step_count;
+
+static const char *file_name(int fd)
+{
+	if (fd == io.direct)
+		return "direct";
+	if (fd == io.buffered)
+		return "buffered";
+	return fd == io.sync ? "sync" : "nonblock";
+}
+
+static void did(const char *what, int fd, uint64_t from, uint64_t length, long result, long more)
+{
+	steps[step_count++ % ARRAY_SIZE(steps)] = (struct step){
+		what, file_name(fd), from, length, result < 0 ? -errno : result, more
+	};
+}
+
+static void tell_steps(uint64_t from, size_t length)
+{
+	unsigned long i = step_count > ARRAY_SIZE(steps) ? step_count - ARRAY_SIZE(steps) : 0;
+
+	from &= -PAGE;
+	for (; i < step_count; i++) {
+		const struct step *step = &steps[i % ARRAY_SIZE(steps)];
+
+		if (step->from < from + length && from < step->from + step->length)
+			printf("#   %lu: %s, %s, %lu bytes at %lu: %ld (%lx)\n", i, step->what,
+			       step->file, step->length, io.from + step->from, step->result,
+			       step->more);
+	}
+}
+
+static void tell(const char *what, uint64_t from, size_t length, const char *how)
+{
+	problem("%s of %zu bytes at %lu of disk %d: %s", what, length, io.from + from, io.disk,
+		how);
+}
+
+/* Whether an error is one that the request may well have earned. */
+static void judge_error(const char *what, uint64_t from, size_t length, int error)
+{
+	shared->errors++;
+	if (error == EIO || error == ENOMEM || error == ENODEV || error == ENXIO || error == EBUSY)
+		tell(what, from, length, strerror(error));
+}
+
+/* What is on the disk must be what was there, or @fresh if it is given; that is what it is then. */
+static void reconcile(const char *what, uint64_t from, size_t length, const unsigned char *fresh)
+{
+	uint64_t low = from & -PAGE, high = (from + length + PAGE - 1) & -PAGE, i;
+	unsigned char *got = io.scratch;
+
+	memset(got, 0x77, high - low);
+	if (pread(io.direct, got, high - low, io.from + low) != (ssize_t)(high - low)) {
+		tell("reading again", low, high - low, strerror(errno));
+		return;
+	}
+	look_for_canary(got, high - low, "what was read");
+	for (i = low; i < high; i++) {
+		bool inside = fresh && i >= from && i < from + length;
+
+		if (got[i - low] == io.model[i])
+			continue;
+		if (inside && got[i - low] == fresh[i - from]) {
+			io.model[i] = got[i - low];
+			continue;
+		}
+		tell(what, i, 1, "the disk is not what it should be afterwards");
+		tell_steps(i, 1);
+		memcpy(io.model + low, got, high - low);
+		return;
+	}
+}
+
+static void compare(const char *what, uint64_t from, size_t length, const unsigned char *got)
+{
+	size_t i = 0;
+	char how[100];
+
+	if (!memcmp(got, io.model + from, length))
+		return;
+	look_for_canary(got, length, what);
+	while (got[i] == io.model[from + i])
+		i++;
+	snprintf(how, sizeof(how), "byte %zu is %02x, not %02x", i, got[i], io.model[from + i]);
+	tell(what, from, length, how);
+	tell_steps(from + i, 1);
+	reconcile("that", from, length, NULL);
+}
+
+static void do_read(void)
+{
+	struct iovec vectors[6];
+	unsigned char *buffer = some_buffer();
+	int fd = some_file(), flags = some_flags(), count;
+	uint64_t from;
+	ssize_t done;
+	size_t length;
+	bool bad;
+
+	some_range(&from, &length);
+	memset(io.buffer, 0x77, MOST + PAGE);
+	count = some_vectors(vectors, ARRAY_SIZE(vectors), buffer, length, &bad);
+	done = preadv2(fd, vectors, count, io.from + from, flags);
+	did("read", fd, from, length, done, flags);
+	if (done < 0)
+		judge_error("read", from, length, errno);
+	else if (!bad)
+		compare("read", from, done, buffer);
+	else
+		look_for_canary(io.buffer, MOST + PAGE, "a read to nowhere");
+}
+
+static void do_write(void)
+{
+	struct iovec vectors[6];
+	unsigned char *buffer = some_buffer();
+	int fd = some_file(), flags = some_flags(), count;
+	uint64_t from;
+	ssize_t done;
+	size_t length;
+	bool bad;
+
+	some_range(&from, &length);
+	some_data(buffer, length);
+	memcpy(io.fresh, buffer, length);
+	count = some_vectors(vectors, ARRAY_SIZE(vectors), buffer, length, &bad);
+	done = pwritev2(fd, vectors, count, io.from + from, flags);
+	did("write", fd, from, length, done, flags);
+	if (done == (ssize_t)length) {
+		memcpy(io.model + from, io.fresh, length);
+		return;
+	}
+	if (done < 0)
+		judge_error("write", from, length, errno);
+	reconcile("a write", from, length, io.fresh);
+}
+
+/* Several at once, from and to different pages. */
+static void do_aio(void)
+{
+	struct iocb requests[8], *list[8];
+	struct io_event events[8];
+	uint64_t from[8];
+	int i, count, got;
+
+	for (i = 0; i < 8; i++) {
+		from[i] = (dice(SHARE / 8) + i * (SHARE / 8)) * PAGE;
+		memset(&requests[i], 0, sizeof(requests[i]));
+		requests[i].aio_fildes = io.direct;
+		requests[i].aio_lio_opcode = dice(2) ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE;
+		requests[i].aio_buf = (uintptr_t)(io.buffer + i * PAGE);
+		requests[i].aio_nbytes = PAGE;
+		requests[i].aio_offset = io.from + from[i];
+		requests[i].aio_data = i;
+		list[i] = &requests[i];
+		if (requests[i].aio_lio_opcode == IOCB_CMD_PWRITE)
+			some_data(io.buffer + i * PAGE, PAGE);
+		else
+			memset(io.buffer + i * PAGE, 0x77, PAGE);
+	}
+	count = syscall(SYS_io_submit, io.aio, 8, list);
+	if (count < 0) {
+		judge_error("io_submit", 0, 0, errno);
+		return;
+	}
+	got = syscall(SYS_io_getevents, io.aio, count, count, events, NULL);
+	if (got != count) {
+		problem("%d of %d requests were completed", got, count);
+		return;
+	}
+	/*
+	 * After asynchronous direct I/O the block layer does not look whether the page cache has
+	 * something older. (Seen with C zram, too.)
+	 */
+	posix_fadvise(io.buffered, io.from, SHARE * PAGE, POSIX_FADV_DONTNEED);
+	for (i = 0; i < got; i++) {
+		int n = events[i].data;
+
+		did(requests[n].aio_lio_opcode == IOCB_CMD_PREAD ? "aio read" : "aio write",
+		    io.direct, from[n], PAGE, events[i].res, 0);
+		if (events[i].res != (long)PAGE)
+			tell("asynchronous I/O", from[n], PAGE, strerror(-events[i].res));
+		else if (requests[n].aio_lio_opcode == IOCB_CMD_PWRITE)
+			memcpy(io.model + from[n], io.buffer + n * PAGE, PAGE);
+		else
+			compare("asynchronous read", from[n], PAGE, io.buffer + n * PAGE);
+	}
+}
+
+static void do_discard(void)
+{
+	static const unsigned long requests[] = {
+		BLKDISCARD, BLKDISCARD, BLKZEROOUT, BLKSECDISCARD
+	};
+	static const int modes[] = {
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE | FALLOC_FL_NO_HIDE_STALE,
+		FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_WRITE_ZEROES, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
+		FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE, 0
+	};
+	static unsigned char zero[MOST];
+	int fd = some_file(), result;
+	uint64_t range[2], from;
+	unsigned long request;
+	size_t length;
+
+	some_range(&from, &length);
+	range[0] = io.from + from;
+	range[1] = length;
+	/*
+	 * The block layer empties the page cache before it finds that a range of 512 bytes is too
+	 * short for this disk. So nothing may be there only, and nothing may stay there.
+	 */
+	fsync(io.buffered);
+	if (dice(2)) {
+		request = requests[dice(ARRAY_SIZE(requests))];
+		result = ioctl(fd, request, range);
+	} else {
+		request = modes[dice(ARRAY_SIZE(modes))];
+		result = fallocate(fd, request, range[0], range[1]);
+	}
+	did("discard", fd, from, length, result, request);
+	if (result) {
+		judge_error("discard", from, length, errno);
+		posix_fadvise(io.buffered, io.from + (from & -PAGE), length + 2 * PAGE,
+			      POSIX_FADV_DONTNEED);
+		reconcile("a discard", from, length, zero);
+		return;
+	}
+	memset(io.model + from, 0, length);
+	reconcile("a discard", from, length, NULL);
+}
+
+/* None of it is about what others own. */
+static void do_beyond(void)
+{
+	static const uint64_t ends[] = { 1UL << 31, 1UL << 32, 1UL << 40, 1UL << 62, -1UL >> 1,
+					 -1UL, -PAGE, 1UL << 63 };
+	uint64_t from = dice(4) ? DISK + dice(64 * PAGE) : ends[dice(ARRAY_SIZE(ends))];
+	uint64_t range[2] = { from, dice(2) ? dice(16) * PAGE : ends[dice(ARRAY_SIZE(ends))] };
+	ssize_t done;
+
+	switch (dice(5)) {
+	case 0:
+		done = pread(some_file(), some_buffer(), dice(MOST), from);
+		break;
+	case 1:
+		done = pwrite(some_file(), some_buffer(), dice(MOST), from);
+		break;
+	case 2:
+		done = ioctl(some_file(), BLKDISCARD, range) ? -1 : (ssize_t)range[1];
+		break;
+	case 3:
+		done = ioctl(some_file(), BLKZEROOUT, range) ? -1 : (ssize_t)range[1];
+		break;
+	default:
+		done = fallocate(some_file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range[0],
+				 range[1]) ? -1 : (ssize_t)range[1];
+		/* It is cut at the end, and what is beyond is empty then. */
+		if (range[0] >= DISK)
+			done = -1;
+	}
+	if (done > 0)
+		problem("%zd bytes at %lu, beyond the end", done, from);
+	shared->errors += done < 0;
+}
+
+static void do_map(void)
+{
+	uint64_t from = dice(SHARE) * PAGE, i;
+	size_t length = (1 + dice(8)) * PAGE;
+	unsigned char *map;
+
+	if (from + length > SHARE * PAGE)
+		length = SHARE * PAGE - from;
+	map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, io.buffered, io.from + from);
+	if (map == MAP_FAILED) {
+		tell("mmap", from, length, strerror(errno));
+		return;
+	}
+	did("map", io.buffered, from, length, 0, 0);
+	if (dice(2))
+		compare("mapped memory", from, length, map);
+	for (i = dice(4); i; i--) {
+		uint64_t at = dice(length);
+		size_t part = 1 + dice(length - at);
+
+		some_data(io.model + from + at, part);
+		memcpy(map + at, io.model + from + at, part);
+		did("change map", io.buffered, from + at, part, 0, 0);
+	}
+	if (dice(2) && msync(map, length, dice(2) ? MS_SYNC : MS_ASYNC))
+		tell("msync", from, length, strerror(errno));
+	if (dice(2))
+		madvise(map, length, MADV_DONTNEED);
+	compare("mapped memory", from, length, map);
+	munmap(map, length);
+	/* Direct I/O writes out what was changed in the page cache, but not through a mapping. */
+	if (fsync(io.buffered))
+		tell("fsync", from, length, strerror(errno));
+}
+
+/* Whatever block devices answer to, but what destroys data, or makes the disk read-only. */
+static void do_ioctl(void)
+{
+	static const unsigned int types[] = { 0x12, 0x12, 0x12, 0x12, 0x02, 0x03, 0x22, 0x53, 'p' };
+	static unsigned char argument[65536];
+	unsigned int type = types[dice(ARRAY_SIZE(types))], number = dice(256);
+	unsigned long request = type << 8 | number;
+	void *to = argument;
+
+	if (type == 0x12 && (number == 93 || number == 119 || number == 125 || number == 127))
+		return;
+	if (dice(2))
+		request |= dice(4) << 30 | dice(dice(2) ? 64 : 16384) << 16;
+	some_data(argument, sizeof(argument));
+	if (!dice(10))
+		to = (void *)(dice(2) ? 0 : -PAGE);
+	ioctl(some_file(), request, to);
+	look_for_canary(argument, sizeof(argument), "an ioctl's answer");
+}
+
+static void do_rest(void)
+{
+	int pipes[2];
+	uint64_t from;
+	loff_t offset;
+	size_t length;
+	ssize_t done;
+
+	some_range(&from, &length);
+	did("rest", io.buffered, from, length, 0, 0);
+	switch (dice(7)) {
+	case 0:
+		fsync(some_file());
+		break;
+	case 1:
+		fdatasync(some_file());
+		break;
+	case 2:
+		posix_fadvise(io.buffered, io.from + from, length, dice(7));
+		break;
+	case 3:
+		sync_file_range(io.buffered, io.from + from, length, dice(8));
+		break;
+	case 4:
+		readahead(io.buffered, io.from + from, length);
+		break;
+	case 5:
+		lseek(io.buffered, io.from + from, dice(5));
+		break;
+	default:
+		if (pipe2(pipes, O_NONBLOCK | O_CLOEXEC))
+			break;
+		offset = io.from + from;
+		done = splice(some_file(), &offset, pipes[1], NULL, length, SPLICE_F_NONBLOCK);
+		if (done > 0) {
+			length = read(pipes[0], io.buffer, done);
+			if ((ssize_t)length > 0)
+				compare("a splice", from, length, io.buffer);
+		}
+		close(pipes[0]);
+		close(pipes[1]);
+	}
+}
+
+static void prepare_io(int disk, int share)
+{
+	io.disk = disk;
+	io.from = share * SHARE * PAGE;
+	io.direct = open_id(ids[disk], O_RDWR | O_DIRECT);
+	io.buffered = open_id(ids[disk], O_RDWR);
+	io.sync = open_id(ids[disk], O_RDWR | O_SYNC);
+	io.nonblock = open_id(ids[disk], O_RDWR | O_DIRECT | O_NONBLOCK | O_DSYNC);
+	io.model = aligned_alloc(PAGE, SHARE * PAGE);
+	io.buffer = aligned_alloc(PAGE, MOST + PAGE);
+	io.fresh = aligned_alloc(PAGE, MOST);
+	io.scratch = aligned_alloc(PAGE, MOST + 2 * PAGE);
+	if (io.direct < 0 || io.buffered < 0 || io.sync < 0 || io.nonblock < 0 || !io.model ||
+	    !io.buffer || !io.fresh || !io.scratch)
+		err(2, "zram%d", ids[disk]);
+	memset(io.model, 0, SHARE * PAGE);
+	if (syscall(SYS_io_setup, 16, &io.aio))
+		io.aio = 0;
+}
+
+static void use_disk(int disk, int share)
+{
+	uint64_t from;
+
+	prepare_io(disk, share);
+	while (!shared->stop) {
+		shared->io++;
+		switch (dice(20)) {
+		case 0 ... 5:
+			do_read();
+			break;
+		case 6 ... 11:
+			do_write();
+			break;
+		case 12 ... 13:
+			do_discard();
+			break;
+		case 14:
+			do_beyond();
+			break;
+		case 15:
+			do_map();
+			break;
+		case 16:
+			do_ioctl();
+			break;
+		case 17:
+			if (io.aio)
+				do_aio();
+			break;
+		default:
+			do_rest();
+		}
+	}
+	for (from = 0; from < SHARE * PAGE; from += MOST)
+		reconcile("all of it", from, MOST, NULL);
+}
+
+/* Direct writes from memory that another process is writing to: what they write nobody knows. */
+static void scribble(int disk)
+{
+	uint64_t *memory = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				-1, 0);
+	pid_t child;
+
+	prepare_io(disk, SHARES - 1);
+	if (memory == MAP_FAILED)
+		err(2, "no memory");
+	child = fork();
+	if (child < 0)
+		err(2, "fork");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;) {
+			size_t i = dice(8 * PAGE / sizeof(*memory));
+
+			memory[i] = dice(2) ? next() : memory[dice(8 * PAGE / sizeof(*memory))];
+		}
+	}
+	while (!shared->stop) {
+		uint64_t from = io.from + dice(SHARE - 8) * PAGE;
+
+		shared->io++;
+		if (pwrite(io.direct, memory, 8 * PAGE, from) < 0)
+			shared->errors++;
+		/* It need not be possible to read it again; but it must not be somebody else's. */
+		memset(io.buffer, 0x77, 8 * PAGE);
+		if (pread(io.direct, io.buffer, 8 * PAGE, from) < 0)
+			shared->errors++;
+		look_for_canary(io.buffer, 8 * PAGE, "what was scribbled");
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+/* --- Attributes ------------------------------------------------------------------------------- */
+
+static const char * const valid[] = {
+	"1M", "0", "1", "2", "all", "idle", "huge", "huge_idle", "incompressible", "type=idle",
+	"type=huge", "page_index=1", "page_indexes=0-100", "page_indexes=3-3 page_index=7",
+	"lz4", "lzo", "lzo-rle", "lz4hc", "zstd", "deflate", "842", "algo=zstd priority=1",
+	"algo=lz4 priority=2", "algo=deflate priority=3", "priority=1 level=3", "algo=zstd level=8",
+	"level=1 deflate.winbits=12", "dict=/tmp/fuzz.dictionary",
+	"algo=lz4 dict=/tmp/fuzz.dictionary",
+	"type=idle threshold=3000", "threshold=100 max_pages=20", "type=huge algo=zstd",
+	"type=huge_idle priority=1", "none", "/dev/null", "/tmp/fuzz.dictionary", "/", "/dev/zram0",
+	"32", "4096", "1", "86400", "BACKING", "1000000",
+};
+
+static const char * const words[] = {
+	"type", "algo", "priority", "level", "dict", "threshold", "max_pages", "page_index",
+	"page_indexes", "deflate.winbits", "=", "=", "-", " ", " ", "\n", "\t", ",", "\"", "'", "\\",
+	"idle", "huge", "lz4", "zstd", "none", "all", "0", "1", "-1", "+1", "0x10", "010", "1k", "1E",
+	"4294967295", "4294967296", "2147483648", "18446744073709551615", "18446744073709551616",
+	"9223372036854775807", "9223372036854775808", "99999999999999999999999999",
+	"-9223372036854775808",
+	"1P", "16E", "1KK", "%s%n", "../..", "/dev/", "\xff\xfe", "\xc3\xa9", "\x7f", "\x01",
+};
+
+static char input[3 * PAGE];
+
+static size_t append(size_t length, const char *text, size_t more)
+{
+	if (length + more > sizeof(input))
+		more = sizeof(input) - length;
+	memcpy(input + length, text, more);
+	return length + more;
+}
+
+static size_t some_valid(int i)
+{
+	const char *text = valid[dice(ARRAY_SIZE(valid))];
+
+	if (!strcmp(text, "BACKING"))
+		text = backings[i];
+	return append(0, text, strlen(text));
+}
+
+static size_t some_input(int disk)
+{
+	static const size_t lengths[] = { 0, 1, 2, 16, 63, 64, 65, 255, 256, 4094, 4095, 4096, 4097,
+					  8192, 3 * PAGE };
+	size_t length = 0, i, n;
+
+	switch (dice(8)) {
+	case 0:		/* anything */
+		length = dice(2) ? dice(24) : lengths[dice(ARRAY_SIZE(lengths))];
+		for (i = 0; i < length; i++)
+			input[i] = next() >> 24;
+		break;
+	case 1:		/* the same again and again */
+		length = lengths[dice(ARRAY_SIZE(lengths))];
+		memset(input, "1a =/\n\0-"[dice(8)], length);
+		if (dice(2) && length > 40)
+			some_valid(disk);
+		break;
+	case 2:
+	case 3:		/* words */
+		for (n = 1 + dice(dice(8) ? 8 : 600); n; n--) {
+			const char *word = words[dice(ARRAY_SIZE(words))];
+
+			length = append(length, word, strlen(word));
+		}
+		break;
+	case 4:		/* as it should be */
+		length = some_valid(disk);
+		break;
+	default:	/* nearly */
+		length = some_valid(disk);
+		for (n = 1 + dice(3); n && length && length < PAGE; n--) {
+			i = dice(length);
+			switch (dice(5)) {
+			case 0:
+				input[i] = next() >> 24;
+				break;
+			case 1:
+				memmove(input + i, input + i + 1, --length - i);
+				break;
+			case 2:
+				memmove(input + i + 1, input + i, length++ - i);
+				break;
+			case 3:
+				length = append(i, words[dice(ARRAY_SIZE(words))], 3);
+				break;
+			default:
+				input[i] ^= 1 << dice(8);
+			}
+		}
+	}
+	if (dice(2) && length < sizeof(input))
+		input[length++] = '\n';
+	return length;
+}
+
+/* Of all files of a disk that can be written; those of the block layer are in queue/. */
+static char *names[100];
+static int name_count, mode_count;
+
+static void find_names(const char *below)
+{
+	struct dirent *entry;
+	struct stat stat;
+	char path[300];
+	DIR *dir = opendir(attribute(ids[0], below));
+
+	if (!dir)
+		err(2, "%s", attribute(ids[0], below));
+	while ((entry = readdir(dir)) && name_count < (int)ARRAY_SIZE(names)) {
+		snprintf(path, sizeof(path), "%s%s", below, entry->d_name);
+		if (lstat(attribute(ids[0], path), &stat) || !S_ISREG(stat.st_mode) ||
+		    !(stat.st_mode & 0222) || !strcmp(path, "uevent"))
+			continue;
+		names[name_count] = strdup(path);
+		if (!names[name_count++])
+			errx(2, "no memory");
+	}
+	closedir(dir);
+}
+
+static void look_at_file(const char *path, const char *name)
+{
+	char text[2 * PAGE];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length, i;
+
+	if (fd < 0)
+		return;
+	length = dice(2) ? read(fd, text, sizeof(text)) : pread(fd, text, dice(100), dice(100));
+	close(fd);
+	if (length <= 0)
+		return;
+	look_for_canary(text, length, name);
+	/* C zram has lines with zeros between them. */
+	if (aligned)
+		return;
+	/* A path has whatever characters somebody has given it. */
+	for (i = 0; strcmp(name, "backing_dev") && i < length; i++) {
+		if (text[i] != '\n' && (text[i] < ' ' || text[i] > '~')) {
+			problem("%s has a byte %02x", name, (unsigned char)text[i]);
+			return;
+		}
+	}
+}
+
+static void write_attribute(void)
+{
+	int i = dice(DISKS), id = ids[i], n = dice(dice(4) ? mode_count : name_count), fd;
+	size_t length = some_input(i), part;
+	struct iovec vectors[2];
+	char path[600];
+	ssize_t done;
+
+	/* The data of disks in use must survive: but it may not when memory is limited. */
+	if (i < USED && (n >= mode_count || !strcmp(names[n], "mem_limit")))
+		return;
+	snprintf(path, sizeof(path), "%s", attribute(id, names[n]));
+	if (!dice(4)) {
+		look_at_file(path, names[n]);
+		return;
+	}
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	part = length ? dice(length) : 0;
+	switch (dice(4)) {
+	case 0:		/* in parts */
+		done = write(fd, input, part);
+		done = write(fd, input + part, length - part);
+		break;
+	case 1:
+		vectors[0].iov_base = input;
+		vectors[0].iov_len = part;
+		vectors[1].iov_base = input + part;
+		vectors[1].iov_len = length - part;
+		done = writev(fd, vectors, 2);
+		break;
+	case 2:
+		done = pwrite(fd, input, length, dice(2) ? dice(PAGE) : next() >> 1);
+		break;
+	default:
+		done = write(fd, input, length);
+	}
+	close(fd);
+	shared->attributes++;
+	shared->accepted += done > 0;
+	if (done > (ssize_t)length)
+		problem("%zd of %zu bytes were written to %s", done, length, names[n]);
+}
+
+/* Anything but the numbers of disks that are needed. */
+static void write_hot_remove(void)
+{
+	size_t length = some_input(0);
+	int fd = open("/sys/class/zram-control/hot_remove", O_WRONLY | O_CLOEXEC), i;
+
+	input[length < sizeof(input) ? length : sizeof(input) - 1] = 0;
+	for (i = 0; i < DISKS; i++) {
+		if (strtol(input, NULL, 10) == ids[i])
+			length = 0;
+	}
+	shared->attributes++;
+	if (write(fd, input, length) > 0)
+		shared->accepted++;
+	close(fd);
+}
+
+/* In between, what is as it should be, so that random input finds disks in all states. */
+static void write_sense(void)
+{
+	int i = dice(DISKS);
+
+	switch (dice(8)) {
+	case 0:
+		i = USED + dice(DISKS - USED);
+		set(ids[i], "reset", "1");
+		if (dice(4))
+			configure(i);
+		break;
+	case 1:
+		set(ids[i], "idle", "all");
+		set(ids[i], "writeback", "idle");
+		break;
+	case 2:
+		set(ids[i], "writeback", "page_indexes=0-200");
+		break;
+	case 3:
+		set(ids[i], "recompress", "threshold=0 priority=1");
+		break;
+	case 4:
+		set(ids[i], "writeback_limit_enable", "0");
+		set(ids[i], "compact", "1");
+		break;
+	case 5:
+		set(ids[i], "writeback_batch_size", "32");
+		break;
+	default:
+		/* Something is to be on disks that can be reset. */
+		i = USED + dice(DISKS - USED);
+		i = open_id(ids[i], O_RDWR | O_NONBLOCK);
+		if (i >= 0) {
+			some_data((unsigned char *)input, sizeof(input));
+			if (pwrite(i, input, sizeof(input), dice(40) * PAGE) < 0)
+				shared->errors++;
+			close(i);
+		}
+	}
+}
+
+static void write_attributes(void)
+{
+	while (!shared->stop) {
+		if (dice(12))
+			write_attribute();
+		else if (dice(4))
+			write_sense();
+		else
+			write_hot_remove();
+	}
+}
+
+/* --- In the end ------------------------------------------------------------------------------- */
+
+static void look_at_backing(int i)
+{
+	int fd = open(backings[i], O_RDONLY | O_CLOEXEC);
+	unsigned char *block = io.scratch;
+	unsigned long blocks = 0, used = 0;
+
+	if (fd < 0) {
+		problem("%s: %s", backings[i], strerror(errno));
+		return;
+	}
+	while (read(fd, block, PAGE) == (ssize_t)PAGE) {
+		blocks++;
+		used += block[0] || memcmp(block, block + 1, PAGE - 1);
+		if (look_for_canary(block, PAGE, backings[i]))
+			printf("# that is in block %lu\n", blocks - 1);
+	}
+	close(fd);
+	printf("# of %lu blocks of the backing device of disk %d, %lu were written\n", blocks, i,
+	       used);
+	if (!used)
+		problem("nothing was written to %s", backings[i]);
+}
+
+/* The disk must still do all that it has to do. */
+static void must_work(int i)
+{
+	unsigned char *pages = io.buffer, *got = io.fresh;
+	int fd, n, error = EBUSY;
+	char text[64] = "";
+
+	for (n = 0; n < 500 && error == EBUSY; n++) {
+		error = set(ids[i], "reset", "1");
+		if (error == EBUSY)
+			usleep(10000);
+	}
+	if (error)
+		problem("disk %d cannot be reset: %s", i, strerror(error));
+	error = configure(i);
+	if (error)
+		problem("disk %d cannot be configured: %s", i, strerror(error));
+	fd = open_id(ids[i], O_RDWR | O_DIRECT);
+	some_data(pages, MOST);
+	if (fd < 0 || pwrite(fd, pages, MOST, 0) != MOST)
+		problem("disk %d cannot be written: %s", i, strerror(errno));
+	set(ids[i], "writeback_limit_enable", "0");
+	error = set(ids[i], "writeback", "page_indexes=0-7");
+	if (error)
+		problem("disk %d cannot be written back: %s", i, strerror(error));
+	error = set(ids[i], "recompress", "threshold=0 priority=1");
+	if (error)
+		problem("disk %d cannot be recompressed: %s", i, strerror(error));
+	if (fd < 0 || pread(fd, got, MOST, 0) != MOST)
+		problem("disk %d cannot be read: %s", i, strerror(errno));
+	else if (memcmp(pages, got, MOST))
+		problem("disk %d does not give what was written", i);
+	close(fd);
+	error = set(ids[i], "reset", "1");
+	if (error)
+		problem("disk %d cannot be reset in the end: %s", i, strerror(error));
+	snprintf(text, sizeof(text), "%d", ids[i]);
+	error = put("/sys/class/zram-control/hot_remove", text);
+	if (error)
+		problem("disk %d cannot be removed: %s", i, strerror(error));
+}
+
+/* --- Processes -------------------------------------------------------------------------------- */
+
+static pid_t children[32];
+static int child_count;
+
+static void start(void (*what)(int one, int other), int one, int other, uint64_t seed)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(2, "fork");
+	if (pid) {
+		children[child_count++] = pid;
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Nobody waits for what nobody does. */
+	signal(SIGPIPE, SIG_IGN);
+	state = seed * 0x9e3779b97f4a7c15 | 1;
+	what(one, other);
+	exit(0);
+}
+
+static void scribbles(int disk, int unused)
+{
+	(void)unused;
+	scribble(disk);
+}
+
+static void attributes(int one, int other)
+{
+	(void)one;
+	(void)other;
+	write_attributes();
+}
+
+static void sows(int one, int other)
+{
+	(void)one;
+	(void)other;
+	while (!shared->stop) {
+		sow(32 << 20);
+		sleep(1);
+	}
+}
+
+static void hangs(int signal)
+{
+	int i, fd;
+
+	(void)signal;
+	/* Not quite what a handler may do, but there is nothing to lose. */
+	for (i = 0; i < child_count; i++) {
+		char path[64], text[4096];
+		ssize_t length;
+
+		if (kill(children[i], 0))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/stack", children[i]);
+		fd = open(path, O_RDONLY);
+		length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+		printf("# process %d of %d hangs:\n%.*s", i, child_count, (int)length, text);
+	}
+	/* Who waits for what, for the kernel's log. */
+	put("/proc/sysrq-trigger", "w");
+	printf("# something hangs\n");
+	fflush(stdout);
+	_exit(3);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long seconds = 30;
+	uint64_t seed = 1;
+	int option, i, j, n, status, fd, held[USED];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((option = getopt(argc, argv, "at:S:")) != -1) {
+		if (option == 'a')
+			aligned = true;
+		else if (option == 't')
+			seconds = strtoul(optarg, NULL, 10);
+		else if (option == 'S')
+			seed = strtoull(optarg, NULL, 10);
+		else
+			return 2;
+	}
+	if (argc - optind != DISKS || !seconds)
+		errx(2, "usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING");
+	state = seed * 0x9e3779b97f4a7c15 | 1;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	if (shared == MAP_FAILED)
+		err(2, "no memory");
+	sow(256 << 20);
+	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (i = 0; i < 100; i++)
+		dprintf(fd, "What all pages have in common is in here: %d.\n", i * i * i);
+	close(fd);
+	for (i = 0; i < DISKS; i++) {
+		backings[i] = argv[optind + i];
+		ids[i] = hot_add();
+		if (ids[i] < 0)
+			errx(2, "there is no disk");
+		n = configure(i);
+		if (n)
+			errx(2, "zram%d with %s: %s", ids[i], backings[i], strerror(n));
+		/* This keeps them in use. */
+		if (i < USED) {
+			/*
+			 * What a process reads ahead of its own pages may come to be in the page
+			 * cache while their owner writes them with asynchronous direct I/O, after
+			 * which the block layer does not look for them there.
+			 */
+			set(ids[i], "queue/read_ahead_kb", "0");
+			held[i] = open_id(ids[i], O_RDONLY);
+			if (held[i] < 0)
+				err(2, "zram%d", ids[i]);
+		}
+	}
+	find_names("");
+	mode_count = name_count;
+	find_names("queue/");
+
+	n = seed * 100;
+	for (i = 0; i < USED; i++) {
+		for (j = 0; j < (int)SHARES - 1; j++)
+			start(use_disk, i, j, ++n);
+		start(scribbles, i, 0, ++n);
+	}
+	for (i = 0; i < WRITERS; i++)
+		start(attributes, 0, 0, ++n);
+	start(sows, 0, 0, ++n);
+
+	signal(SIGALRM, hangs);
+	alarm(seconds + GRACE);
+	for (i = 0; i < (int)seconds; i++) {
+		sleep(1);
+		if (i % 60 == 59)
+			printf("# %d s: %lu I/O, %lu attributes, %d problems\n", i + 1, shared->io,
+			       shared->attributes, shared->problems);
+	}
+	shared->stop = true;
+	for (i = 0; i < child_count; i++) {
+		waitpid(children[i], &status, 0);
+		if (status)
+			problem("process %d ended with status %x", i, status);
+		children[i] = 0;
+	}
+	prepare_io(0, 0);
+	for (i = 0; i < USED; i++)
+		look_at_backing(i);
+	close(io.direct);
+	close(io.buffered);
+	close(io.sync);
+	close(io.nonblock);
+	for (i = 0; i < USED; i++)
+		close(held[i]);
+	for (i = 0; i < DISKS; i++)
+		must_work(i);
+	printf("fuzz: io=%lu errors=%lu attributes=%lu accepted=%lu stale=%lu problems=%d\n",
+	       shared->io, shared->errors, shared->attributes, shared->accepted, shared->stale,
+	       shared->problems);
+	return !!shared->problems;
+}
