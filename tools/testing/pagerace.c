@@ -3,7 +3,7 @@
  * pagerace: uses the pages of a disk from all sides at once, while they are being written back and
  * read back, and knows at any time what every one of them may hold.
  *
- * usage: pagerace [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST]
+ * usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST]
  *                 [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK
  *
  * DISK is the name of the disk, as in /dev and /sys/block. The pages are its first PAGES, all empty
@@ -16,7 +16,9 @@
  *   -l  set the limits and the batch size of writeback
  *   -k  try to reset and to remove the disk, which must be refused, since it is in use
  *
- * and -m says which batch size is the largest that is set (default 4294967295).
+ * and -m says which batch size is the largest that is set (default 4294967295). With -e, system
+ * calls may fail, as somebody makes them fail until shortly before the end; a page that could not
+ * be written may be as before, or new.
  *
  * Each page carries its index and its generation, and they determine all of it, so whatever is
  * read tells where it comes from. A page has one writer at a time. What was complete when a read
@@ -90,6 +92,7 @@ static const char *disk;
 static int control;		/* hot_remove */
 static atomic_bool stop;
 static bool limits;
+static bool forgiving;	/* errors are expected */
 static atomic_int complaints;
 
 /* What happened. */
@@ -134,7 +137,8 @@ static void complain(const char *format, ...)
 static void failed(const char *what, uint64_t index)
 {
 	errors++;
-	complain("%s, page %lu: %s", what, index, strerror(errno));
+	if (!forgiving)
+		complain("%s, page %lu: %s", what, index, strerror(errno));
 }
 
 /* --- Pages ------------------------------------------------------------------------------------ */
@@ -283,9 +287,11 @@ static int attribute(const char *name, int flags)
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/%s", disk, name);
-	fd = open(path, flags);
-	if (fd < 0)
-		err(2, "%s", path);
+	while ((fd = open(path, flags)) < 0) {
+		if (!forgiving)
+			err(2, "%s", path);
+		usleep(1000);
+	}
 	return fd;
 }
 
@@ -506,8 +512,10 @@ int main(int argc, char **argv)
 	int option;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((option = getopt(argc, argv, "t:n:S:m:r:w:b:s:l:k:")) != -1) {
-		if (option == 't')
+	while ((option = getopt(argc, argv, "et:n:S:m:r:w:b:s:l:k:")) != -1) {
+		if (option == 'e')
+			forgiving = true;
+		else if (option == 't')
 			seconds = number(optarg, 1000000);
 		else if (option == 'n')
 			page_count = number(optarg, MAX_PAGES);
@@ -523,7 +531,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind + 1 != argc || strncmp(argv[optind], "zram", 4) || page_count < RUN)
-		errx(2, "usage: pagerace [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK");
+		errx(2, "usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK");
 	disk = argv[optind];
 	control = open("/sys/class/zram-control/hot_remove", O_WRONLY);
 	if (control < 0)

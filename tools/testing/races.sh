@@ -15,32 +15,10 @@
 . "${0%/*}/lib.sh"
 # shellcheck source=tools/testing/slowdisk.sh
 . "${0%/*}/slowdisk.sh"
+# shellcheck source=tools/testing/racelib.sh
+. "${0%/*}/racelib.sh"
 
 seconds=${1:-${DURATION:-20}}
-
-# Of each backing device; somewhat fewer pages are in use, so that blocks are used again and again. What is
-# between them is more than all readers can pin, and a request can set aside.
-mib=3
-blocks=$((mib * 256))
-pages=$((blocks - 100))
-
-bd_stat() {
-	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
-}
-
-# backed BACKING COMPRESSED ALGORITHM SIZE
-backed() {
-	add
-	stores "$sys/comp_algorithm" "$3"
-	stores "$sys/compressed_writeback" "$2"
-	stores "$sys/backing_dev" "$1"
-	stores "$sys/disksize" "$4"
-}
-
-# result NAME: the number of that name in the report of pagerace.
-result() {
-	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
-}
 
 reported() {
 	local what report
@@ -61,33 +39,6 @@ reported() {
 	at_least "reads from the backing device of $dev" "$bd_reads" 100
 	at_least "writes to the backing device of $dev" "$bd_writes" $((2 * blocks))
 	[ "$bd_count" -le $pages ] || fail "$bd_count of $pages pages are on the backing device of $dev"
-}
-
-all_discarded() {
-	does discard 0 $((2 * blocks * PAGE))
-	bd_stat
-	is "bd_count of $dev $1" "$bd_count" 0
-	eventually 5 pool_is_empty || fail "$dev uses $used bytes $1"
-	is "orig_data_size of $dev $1" "$orig" 0
-	is "compr_data_size of $dev $1" "$compr" 0
-	is "same_pages of $dev $1" "$same" 0
-	is "huge_pages of $dev $1" "$huge" 0
-}
-
-# No block was lost, and none is there twice.
-every_block_is_usable() {
-	stores "$sys/writeback_limit_enable" 0
-	stores "$sys/writeback_batch_size" 32
-	does bulk 0 $((blocks + 8)) random 1
-	stores "$sys/writeback" page_indexes=0-$((blocks - 1))
-	bd_stat
-	is "bd_count of $dev when it is full" "$bd_count" $blocks
-	mm_stat
-	is "compr_data_size of $dev when the backing device is full" "$compr" $((8 * PAGE))
-	stores "$sys/writeback" page_index=$((blocks + 7)) ENOSPC
-	bd_stat
-	is "bd_count of $dev after that" "$bd_count" $blocks
-	does bulkcheck 0 $((blocks + 8)) random 1
 }
 
 # churn NULL_DISK: disks that do not live long. Ends when $TMP/done is there.

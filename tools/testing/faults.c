@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * faults: makes allocations and requests fail at random for a while.
+ *
+ * usage: faults [-a] SECONDS KIND=PERCENT...
+ *
+ * KIND is failslab, fail_page_alloc or fail_make_request. So many of a hundred fail: of the tasks
+ * that have a 1 in /proc/self/make-it-fail, or, with -a, of all tasks, and of the kernel itself; of
+ * requests, those to block devices that have a 1 in make-it-fail. A program that is all in memory
+ * does this, as a shell would not survive it.
+ *
+ * Prints how often it happened, for each kind and in the end for all of them:
+ *
+ *	faults: KIND=N ... injected=N
+ *
+ * Exit status: 0, or 2 if this kernel does not do that.
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+#define ENDLESS		1000000000L
+
+static void set(const char *kind, const char *name, const char *value)
+{
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* Not each kind has each of them. */
+	if (fd < 0)
+		return;
+	if (write(fd, value, strlen(value)) < 0)
+		err(2, "%s", path);
+	close(fd);
+}
+
+static long times_left(const char *kind)
+{
+	char path[200], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times", kind);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		err(2, "%s", path);
+	close(fd);
+	return atol(text);
+}
+
+int main(int argc, char **argv)
+{
+	char path[200], *percent[3], text[32];
+	const char *kind[3], *all = "Y";
+	int fd[3], count = 0, i;
+	long sum = 0, seconds;
+
+	if (argc > 1 && !strcmp(argv[1], "-a")) {
+		all = "N";
+		argc--;
+		argv++;
+	}
+	if (argc < 3 || argc > 2 + (int)ARRAY_SIZE(kind))
+		errx(2, "usage: faults [-a] SECONDS KIND=PERCENT...");
+	seconds = atol(argv[1]);
+	for (i = 2; i < argc; i++, count++) {
+		kind[count] = strtok(argv[i], "=");
+		percent[count] = strtok(NULL, "=");
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/probability", kind[count]);
+		fd[count] = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd[count] < 0 || !percent[count])
+			err(2, "%s", path);
+		snprintf(text, sizeof(text), "%ld", ENDLESS);
+		set(kind[count], "verbose", "0");
+		set(kind[count], "interval", "1");
+		set(kind[count], "times", text);
+		set(kind[count], "task-filter", strcmp(kind[count], "fail_make_request") ? all : "N");
+		set(kind[count], "ignore-gfp-wait", "N");
+		set(kind[count], "ignore-gfp-highmem", "N");
+		set(kind[count], "min-order", "0");
+	}
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		err(2, "mlockall");
+	for (i = 0; i < count; i++) {
+		while (write(fd[i], percent[i], strlen(percent[i])) < 0 && errno == ENOMEM)
+			;
+	}
+	sleep(seconds);
+	for (i = 0; i < count; i++) {
+		while (write(fd[i], "0", 1) < 0 && errno == ENOMEM)
+			usleep(1000);
+	}
+	printf("faults:");
+	for (i = 0; i < count; i++) {
+		long injected = ENDLESS - times_left(kind[i]);
+
+		printf(" %s=%ld", kind[i], injected);
+		sum += injected;
+	}
+	printf(" injected=%ld\n", sum);
+	return 0;
+}
