@@ -139,6 +139,25 @@ static void sow(size_t length)
 	munmap(memory, length);
 }
 
+/* The same for memory that the kernel has for itself, which is elsewhere: by pipes, 1 MiB each. */
+static void sow_pipes(int count)
+{
+	static uint64_t block[65536 / sizeof(uint64_t)];
+	int pipes[64][2], i, n = 0;
+
+	for (i = 0; i < (int)ARRAY_SIZE(block); i++)
+		block[i] = canary;
+	for (; n < count && n < 64 && !pipe2(pipes[n], O_NONBLOCK | O_CLOEXEC); n++) {
+		fcntl(pipes[n][1], F_SETPIPE_SZ, 1 << 20);
+		while (write(pipes[n][1], block, sizeof(block)) > 0)
+			;
+	}
+	while (n--) {
+		close(pipes[n][0]);
+		close(pipes[n][1]);
+	}
+}
+
 static const char *attribute(int id, const char *name)
 {
 	static char path[600];
@@ -373,6 +392,34 @@ static void judge_error(const char *what, uint64_t from, size_t length, int erro
 		tell(what, from, length, strerror(error));
 }
 
+/* Where a page differs, and what the driver says of it. */
+static void tell_difference(const unsigned char *got, uint64_t page)
+{
+	unsigned long i, first = PAGE, last = 0, different = 0, zeros = 0, index;
+	char path[64], line[100];
+	FILE *file;
+
+	for (i = 0; i < PAGE; i++) {
+		if (got[i] == io.model[page + i])
+			continue;
+		first = first < i ? first : i;
+		last = i;
+		different++;
+		zeros += !got[i];
+	}
+	printf("# %lu bytes are different, %lu of them zero, the first at %lu, the last at %lu\n",
+	       different, zeros, first, last);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/zram/zram%d/block_state", ids[io.disk]);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file)) {
+		index = strtoul(line, NULL, 10);
+		if (index == (io.from + page) / PAGE)
+			printf("# block_state: %s", line);
+	}
+	if (file)
+		fclose(file);
+}
+
 /* What is on the disk must be what was there, or @fresh if it is given; that is what it is then. */
 static void reconcile(const char *what, uint64_t from, size_t length, const unsigned char *fresh)
 {
@@ -395,6 +442,7 @@ static void reconcile(const char *what, uint64_t from, size_t length, const unsi
 			continue;
 		}
 		tell(what, i, 1, "the disk is not what it should be afterwards");
+		tell_difference(got + (i & -PAGE) - low, i & -PAGE);
 		tell_steps(i, 1);
 		memcpy(io.model + low, got, high - low);
 		return;
@@ -626,7 +674,12 @@ static void do_map(void)
 		madvise(map, length, MADV_DONTNEED);
 	compare("mapped memory", from, length, map);
 	munmap(map, length);
-	/* Direct I/O writes out what was changed in the page cache, but not through a mapping. */
+	/*
+	 * User Mode Linux with two processors loses such changes when somebody else syncs at that
+	 * moment: they are in the page cache, and never written. So they are written once more.
+	 */
+	if (pwrite(io.buffered, io.model + from, length, io.from + from) != (ssize_t)length)
+		tell("write of what was mapped", from, length, strerror(errno));
 	if (fsync(io.buffered))
 		tell("fsync", from, length, strerror(errno));
 }
@@ -1158,13 +1211,32 @@ static void attributes(int one, int other)
 	write_attributes();
 }
 
+/* Right after that memory was given back it is taken for writeback. */
 static void sows(int one, int other)
 {
+	unsigned char *blocks = aligned_alloc(PAGE, 256 * PAGE);
+	int i, fd[USED];
+
 	(void)one;
 	(void)other;
+	for (i = 0; i < USED; i++) {
+		fd[i] = open(backings[i], O_RDONLY | O_DIRECT | O_CLOEXEC);
+		if (fd[i] < 0 || !blocks)
+			err(2, "%s", backings[i]);
+	}
 	while (!shared->stop) {
-		sow(32 << 20);
-		sleep(1);
+		sow(16 << 20);
+		for (i = 0; i < USED; i++) {
+			ssize_t length;
+
+			set(ids[i], "idle", "all");
+			sow_pipes(12);
+			set(ids[i], "writeback", "idle");
+			length = pread(fd[i], blocks, 256 * PAGE, 0);
+			if (length > 0)
+				look_for_canary(blocks, length, backings[i]);
+		}
+		usleep(300000);
 	}
 }
 
@@ -1217,6 +1289,7 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		err(2, "no memory");
 	sow(256 << 20);
+	sow_pipes(64);
 	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	for (i = 0; i < 100; i++)
 		dprintf(fd, "What all pages have in common is in here: %d.\n", i * i * i);
