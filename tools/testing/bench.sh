@@ -1,0 +1,280 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: bench.sh SIZE PAIRS SECONDS GROUP,... [PAIR:VISIT...]
+#
+# The guest's side of tools/bench: C zram and zram_rs by turns, in the same guest. A visit sets one thing up and
+# measures several cells of it. It is paid with both drivers, one right after the other, and who goes first
+# changes with each pair. All visits are paid once before any is paid again, so that a bench that has no more time
+# (after SECONDS) has about as many pairs of everything. The visits that are named were paid already.
+#
+# SIZE is full or smoke. The groups are those of the table below. What it says is for tools/bench:
+#
+#   plan NUMBER                               of visits still to be paid, pair by pair
+#   begin PAIR VISIT
+#   sample PAIR DRIVER CELL METRIC VALUE
+#   skip PAIR VISIT REASON                    there is no such thing here
+#   end PAIR VISIT
+#   late                                      there was no time for the others
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/wblib.sh
+. "${0%/*}/wblib.sh"
+
+size=$1 pairs=$2 seconds=$3 groups=$4
+shift 4
+paid=" $* "
+export ZBENCH_DATA=$TMP
+cpus=$(grep -c '^processor' /proc/cpuinfo)
+
+# How large, how long.
+case $size in
+full) io_pages=4096 io_ms=80 floor_ms=200 swap_pages=16384 readback_pages=16384 stat_pages=65536 block_gib=64 block_s=40 ;;
+smoke) io_pages=1024 io_ms=8 floor_ms=20 swap_pages=2048 readback_pages=2048 stat_pages=8192 block_gib=4 block_s=2 ;;
+*) exit 1 ;;
+esac
+algorithms=(lzo-rle lz4 zstd)
+kinds=(text binary random same mixed)
+
+# --- What there is to measure ---------------------------------------------------------------------
+
+# One line for each visit: its name, and zbench's arguments.
+visits_floor() {
+	local algorithm kind
+	for algorithm in "${algorithms[@]}"; do
+		for kind in text binary random mixed; do
+			echo "floor/$algorithm/$kind floor $algorithm $kind $io_pages $floor_ms"
+		done
+	done
+}
+
+visits_io() {
+	local algorithm kind jobs
+	for jobs in 1 2; do
+		for algorithm in "${algorithms[@]}"; do
+			for kind in "${kinds[@]}"; do
+				echo "io/$algorithm/$kind/j$jobs io $algorithm $kind $jobs $io_pages $io_ms"
+			done
+		done
+	done
+}
+
+# The same, in fewer kinds, by a program that everybody knows: are our own figures to be believed?
+visits_fio() {
+	local algorithm
+	for algorithm in "${algorithms[@]}"; do
+		echo "fio/$algorithm fio $algorithm"
+	done
+}
+
+visits_swap() {
+	echo "swap/lz4 swap lz4 mixed $swap_pages"
+	echo "swap/zstd swap zstd mixed $swap_pages"
+}
+
+visits_writeback() {
+	local name mode few
+	for mode in raw compressed; do
+		for name in ram slow file; do
+			few=$1
+			[ $name != slow ] || few=$(($1 / 8))
+			echo "writeback/$name/$mode/$(($1 / 1024))k writeback $name $(backing $name) $mode binary $1 $few ${*:2}"
+		done
+	done
+}
+
+visits_readback() {
+	local name mode
+	for mode in raw compressed; do
+		for name in ram slow; do
+			echo "readback/$name/$mode readback $name $(backing $name) $mode binary $readback_pages"
+		done
+	done
+}
+
+visits_stat() {
+	echo "stat stat $(backing ram) binary $stat_pages"
+}
+
+visits_memory() {
+	echo "memory memory /dev/wbnone"
+}
+
+visits_scale() {
+	local algorithm
+	for algorithm in lz4 zstd; do
+		echo "scale/$algorithm/c$cpus io $algorithm mixed $cpus $io_pages $io_ms"
+	done
+}
+
+visits_blocks() {
+	echo "blocks/${block_gib}g blocks /dev/wbnone $block_gib 32768 0"
+}
+
+# To fill a device is long, and longer than anybody waits with C zram: once, at the end.
+visits_fullblocks() {
+	echo "blocks/full blocks /dev/wbnone $block_gib 32768 $block_s"
+}
+
+visits() {
+	local group
+	for group in ${groups//,/ }; do
+		case $group in
+		writeback)
+			if [ "$size" = smoke ]; then
+				visits_writeback 4096 1 32 128
+			else
+				visits_writeback 65536 1 32 128
+				# The default batch only: an hour would not be enough.
+				visits_writeback 262144 32
+			fi
+			;;
+		*) "visits_$group" ;;
+		esac
+	done
+}
+
+# --- Devices --------------------------------------------------------------------------------------
+
+backing() {
+	case $1 in
+	ram) echo /dev/ram0 ;;
+	slow) echo /dev/wbslow ;;
+	file) echo "${ZR_DISKS%% *}" ;;
+	esac
+}
+
+# A RAM disk; one whose requests take 100 microseconds, up to 128 of them at a time; and one that keeps nothing,
+# and is so large that blocks can be looked for. What --disk gave is the file.
+devices() {
+	local mib=1088
+	[ "$size" = full ] || mib=64
+	ok modprobe brd rd_nr=1 rd_size=$((mib << 10)) || exit 1
+	nullb wbslow $mib irqmode 2 completion_nsec 100000 hw_queue_depth 128
+	nullb wbnone $(((block_gib + 1) << 10)) memory_backed 0 irqmode 0
+}
+
+# What a visit has left there is no memory for the next one.
+forget() {
+	blkdiscard -f /dev/ram0 2>/dev/null
+	blkdiscard -f /dev/wbslow 2>/dev/null
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+# --- Measuring ------------------------------------------------------------------------------------
+
+# with_fio ALGORITHM: all patterns with one start of fio; in zbench's form.
+with_fio() {
+	local name options=()
+	disk 64M "$1"
+	for name in write-1m randwrite-4k write-4k randwrite-1m randread-4k read-4k randread-1m read-1m; do
+		options+=("--name=$name" "--rw=${name%-*}" "--bs=${name#*-}" --stonewall)
+	done
+	fio --filename="$dev" --size=64M --loops=$((size_is_full ? 4 : 1)) --direct=1 --ioengine=libaio --iodepth=32 \
+		--iodepth_batch_submit=32 --iodepth_batch_complete_min=1 --randseed=7 --norandommap=0 \
+		--buffer_compress_percentage=60 --buffer_compress_chunk=4k --output-format=terse --terse-version=3 \
+		"${options[@]}" >"$TMP/fio" || exit 1
+	while IFS=';' read -ra field; do
+		[ "${#field[@]}" -gt 50 ] || continue
+		name=${field[2]}
+		# KiB a second, of what it has read or written.
+		bandwidth=${field[6]}
+		[ "$bandwidth" != 0 ] || bandwidth=${field[47]}
+		[ "$bandwidth" != 0 ] || exit 1
+		echo "fio/$1/mixed/j1/$name ns $((4 * 1000000000 / bandwidth)).0"
+	done <"$TMP/fio"
+	remove
+}
+[ "$size" = full ] && size_is_full=1 || size_is_full=0
+
+# measure PAIR VISIT ARGUMENTS...: with the driver that is loaded.
+measure() {
+	local pair=$1 visit=$2 cell metric value status=0 who=$DRIVER
+	shift 2
+	[ "$1" != floor ] || who=floor
+	if [ "$1" = fio ]; then
+		(with_fio "$2") >"$TMP/result" 2>"$TMP/error" || status=$?
+	else
+		"$(program zbench)" "$@" >"$TMP/result" 2>"$TMP/error" || status=$?
+	fi
+	case $status in
+	0) ;;
+	4)
+		echo "skip $pair $visit $who: $(<"$TMP/error")"
+		return 4
+		;;
+	*)
+		echo "# $visit with $who ended with status $status: $(<"$TMP/error")"
+		return 1
+		;;
+	esac
+	while read -r cell metric value; do
+		case $cell:$visit in
+		'#:'*) echo "# $visit, $who: $metric $value" ;;
+		memory/*:scale/*) ;;
+		*:scale/*) echo "sample $pair $who ${cell/#io/scale} $metric $value" ;;
+		*) echo "sample $pair $who $cell $metric $value" ;;
+		esac
+	done <"$TMP/result"
+}
+
+# pay PAIR VISIT ARGUMENTS...: with both.
+pay() {
+	local pair=$1 order=(zram zram_rs) bad=0
+	echo "begin $1 $2"
+	[ $((pair % 2)) = 1 ] || order=(zram_rs zram)
+	[ "$3" != floor ] || order=(none)
+	for DRIVER in "${order[@]}"; do
+		if [ "$DRIVER" = none ]; then
+			measure "$@" || bad=$?
+			continue
+		fi
+		load num_devices=0 || exit 1
+		measure "$@" || bad=$?
+		[ $bad = 0 ] || hot_remove_all
+		unload
+		[[ $3 != writeback && $3 != readback && $3 != stat ]] || forget
+		[ $bad = 0 ] || break
+	done
+	# What could not be measured once will not be measured the next time.
+	case $bad in
+	0 | 4) echo "end $1 $2" ;;
+	*) failures=$((failures + 1)) ;;
+	esac
+}
+
+kernel_log "bench.sh: begin"
+unload
+devices
+zbench prepare "$io_pages" || exit 1
+# Whoever builds a kernel without debugfs or the floor gets "skip".
+[ -d /sys/kernel/debug/block ] || mount -t debugfs none /sys/kernel/debug
+modprobe zram_floor || echo "# there is no zram_floor"
+failures=0
+
+plan=()
+visits >"$TMP/visits"
+mapfile -t all <"$TMP/visits"
+[ ${#all[@]} != 0 ] || exit 1
+for ((pair = 1; pair <= pairs; pair++)); do
+	for line in "${all[@]}"; do
+		[[ $paid != *" $pair:${line%% *} "* ]] || continue
+		# The floor is no pair, and does not move much.
+		[[ $line != floor/* || $pair -le 3 ]] || continue
+		plan+=("$pair $line")
+	done
+done
+echo "plan ${#plan[@]}"
+from=$SECONDS
+for line in "${plan[@]}"; do
+	if [ $((SECONDS - from)) -ge "$seconds" ]; then
+		echo late
+		break
+	fi
+	# shellcheck disable=SC2086 # words
+	pay $line
+done
+loaded zram_floor && rmmod zram_floor
+[ $failures = 0 ]
