@@ -4,7 +4,7 @@
 # usage: bench.sh SIZE PAIRS SECONDS GROUP,... [PAIR:VISIT...]
 #
 # The guest's side of tools/bench: C zram and zram_rs by turns, in the same guest. A visit sets one thing up and
-# measures several cells of it. It is paid with both drivers, one right after the other, and who goes first
+# measures several cells of it. It is paid to both drivers, one right after the other, and who goes first
 # changes with each pair. All visits are paid once before any is paid again, so that a bench that has no more time
 # (after SECONDS) has about as many pairs of everything. The visits that are named were paid already.
 #
@@ -30,8 +30,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # How large, how long.
 case $size in
-full) io_pages=4096 io_ms=80 floor_ms=200 swap_pages=16384 readback_pages=16384 stat_pages=65536 block_gib=64 block_s=40 ;;
-smoke) io_pages=1024 io_ms=8 floor_ms=20 swap_pages=2048 readback_pages=2048 stat_pages=8192 block_gib=4 block_s=2 ;;
+full) io_pages=4096 io_ms=80 fio_size=64M floor_ms=200 swap_pages=16384 readback_pages=16384 stat_pages=65536 block_gib=64 block_s=40 ;;
+smoke) io_pages=1024 io_ms=8 fio_size=8M floor_ms=20 swap_pages=2048 readback_pages=2048 stat_pages=8192 block_gib=4 block_s=2 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -168,11 +168,11 @@ forget() {
 # with_fio ALGORITHM: all patterns with one start of fio; in zbench's form.
 with_fio() {
 	local name options=()
-	disk 64M "$1"
+	disk "$fio_size" "$1"
 	for name in write-1m randwrite-4k write-4k randwrite-1m randread-4k read-4k randread-1m read-1m; do
 		options+=("--name=$name" "--rw=${name%-*}" "--bs=${name#*-}" --stonewall)
 	done
-	fio --filename="$dev" --size=64M --loops=$((size_is_full ? 4 : 1)) --direct=1 --ioengine=libaio --iodepth=32 \
+	fio --filename="$dev" --size="$fio_size" --loops=2 --direct=1 --ioengine=libaio --iodepth=32 \
 		--iodepth_batch_submit=32 --iodepth_batch_complete_min=1 --randseed=7 --norandommap=0 \
 		--buffer_compress_percentage=60 --buffer_compress_chunk=4k --output-format=terse --terse-version=3 \
 		"${options[@]}" >"$TMP/fio" || exit 1
@@ -187,7 +187,6 @@ with_fio() {
 	done <"$TMP/fio"
 	remove
 }
-[ "$size" = full ] && size_is_full=1 || size_is_full=0
 
 # measure PAIR VISIT ARGUMENTS...: with the driver that is loaded.
 measure() {
