@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * zbench: measures a zram disk, whichever driver is loaded. See bench.sh, which has it run for both drivers
- * by turns.
+ * zbench: measures a zram disk, whichever driver is loaded. See bench.sh, which has it run for
+ * both drivers by turns.
  *
  * usage: zbench prepare PAGES
  *        zbench io ALGORITHM KIND JOBS PAGES MILLISECONDS
@@ -10,19 +10,20 @@
  *        zbench writeback NAME DEVICE MODE KIND PAGES FEW BATCH...
  *        zbench readback NAME DEVICE MODE KIND PAGES
  *        zbench stat DEVICE KIND PAGES
- *        zbench blocks GIB PAGES SECONDS
- *        zbench memory
+ *        zbench blocks DEVICE GIB PAGES SECONDS
+ *        zbench memory DEVICE
  *
- * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a page; "cpu",
- * nanoseconds of all tasks' CPU time for a page, of those that live at the end of it, and without what
- * happens in interrupts while a CPU is idle (on User Mode Linux its clock has steps of 10 ms: only long
- * measurements tell it); and others, by their names.
+ * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
+ * page; "cpu", nanoseconds of all tasks' CPU time for a page, of those that live at the end of
+ * it, and without what happens in interrupts while a CPU is idle (on User Mode Linux its clock
+ * has steps of 10 ms: only long measurements tell it); and others, by their names.
  *
- * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is made, with
- * hot_add, and removed for each call. KIND is text, binary, random, same or mixed. MODE is raw or compressed.
+ * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is
+ * made, with hot_add, and removed for each call. KIND is text, binary, random, same or mixed.
+ * MODE is raw or compressed.
  *
- * Small I/O is submitted 32 requests at a time, by io_submit(2): on User Mode Linux a system call takes longer
- * than a page, and would hide what is to be measured.
+ * Small I/O is submitted 32 requests at a time, by io_submit(2): on User Mode Linux a system call
+ * takes longer than a page, and would hide what is to be measured.
  */
 
 #define _GNU_SOURCE
@@ -54,6 +55,8 @@
 #define MADV_PAGEOUT 21
 #endif
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
+
 #define PAGE		4096UL
 #define WORDS		(PAGE / sizeof(uint64_t))
 #define LARGE		256UL		/* pages of a request of 1 MiB */
@@ -64,10 +67,10 @@
 
 static char name[32];			/* of the disk, "" when there is none */
 static int disk_fd = -1;
-static unsigned char *data;		/* data_pages of them, and LARGE more, the first ones again */
+static unsigned char *data;		/* data_pages, and the first LARGE ones again */
 static uint64_t data_pages;
 
-/* --- Small things ------------------------------------------------------------------------------- */
+/* --- Small things ---------------------------------------------------------------------------- */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -93,7 +96,10 @@ static uint64_t cpu_of_all(void)
 	if (!proc)
 		err(2, "/proc");
 	while ((entry = readdir(proc))) {
-		/* What clock_getcpuclockid(3) makes of a process, which it refuses for some kernel threads. */
+		/*
+		 * What clock_getcpuclockid(3) makes of a process, which it refuses for some
+		 * kernel threads.
+		 */
 		if (isdigit((unsigned char)entry->d_name[0]))
 			sum += clock_ns(~(unsigned int)atoi(entry->d_name) << 3 | 2);
 	}
@@ -121,10 +127,7 @@ static void *pages(uint64_t count)
 	return p;
 }
 
-static void result(const char *metric, double value, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void result(const char *metric, double value, const char *format, ...)
+static void __attribute__((__format__(__printf__, 3, 4))) result(const char *metric, double value, const char *format, ...)
 {
 	va_list args;
 
@@ -148,7 +151,7 @@ static uint64_t shuffled(uint64_t i, uint64_t count)
 		l = n >> bits / 2;
 		r = n & ((1UL << bits / 2) - 1);
 		for (int round = 0; round < 4 && bits; round++) {
-			uint64_t f = ((r + round + 1) * 0x9e3779b97f4a7c15UL) >> (64 - bits / 2);
+			uint64_t f = (r + round + 1) * 0x9e3779b97f4a7c15UL >> (64 - bits / 2);
 			uint64_t t = l ^ f;
 
 			l = r;
@@ -159,7 +162,7 @@ static uint64_t shuffled(uint64_t i, uint64_t count)
 	return n;
 }
 
-/* --- Contents of pages -------------------------------------------------------------------------- */
+/* --- Contents of pages ----------------------------------------------------------------------- */
 
 static const char *data_path(const char *kind)
 {
@@ -192,7 +195,9 @@ static bool is_text(const unsigned char *page)
 	return odd < PAGE / 50;
 }
 
-/* Takes the whole pages of a file, no more than 256 of them: of many files, rather than of a few. */
+/*
+ * Takes the whole pages of a file, no more than 256 of them: of many files, rather than of a few.
+ */
 static int look_at(const char *path, const struct stat *st, int type, struct FTW *where)
 {
 	unsigned char page[PAGE];
@@ -294,13 +299,16 @@ static void load_data(const char *kind)
 	close(fd);
 }
 
-/* What page INDEX of the disk contains, when everything is moved by SHIFT; as many as LARGE in a row. */
+/*
+ * What page INDEX of the disk contains, when everything is moved by SHIFT; as many as LARGE in a
+ * row.
+ */
 static unsigned char *content(uint64_t index, uint64_t shift)
 {
 	return data + (index + shift) % data_pages * PAGE;
 }
 
-/* --- Disks -------------------------------------------------------------------------------------- */
+/* --- Disks ----------------------------------------------------------------------------------- */
 
 static const char *attribute(const char *which)
 {
@@ -324,9 +332,7 @@ static int try_store(const char *path, const char *value)
 	return length;
 }
 
-static void store(const char *which, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void store(const char *which, const char *format, ...)
+static void __attribute__((__format__(__printf__, 2, 3))) store(const char *which, const char *format, ...)
 {
 	char value[PATH_MAX];
 	va_list args;
@@ -434,7 +440,7 @@ static void fill_disk(uint64_t first, uint64_t count, uint64_t shift)
 	}
 }
 
-/* --- Asynchronous I/O --------------------------------------------------------------------------- */
+/* --- Asynchronous I/O ------------------------------------------------------------------------ */
 
 struct queue {
 	aio_context_t context;
@@ -471,7 +477,7 @@ static void queue_reap(struct queue *queue, long least)
 	}
 }
 
-/* --- Cell 1: reading and writing ---------------------------------------------------------------- */
+/* --- Cell 1: reading and writing ------------------------------------------------------------- */
 
 struct pattern {
 	const char *name;
@@ -528,13 +534,15 @@ static void many_at_once(struct job *job, uint64_t shift)
 
 		for (long k = 0; k < n; k++) {
 			struct iocb *request = queue->free[k];
-			uint64_t page = job->first + (job->pattern->random ? job->order[i + k] : i + k);
+			uint64_t at = job->pattern->random ? job->order[i + k] : i + k;
+			uint64_t page = job->first + at;
+			bool write = job->pattern->write;
+			unsigned char *from = write ? content(page, shift) : job->buffer + k * PAGE;
 
 			*request = (struct iocb) {
 				.aio_fildes = disk_fd,
-				.aio_lio_opcode = job->pattern->write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
-				.aio_buf = (uintptr_t)(job->pattern->write ? content(page, shift) :
-					job->buffer + k * PAGE),
+				.aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
+				.aio_buf = (uintptr_t)from,
 				.aio_nbytes = PAGE,
 				.aio_offset = page * PAGE,
 			};
@@ -587,7 +595,8 @@ static struct job *jobs_of(uint64_t count, uint64_t total)
  * Each job passes over its part of the disk; how long that took, from the start of the first one to
  * the end of the last one.
  */
-static uint64_t run(struct job *jobs, uint64_t count, const struct pattern *pattern, uint64_t shift)
+static uint64_t run(struct job *jobs, uint64_t count, const struct pattern *pattern,
+		    uint64_t shift)
 {
 	uint64_t began = UINT64_MAX, ended = 0;
 
@@ -619,7 +628,8 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void bench_io(const char *algorithm, const char *kind, uint64_t count, uint64_t total, uint64_t least)
+static void bench_io(const char *algorithm, const char *kind, uint64_t count, uint64_t total,
+		     uint64_t least)
 {
 	struct job *jobs;
 	uint64_t used;
@@ -633,25 +643,30 @@ static void bench_io(const char *algorithm, const char *kind, uint64_t count, ui
 		result("bytes", (double)used / total, "memory/%s/%s/page", algorithm, kind);
 	}
 	jobs = jobs_of(count, total);
-	for (unsigned int i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(patterns); i++) {
 		const struct pattern *pattern = &patterns[i];
 		uint64_t took[MAX_PASSES], passes, sum = 0, all = count * jobs[0].count;
 
 		/* The first pass warms up. */
 		run(jobs, count, pattern, 1);
-		for (passes = 0; passes < MAX_PASSES && (passes < 3 || sum < least * 1000000); passes++) {
+		for (passes = 0; passes < MAX_PASSES; passes++) {
+			if (passes >= 3 && sum >= least * 1000000)
+				break;
 			took[passes] = run(jobs, count, pattern, passes + 2);
 			sum += took[passes];
 		}
-		/* A pass during which the machine did something else does not count as much as the others. */
+		/*
+		 * A pass during which the machine did something else does not count as much as
+		 * the others.
+		 */
 		qsort(took, passes, sizeof(took[0]), by_size);
-		result("ns", (double)took[passes / 2] / all, "io/%s/%s/j%lu/%s", algorithm, kind, count,
-		       pattern->name);
+		result("ns", (double)took[passes / 2] / all, "io/%s/%s/j%lu/%s", algorithm, kind,
+		       count, pattern->name);
 	}
 	remove_disk();
 }
 
-/* --- The floor: the compressor alone, by zram_floor.ko ------------------------------------------- */
+/* --- The floor: the compressor alone, by zram_floor.ko --------------------------------------- */
 
 static void bench_floor(const char *algorithm, const char *kind, uint64_t count, uint64_t least)
 {
@@ -689,7 +704,7 @@ static void bench_floor(const char *algorithm, const char *kind, uint64_t count,
 	result("bytes", bytes, "floor/%s/%s/size", algorithm, kind);
 }
 
-/* --- Cell 2: swap ------------------------------------------------------------------------------- */
+/* --- Cell 2: swap ---------------------------------------------------------------------------- */
 
 static void make_swap(uint64_t count)
 {
@@ -770,7 +785,7 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 	remove_disk();
 }
 
-/* --- Cells 3, 4 and 6: writeback and readback ---------------------------------------------------- */
+/* --- Cells 3, 4 and 6: writeback and readback ------------------------------------------------ */
 
 static void backed_disk(const char *device, const char *mode, uint64_t count)
 {
@@ -793,8 +808,8 @@ static void write_back(uint64_t count)
 		errx(2, "only %lu of %lu pages were written back", blocks, count);
 }
 
-static void bench_writeback(const char *label, const char *device, const char *mode, const char *kind,
-			    uint64_t count, uint64_t few, char **batches)
+static void bench_writeback(const char *label, const char *device, const char *mode,
+			    const char *kind, uint64_t count, uint64_t few, char **batches)
 {
 	load_data(kind);
 	backed_disk(device, mode, count);
@@ -811,10 +826,10 @@ static void bench_writeback(const char *label, const char *device, const char *m
 		write_back(n);
 		took = now() - began;
 		cpu = cpu_of_all() - cpu;
-		result("ns", (double)took / n, "writeback/%s/%s/%luk/batch-%s", label, mode, count / 1024,
-		       batches[i]);
-		result("cpu", (double)cpu / n, "writeback/%s/%s/%luk/batch-%s", label, mode, count / 1024,
-		       batches[i]);
+		result("ns", (double)took / n, "writeback/%s/%s/%luk/batch-%s", label, mode,
+		       count / 1024, batches[i]);
+		result("cpu", (double)cpu / n, "writeback/%s/%s/%luk/batch-%s", label, mode,
+		       count / 1024, batches[i]);
 	}
 	remove_disk();
 }
@@ -846,7 +861,8 @@ static void read_pages(uint64_t count, bool random, unsigned long depth, unsigne
 	queue_exit(&queue);
 }
 
-static void bench_readback(const char *label, const char *device, const char *mode, const char *kind, uint64_t count)
+static void bench_readback(const char *label, const char *device, const char *mode,
+			   const char *kind, uint64_t count)
 {
 	unsigned char *buffer = pages(DEEP);
 
@@ -861,19 +877,19 @@ static void bench_readback(const char *label, const char *device, const char *mo
 		unsigned long depth = i & 2 ? DEEP : 1;
 		/* One at a time takes a slow device long. */
 		uint64_t n = depth == 1 ? count / 4 : count, began, took, cpu;
+		const char *order = random ? "random" : "sequential";
 
 		cpu = cpu_of_all();
 		began = now();
 		read_pages(n, random, depth, buffer);
 		took = now() - began;
 		cpu = cpu_of_all() - cpu;
-		result("ns", (double)took / n, "readback/%s/%s/%s-%lu", label, mode, random ? "random" : "sequential",
-		       depth);
-		result("cpu", (double)cpu / n, "readback/%s/%s/%s-%lu", label, mode, random ? "random" : "sequential",
-		       depth);
+		result("ns", (double)took / n, "readback/%s/%s/%s-%lu", label, mode, order, depth);
+		result("cpu", (double)cpu / n, "readback/%s/%s/%s-%lu", label, mode, order, depth);
 	}
-	/* The last page that each request read must be the right one. */
-	if (pread(disk_fd, buffer, PAGE, PAGE) != (ssize_t)PAGE || memcmp(buffer, content(1, 0), PAGE))
+	/* One page, to see that it is there that they are read from. */
+	if (pread(disk_fd, buffer, PAGE, PAGE) != (ssize_t)PAGE ||
+	    memcmp(buffer, content(1, 0), PAGE))
 		errx(2, "a page came back as another");
 	remove_disk();
 }
@@ -912,13 +928,14 @@ static void bench_stat(const char *device, const char *kind, uint64_t count)
 	}
 	pthread_join(thread, NULL);
 	/* For comparison: how long there was a writeback at all. */
-	printf("# mm_stat was read %lu times during %lu ms of writeback\n", n, (now() - began) / 1000000);
+	printf("# mm_stat was read %lu times during %lu ms of writeback\n", n,
+	       (now() - began) / 1000000);
 	result("worst-us", worst / 1000.0, "stat/mm_stat");
 	result("mean-us", (double)sum / n / 1000, "stat/mm_stat");
 	remove_disk();
 }
 
-/* --- Cell 5: blocks of a large device ------------------------------------------------------------ */
+/* --- Cell 5: blocks of a large device -------------------------------------------------------- */
 
 static void measure_blocks(uint64_t first, uint64_t count, const char *cell, int times)
 {
@@ -983,7 +1000,7 @@ static void bench_blocks(const char *device, uint64_t gib, uint64_t count, uint6
 	remove_disk();
 }
 
-/* --- Cell 7: memory ----------------------------------------------------------------------------- */
+/* --- Cell 7: memory -------------------------------------------------------------------------- */
 
 static uint64_t free_kib(void)
 {
@@ -1052,8 +1069,9 @@ static void bench_memory(const char *device)
 	remove_disk();
 
 	/*
-	 * What a writeback takes while it is under way, by the lowest that free memory gets. Pages that do not
-	 * compress, to a device that keeps nothing, so that memory is only given back besides.
+	 * What a writeback takes while it is under way, by the lowest that free memory gets.
+	 * Pages that do not compress, to a device that keeps nothing, so that memory is only
+	 * given back besides.
 	 */
 	load_data("random");
 	add_disk("lz4");
@@ -1073,7 +1091,7 @@ static void bench_memory(const char *device)
 	remove_disk();
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------- */
 
 static bool is(const char *what, int argc, char **argv, int arguments)
 {
@@ -1093,7 +1111,8 @@ int main(int argc, char **argv)
 	} else if (is("swap", argc, argv, 3)) {
 		bench_swap(argv[2], argv[3], number(argv[4]));
 	} else if (!strcmp(argv[1], "writeback") && argc > 8) {
-		bench_writeback(argv[2], argv[3], argv[4], argv[5], number(argv[6]), number(argv[7]), argv + 8);
+		bench_writeback(argv[2], argv[3], argv[4], argv[5], number(argv[6]),
+				number(argv[7]), argv + 8);
 	} else if (is("readback", argc, argv, 5)) {
 		bench_readback(argv[2], argv[3], argv[4], argv[5], number(argv[6]));
 	} else if (is("stat", argc, argv, 3)) {

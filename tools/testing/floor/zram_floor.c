@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * zram_floor: how long do the kernel's compressors take for a page, with nothing around them? No driver can
- * be faster than that, and what it takes beyond that is its own.
+ * zram_floor: how long do the kernel's compressors take for a page, with nothing around them? No
+ * driver can be faster than that, and what it takes beyond that is its own.
  *
- * In debugfs, zram_floor/pages takes the pages. Writing "ALGORITHM MILLISECONDS" to zram_floor/run compresses
- * all of them for at least that long, and then decompresses them for as long. Reading it gives the picoseconds
- * that a page took to be compressed and to be decompressed, and the mean size of a page in bytes. Pages that
- * do not get smaller are copied instead of decompressed, as in zram.
+ * In debugfs, zram_floor/pages takes the pages. Writing "ALGORITHM MILLISECONDS" to
+ * zram_floor/run compresses all of them for at least that long, and then decompresses them for as
+ * long. Reading it gives the picoseconds that a page took to be compressed and to be
+ * decompressed, and the mean size of a page in bytes. Pages that do not get smaller are copied
+ * instead of decompressed, as in zram.
  */
 
 #include <linux/debugfs.h>
@@ -97,10 +98,12 @@ static zstd_dctx *dctx;
 
 static int floor_zstd_prepare(void)
 {
+	zstd_compression_parameters cparams;
 	size_t size;
 
 	zstd_params = zstd_get_params(zstd_default_clevel(), PAGE_SIZE);
-	size = zstd_cctx_workspace_bound(&zstd_params.cParams);
+	cparams = zstd_get_cparams(zstd_default_clevel(), PAGE_SIZE, 0);
+	size = zstd_cctx_workspace_bound(&cparams);
 	scratch = vzalloc(size);
 	if (!scratch)
 		return -ENOMEM;
@@ -255,13 +258,15 @@ static ssize_t run_read(struct file *file, char __user *to, size_t length, loff_
 	int n;
 
 	mutex_lock(&lock);
-	n = scnprintf(text, sizeof(text), "%llu %llu %llu\n", compress_ps, decompress_ps, mean_size);
+	n = scnprintf(text, sizeof(text), "%llu %llu %llu\n", compress_ps, decompress_ps,
+		      mean_size);
 	mutex_unlock(&lock);
 	return simple_read_from_buffer(to, length, at, text, n);
 }
 
 /* Whole pages, in their order, from the first one on. */
-static ssize_t pages_write(struct file *file, const char __user *from, size_t length, loff_t *at)
+static ssize_t pages_write(struct file *file, const char __user *from, size_t length,
+			   loff_t *at)
 {
 	ssize_t ret = length;
 
