@@ -127,7 +127,7 @@ static void *pages(uint64_t count)
 	return p;
 }
 
-static void __attribute__((__format__(__printf__, 3, 4))) result(const char *metric, double value, const char *format, ...)
+static void result(const char *metric, double value, const char *format, ...)
 {
 	va_list args;
 
@@ -332,7 +332,7 @@ static int try_store(const char *path, const char *value)
 	return length;
 }
 
-static void __attribute__((__format__(__printf__, 2, 3))) store(const char *which, const char *format, ...)
+static void store(const char *which, const char *format, ...)
 {
 	char value[PATH_MAX];
 	va_list args;
