@@ -64,7 +64,7 @@ learn() {
 	mm_stat
 	text_size[$slot.$seed]=$((compr - before))
 	at_least "what a page of text takes" $((compr - before)) 1
-	at_least "what a page of text saves" $((PAGE - compr + before)) 3000
+	at_least "what a page of text saves" $((PAGE - compr + before)) $saves
 	does discard $((slot * PAGE)) $PAGE
 }
 
@@ -76,7 +76,9 @@ holds() {
 }
 
 overwrite_every_kind_by_every_other() {
-	local from to slot=0
+	local from to slot=0 saves=3072
+	# Pieces of eight bytes are the most that it finds again: it cannot make less of them.
+	[ "$1" != 842 ] || saves=3000
 	disk 4M "$1"
 	does open "$dev" direct
 	for from in empty zero same text random; do
