@@ -37,6 +37,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
@@ -742,6 +743,7 @@ static const struct operation operations[] = {
 
 static void sweep(const struct operation *op)
 {
+	time_t said = time(NULL);
 	bool hit = true;
 
 	for (nth = 1; hit; nth += sample && nth >= DENSE ? 1 + random() % (nth / 2) : 1) {
@@ -752,6 +754,10 @@ static void sweep(const struct operation *op)
 		op->before(op);
 		error = op->act(op, nth, &hit);
 		injected += hit;
+		if (time(NULL) >= said + 60) {
+			said = time(NULL);
+			printf("# %s: has come to allocation %u\n", op->name, nth);
+		}
 		if (verbose)
 			printf("# allocation %u: %s\n", nth, error ? strerrorname_np(error) : "ok");
 		if (error) {

@@ -27,6 +27,8 @@ prepare() {
 		echo N >$inject/$kind/ignore-gfp-wait
 	done
 	echo N >$inject/fail_page_alloc/ignore-gfp-highmem
+	# Most of the time that it takes to unload the module is waiting for grace periods.
+	echo 1 >/sys/kernel/rcu_expedited
 	echo 0 >$inject/fail_page_alloc/min-order
 }
 
@@ -42,7 +44,7 @@ seed=${1:-$((SRANDOM % 1000000 + 1))}
 
 # sweep NAME
 sweep() {
-	local line backing=$nullb report=
+	local backing=$nullb report=
 	case $1 in
 	load | unload)
 		unload
@@ -51,10 +53,8 @@ sweep() {
 		;;
 	*) loaded "$DRIVER" || load num_devices=0 ;;
 	esac
-	while IFS= read -r line; do
-		note "${line#'# '}"
-		report=$line
-	done <<<"$("$(program failnth)" $sample "$backing" "$TMP/dictionary" "$1" 2>&1 || echo "failed with status $?")"
+	"$(program failnth)" $sample "$backing" "$TMP/dictionary" "$1" 2>&1 | tee "$TMP/report" | sed -u 's/^\(# \)\?/# /'
+	[ "${PIPESTATUS[0]}" != 0 ] || report=$(tail -n 1 "$TMP/report")
 	run_suites '*'
 	if [[ $report =~ ^failnth:\ .*injected=([0-9]+)\ refused=([0-9]+)$ ]]; then
 		injected=$((injected + BASH_REMATCH[1]))
