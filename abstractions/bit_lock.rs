@@ -89,15 +89,16 @@ impl LockdepMap {
 /// While the lock is not held, `value` and the tag bit of `word` are the packed form of a `V`.
 #[repr(C)]
 pub(crate) struct BitLocked<V: Packed> {
-    /// Bit 0: the lock. Bit 1: the tag of the value. The others belong to the owner of the lock.
+    /// Bit 0: the lock. Bit 1: somebody may be waiting. Bit 2: the tag of the value. The others
+    /// belong to the owner of the lock.
     word: UnsafeCell<usize>,
     value: UnsafeCell<usize>,
     _value: PhantomData<V>,
 }
 
 const LOCK: usize = 1 << 0;
-const TAG: usize = 1 << 1;
-const BITS_SHIFT: u32 = 2;
+const TAG: usize = 1 << 2;
+const BITS_SHIFT: u32 = 3;
 
 /// How many bits beside the value the owner of a lock may use.
 pub(crate) const BITS: u32 = usize::BITS - BITS_SHIFT;

@@ -32,8 +32,12 @@ unsigned int zram_rs_num_devices(void)
 	return num_devices;
 }
 
-/* The lock is bit 0 of a word whose other bits belong to the lock's owner. */
-#define LOCK_BIT 0
+/*
+ * The lock is bit 0 of a word. Bit 1 says that somebody may be waiting for it, so that
+ * unlocking need not look for that. The other bits belong to the lock's owner.
+ */
+#define LOCK_BIT	0
+#define WAITERS_BIT	1
 
 /* Returns the word, lock bit included, or 0 if somebody else has the lock. */
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map)
@@ -45,30 +49,41 @@ unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map)
 	return READ_ONCE(*word);
 }
 
+/* Locks, or sees to it that whoever has the lock wakes those who wait. */
+static bool lock_or_announce(unsigned long *word)
+{
+	if (!test_and_set_bit_lock(LOCK_BIT, word))
+		return true;
+	set_bit(WAITERS_BIT, word);
+	/* It may have been unlocked before that. If not, the unlocking is still to come. */
+	return !test_and_set_bit_lock(LOCK_BIT, word);
+}
+
 /* Returns the word, lock bit included. */
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 {
+	might_sleep();
 	mutex_acquire(map, 0, 0, _RET_IP_);
-	/* Cannot fail: the wait is not interruptible. */
-	wait_on_bit_lock(word, LOCK_BIT, TASK_UNINTERRUPTIBLE);
+	if (test_and_set_bit_lock(LOCK_BIT, word))
+		wait_var_event(word, lock_or_announce(word));
 	lock_acquired(map, _RET_IP_);
 	return READ_ONCE(*word);
 }
 
 /*
- * Unlocks and sets the owner's bits in one store. All others only ever set the
- * lock bit, atomically, and it is set already: nothing that they do is lost.
- * (That takes an architecture whose atomic operations are not made of a lock and
- * plain loads and stores. All that have Rust are such.)
+ * Unlocks and sets the owner's bits in one go. All others only ever set the lock
+ * bit, which is set already, and the waiters' bit.
  */
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map)
 {
 	mutex_release(map, _RET_IP_);
-	/* What the owner did is seen by the next one. */
-	smp_store_release(word, value & ~BIT(LOCK_BIT));
-	/* Pairs with the barrier in prepare_to_wait(), see wake_up_bit(). */
-	smp_mb();
-	wake_up_bit(word, LOCK_BIT);
+	/*
+	 * What the owner did is seen by the next one. It is a full barrier, too: who has
+	 * set the waiters' bit was in the queue before, and is seen there.
+	 */
+	value = xchg(word, value & ~(BIT(LOCK_BIT) | BIT(WAITERS_BIT)));
+	if (unlikely(value & BIT(WAITERS_BIT)))
+		wake_up_var(word);
 }
 
 void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
