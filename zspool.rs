@@ -124,9 +124,8 @@ impl Pool {
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle.0.get(), PAGE_SIZE, core::ptr::null_mut())
         };
-        // SAFETY: zsmalloc returns `PAGE_SIZE` bytes that stay valid, and unchanged, until
-        // `zs_obj_read_end`.
-        page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), PAGE_SIZE) });
+        // SAFETY: zsmalloc returns a page, which stays valid until `zs_obj_read_end`.
+        unsafe { page.write_page(bytes.cast()) };
         // SAFETY: This ends what was begun above.
         unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), PAGE_SIZE, bytes) };
     }

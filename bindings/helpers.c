@@ -112,6 +112,11 @@ unsigned int zram_rs_disk_openers(struct gendisk *disk)
 	return disk_openers(disk);
 }
 
+void zram_rs_copy_page(void *to, const void *from)
+{
+	copy_page(to, (void *)from);
+}
+
 void zram_rs_clear_disk_stats(struct gendisk *disk)
 {
 	part_stat_set_all(disk->part0, 0);

@@ -30,6 +30,7 @@ void zram_rs_bio_inc_remaining(struct bio *bio);
 u32 zram_rs_boottime_seconds(void);
 void zram_rs_cond_resched(void);
 unsigned int zram_rs_disk_openers(struct gendisk *disk);
+void zram_rs_copy_page(void *to, const void *from);
 void zram_rs_clear_disk_stats(struct gendisk *disk);
 u64 zram_rs_file_bdev_bytes(struct file *file);
 bool zram_rs_file_is_bdev(struct file *file);
