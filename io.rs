@@ -187,9 +187,10 @@ impl Pages {
     /// Reads what a bio asks for. May sleep.
     pub(crate) fn read_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
         bio.start_accounting();
+        let now = boottime_seconds();
         if bio
             .chunks()
-            .try_for_each(|chunk| Self::read_chunk(this, &chunk))
+            .try_for_each(|chunk| Self::read_chunk(this, &chunk, now))
             .is_err()
         {
             this.stats.failed_reads.add(1);
@@ -200,9 +201,10 @@ impl Pages {
     /// Writes what a bio brings. May sleep.
     pub(crate) fn write_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
         bio.start_accounting();
+        let now = boottime_seconds();
         if bio
             .chunks()
-            .try_for_each(|chunk| Self::write_chunk(this, &chunk))
+            .try_for_each(|chunk| Self::write_chunk(this, &chunk, now))
             .is_err()
         {
             this.stats.failed_writes.add(1);
@@ -243,9 +245,9 @@ impl Pages {
         }
     }
 
-    fn read_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>) -> Result {
+    fn read_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>, now: u32) -> Result {
         if let Some(page) = chunk.whole_page() {
-            match this.read(chunk.index, page)? {
+            match this.read(chunk.index, page, now)? {
                 Found::Here => page.flush_dcache(),
                 Found::There(block, form) => {
                     Read::start(chunk.part(), Purpose::Whole, block, form, this.hold());
@@ -254,7 +256,7 @@ impl Pages {
             return Ok(());
         }
         let bounce = BouncePage::new()?;
-        match this.read(chunk.index, bounce.as_page())? {
+        match this.read(chunk.index, bounce.as_page(), now)? {
             Found::Here => {
                 let page = bounce.as_page();
                 let page = page.map();
@@ -268,13 +270,13 @@ impl Pages {
         }
     }
 
-    fn write_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>) -> Result {
+    fn write_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>, now: u32) -> Result {
         if let Some(page) = chunk.whole_page() {
-            return this.write(chunk.index, page);
+            return this.write(chunk.index, page, now);
         }
         let bounce = BouncePage::new()?;
         if !chunk.covers_page() {
-            if let Found::There(block, form) = this.read(chunk.index, bounce.as_page())? {
+            if let Found::There(block, form) = this.read(chunk.index, bounce.as_page(), now)? {
                 let purpose = Purpose::Merge(bounce);
                 Read::start(chunk.part(), purpose, block, form, this.hold());
                 return Ok(());
@@ -282,13 +284,13 @@ impl Pages {
         }
         let page = bounce.as_page();
         chunk.copy_to(&page.map())?;
-        this.write(chunk.index, page)
+        this.write(chunk.index, page, now)
     }
 
-    /// Reads a page of the disk, if it is in memory; otherwise says where it is. May sleep.
-    fn read(&self, index: usize, page: PageRef<'_>) -> Result<Found> {
+    /// Reads a page of the disk, if it is in memory; otherwise says where it is. `now` is the time
+    /// of the access. May sleep.
+    fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<Found> {
         let page = page.map();
-        let now = boottime_seconds();
         loop {
             let mut slot = self.table.lock(index).ok_or(EIO)?;
             slot.touch(now);
@@ -362,10 +364,10 @@ impl Pages {
         })
     }
 
-    /// Writes a page of the disk. If that fails, the disk keeps what it has. May sleep.
-    pub(crate) fn write(&self, index: usize, page: PageRef<'_>) -> Result {
+    /// Writes a page of the disk. If that fails, the disk keeps what it has. `now` is the time of
+    /// the access, in seconds since boot. May sleep.
+    pub(crate) fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
         let content = Content::from(self.compress(page)?);
-        let now = boottime_seconds();
         self.stats.count(&content);
         let old = match self.table.lock(index) {
             Some(mut slot) => {

@@ -16,6 +16,7 @@ use crate::{
             BouncePage,
             PageRef, //
         },
+        sched::boottime_seconds,
     },
     backing::Block,
     device::Device,
@@ -85,7 +86,7 @@ impl Read {
             Purpose::Copy(_) => chunk.copy_from(&page.map())?,
             Purpose::Merge(_) => {
                 chunk.copy_to(&page.map())?;
-                self.pages.write(chunk.index, page)?;
+                self.pages.write(chunk.index, page, boottime_seconds())?;
             }
         }
         Ok(())
