@@ -102,8 +102,9 @@ trait Backend: Sized {
     /// Allocates working memory. May sleep.
     fn new(setup: &Self::Setup) -> Result<Self>;
 
-    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result.
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize>;
+    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result;
+    /// `None` if there is not enough room for it in `dst`, or may not be: see [`MARGIN`].
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>>;
 
     /// Decompresses a page. Fails if that is not what comes out of `src`.
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result;
@@ -184,7 +185,11 @@ macro_rules! algorithms {
                 }
             }
 
-            fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+            fn compress(
+                &mut self,
+                src: &MappedPage<'_>,
+                dst: &mut [u8],
+            ) -> Result<Option<usize>> {
                 match self {
                     $( #[cfg($have)] Self::$variant(backend) => backend.compress(src, dst), )*
                 }
@@ -232,6 +237,10 @@ impl Default for Algorithm {
     }
 }
 
+/// How much more room an algorithm may want to see than its result takes in the end, in bytes. They
+/// look ahead by a few.
+const MARGIN: usize = 64;
+
 /// Room for the result of compressing a page: what cannot be compressed becomes larger, but never
 /// as large as this, with any algorithm.
 type Buffer = [u8; 2 * PAGE_SIZE];
@@ -240,6 +249,8 @@ type Buffer = [u8; 2 * PAGE_SIZE];
 pub(crate) struct Stream {
     context: Context,
     buffer: VBox<Buffer>,
+    /// Whether the last page could not be compressed, which makes it likely for the next one.
+    gave_up: bool,
     scratch: VBox<[u8; PAGE_SIZE]>,
 }
 
@@ -248,14 +259,34 @@ impl Stream {
         Ok(Self {
             context: Context::new(setup)?,
             buffer: VBox::zeroed(quietly())?,
+            gave_up: false,
             scratch: VBox::zeroed(quietly())?,
         })
     }
 
-    /// Compresses a page. The result is valid until the stream is used again.
-    pub(crate) fn compress(&mut self, page: &MappedPage<'_>) -> Result<&[u8]> {
-        let len = self.context.compress(page, &mut self.buffer)?;
-        self.buffer.get(..len).ok_or(EIO)
+    /// Compresses a page to less than `limit` bytes, which are valid until the stream is used
+    /// again. Returns `None` if that is not possible.
+    ///
+    /// An algorithm that is short of room gives up early, and does not copy what it cannot
+    /// compress, but is slower otherwise. So it gets all the room there is, until it has failed.
+    /// The result is the same.
+    pub(crate) fn compress(
+        &mut self,
+        page: &MappedPage<'_>,
+        limit: usize,
+    ) -> Result<Option<&[u8]>> {
+        let room = if self.gave_up {
+            limit.min(PAGE_SIZE) + MARGIN
+        } else {
+            self.buffer.len()
+        };
+        let dst = self.buffer.get_mut(..room).ok_or(EIO)?;
+        let len = self.context.compress(page, dst)?;
+        let bytes = len
+            .filter(|&len| len < limit)
+            .and_then(|len| self.buffer.get(..len));
+        self.gave_up = bytes.is_none();
+        Ok(bytes)
     }
 
     /// Splits off a page of scratch memory; the other half decompresses.

@@ -501,11 +501,10 @@ impl Pages {
         }
         let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
         let stored = streams.with(|stream| {
-            let bytes = stream.compress(&page)?;
-            let size = bytes.len();
-            if size >= self.pool.huge_size() {
+            let Some(bytes) = stream.compress(&page, self.pool.huge_size())? else {
                 return Ok::<_, Error>(None);
-            }
+            };
+            let size = bytes.len();
             let mut object = self.alloc(size, nid)?;
             object.write(bytes);
             Ok(Some(Fresh::Stored { object, size }))

@@ -172,10 +172,12 @@ fn recompress(
     let streams = pages.streams.get(priority).ok_or(EINVAL)?;
     let pool = &pages.pool;
     let object = streams.with(|stream| {
-        let bytes = stream.compress(&page)?;
+        let Some(bytes) = stream.compress(&page, pool.huge_size())? else {
+            return Ok::<_, Error>(None);
+        };
         let size = bytes.len();
         if pool.class(size) >= pool.class(old_size) || (threshold != 0 && size >= threshold) {
-            return Ok::<_, Error>(None);
+            return Ok(None);
         }
         let mut object = pool.alloc(size, copy.nid())?;
         object.write(bytes);

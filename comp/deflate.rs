@@ -8,7 +8,6 @@
 use super::{
     quietly,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -142,7 +141,7 @@ impl Backend for Deflate {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let zlib = &mut self.compressor;
         // SAFETY: By the type invariants.
         if unsafe { bindings::zlib_deflateReset(zlib.stream.get()) } != bindings::Z_OK as c_int {
@@ -153,10 +152,12 @@ impl Backend for Deflate {
         // copied before anything but its checksum is made of it, so it may change.
         let status =
             unsafe { bindings::zlib_deflate(zlib.stream.get(), bindings::Z_FINISH as c_int) };
-        if status != bindings::Z_STREAM_END as c_int {
-            return Err(EINVAL);
+        match u32::try_from(status) {
+            Ok(bindings::Z_STREAM_END) => Ok(Some(zlib.total_out())),
+            // It has more to say.
+            Ok(bindings::Z_OK) => Ok(None),
+            _ => Err(EINVAL),
         }
-        Ok(zlib.total_out())
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {

@@ -9,7 +9,6 @@ use super::{
     quietly,
     unlz4,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -96,7 +95,7 @@ impl Backend for Lz4 {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let acceleration = self.setup.acceleration;
         let (from, to) = (src.as_ptr().cast(), dst.as_mut_ptr().cast());
         let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
@@ -104,17 +103,18 @@ impl Backend for Lz4 {
             let memory = self.memory.as_mut_ptr().cast();
             // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
             // a stream; the algorithm copes with a page that changes under it.
-            return unlz4::check(unsafe {
-                bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
-            });
+            let len =
+                unsafe { bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory) };
+            return Ok(unlz4::compressed(len));
         };
         self.memory.copy_from_slice(&primed.stream);
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The same. The stream is a copy of a valid one, and lives no longer than what that
         // refers to.
-        unlz4::check(unsafe {
+        let len = unsafe {
             bindings::LZ4_compress_fast_continue(stream, from, to, len, room, acceleration)
-        })
+        };
+        Ok(unlz4::compressed(len))
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {

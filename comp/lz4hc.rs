@@ -9,7 +9,6 @@ use super::{
     quietly,
     unlz4,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -73,7 +72,7 @@ impl Backend for Lz4hc {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let level = self.setup.level;
         let (from, to) = (src.as_ptr().cast(), dst.as_mut_ptr().cast());
         let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
@@ -81,14 +80,13 @@ impl Backend for Lz4hc {
             let memory = self.memory.as_mut_ptr().cast();
             // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
             // a stream; the algorithm copes with a page that changes under it.
-            return unlz4::check(unsafe {
-                bindings::LZ4_compress_HC(from, to, len, room, level, memory)
-            });
+            let len = unsafe { bindings::LZ4_compress_HC(from, to, len, room, level, memory) };
+            return Ok(unlz4::compressed(len));
         };
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The same, and the dictionary lives as long as the stream. Using the dictionary
         // makes the stream refer to the page, so it is set up again for each.
-        unlz4::check(unsafe {
+        let len = unsafe {
             bindings::LZ4_resetStreamHC(stream, level);
             let used = bindings::LZ4_loadDictHC(
                 stream,
@@ -99,7 +97,8 @@ impl Backend for Lz4hc {
                 return Err(EINVAL);
             }
             bindings::LZ4_compress_HC_continue(stream, from, to, len, room)
-        })
+        };
+        Ok(unlz4::compressed(len))
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {

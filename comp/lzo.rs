@@ -8,7 +8,6 @@
 use super::{
     quietly,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -39,17 +38,18 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
-        let compress = if RUN_LENGTH {
-            bindings::lzorle1x_1_compress
-        } else {
-            bindings::lzo1x_1_compress
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
+        let compress = match (RUN_LENGTH, dst.len() < bindings::ZRAM_RS_LZO_WORST) {
+            (false, false) => bindings::lzo1x_1_compress,
+            (false, true) => bindings::lzo1x_1_compress_safe,
+            (true, false) => bindings::lzorle1x_1_compress,
+            (true, true) => bindings::lzorle1x_1_compress_safe,
         };
         let mut len = dst.len();
         // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and
-        // the buffer is larger than any result. The memory is a table of `unsigned short`, for
-        // which all that is allocated is aligned well enough. The algorithm copes with a page that
-        // changes under it.
+        // the buffer the one that is given, which is not exceeded, or can hold any result. The
+        // memory is a table of `unsigned short`, for which all that is allocated is aligned well
+        // enough. The algorithm copes with a page that changes under it.
         let status = unsafe {
             compress(
                 src.as_ptr(),
@@ -59,10 +59,10 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
                 self.memory.as_mut_ptr().cast(),
             )
         };
-        if status == 0 {
-            Ok(len)
-        } else {
-            Err(EINVAL)
+        match status {
+            bindings::ZRAM_RS_LZO_OK => Ok(Some(len)),
+            bindings::ZRAM_RS_LZO_OVERRUN => Ok(None),
+            _ => Err(EINVAL),
         }
     }
 
@@ -72,7 +72,7 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
         let status = unsafe {
             bindings::lzo1x_decompress_safe(src.as_ptr(), src.len(), dst.as_ptr(), &mut len)
         };
-        if status == 0 && len == PAGE_SIZE {
+        if status == bindings::ZRAM_RS_LZO_OK && len == PAGE_SIZE {
             Ok(())
         } else {
             Err(EINVAL)

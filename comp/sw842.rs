@@ -8,7 +8,6 @@
 use super::{
     quietly,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -40,11 +39,11 @@ impl Backend for Sw842 {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let mut len = dst.len() as c_uint;
         // SAFETY: The page, the buffer and the working memory have the sizes that are given, or
         // that the algorithm asks for; it copes with a page that changes under it.
-        to_result(unsafe {
+        let status = to_result(unsafe {
             bindings::sw842_compress(
                 src.as_ptr(),
                 PAGE_SIZE as c_uint,
@@ -52,8 +51,12 @@ impl Backend for Sw842 {
                 &mut len,
                 self.memory.as_mut_ptr().cast(),
             )
-        })?;
-        Ok(len as usize)
+        });
+        match status {
+            Ok(()) => Ok(Some(len as usize)),
+            Err(error) if error == ENOSPC => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {

@@ -47,10 +47,7 @@ pub(super) fn decompress(
     }
 }
 
-/// Turns what a compressor has returned into a result: 0 is a failure.
-pub(super) fn check(len: c_int) -> Result<usize> {
-    match usize::try_from(len) {
-        Ok(len) if len > 0 => Ok(len),
-        _ => Err(EINVAL),
-    }
+/// Turns what a compressor has returned into a size; it is 0 if there was not enough room.
+pub(super) fn compressed(len: c_int) -> Option<usize> {
+    usize::try_from(len).ok().filter(|&len| len > 0)
 }

@@ -8,7 +8,6 @@
 use super::{
     quietly,
     Backend,
-    Buffer,
     Params, //
 };
 use crate::{
@@ -169,11 +168,11 @@ impl Backend for Zstd {
         })
     }
 
-    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut Buffer) -> Result<usize> {
+    fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let context = self.compressor.as_ptr();
         let (to, room) = (dst.as_mut_ptr().cast(), dst.len());
         let from = src.as_ptr().cast();
-        check(match &self.setup.dictionary {
+        let len = match &self.setup.dictionary {
             // SAFETY: By the type invariants; page and buffer have the sizes that are given. The
             // algorithm copes with a page that changes under it.
             None => unsafe {
@@ -185,7 +184,14 @@ impl Backend for Zstd {
                 let dictionary = dictionary.compression.as_ptr();
                 bindings::zstd_compress_using_cdict(context, to, room, from, PAGE_SIZE, dictionary)
             },
-        })
+        };
+        // SAFETY: No requirements.
+        if unsafe { bindings::zstd_get_error_code(len) }
+            == bindings::ZSTD_ErrorCode_ZSTD_error_dstSize_tooSmall
+        {
+            return Ok(None);
+        }
+        check(len).map(Some)
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
