@@ -42,7 +42,10 @@ use crate::{
         Table,
         View, //
     },
-    stats::Stats,
+    stats::{
+        Kept,
+        Stats, //
+    },
     zspool::{
         HandleRef,
         Object,
@@ -367,19 +370,55 @@ impl Pages {
     /// Writes a page of the disk. If that fails, the disk keeps what it has. `now` is the time of
     /// the access, in seconds since boot. May sleep.
     pub(crate) fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
-        let content = Content::from(self.compress(page)?);
-        self.stats.count(&content);
-        let old = match self.table.lock(index) {
-            Some(mut slot) => {
-                let old = slot.replace(content);
-                slot.touch(now);
-                old
-            }
-            // There is no such page: what was to go there goes instead.
-            None => content,
+        let nid = page.nid();
+        let page = page.map();
+        let fresh = if let Some(word) = page.same_filled() {
+            Fresh::Same(word)
+        } else if let Some(stored) = self.compress(&page, nid)? {
+            stored
+        } else if self.rewrite_huge(index, &page, now) {
+            return Ok(());
+        } else {
+            let mut object = self.alloc(PAGE_SIZE, nid)?;
+            object.write_page(&page);
+            Fresh::Huge { object }
         };
-        self.free(old);
+
+        let Some(mut slot) = self.table.lock(index) else {
+            return Err(EIO);
+        };
+        let content = Content::from(fresh);
+        let new = Kept::from(&content);
+        let old = slot.replace(content);
+        slot.touch(now);
+        self.stats.count(Kept::from(&old), new);
+        drop(slot);
+        self.dispose(old);
         Ok(())
+    }
+
+    /// Puts a page that cannot be compressed in the place of another such one, if that is what the
+    /// slot has; otherwise returns `false`. May sleep.
+    fn rewrite_huge(&self, index: usize, page: &MappedPage<'_>, now: u32) -> bool {
+        // Where memory is limited, a page that is written takes memory before it gives any back.
+        if self.limit.load(Relaxed) != 0 {
+            return false;
+        }
+        let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_huge) else {
+            return false;
+        };
+        let mut content = slot.replace(Content::Empty);
+        if let Content::Huge { handle } = &mut content {
+            self.pool.rewrite_page(handle, page);
+        }
+        // Of an empty slot nothing is to be freed.
+        let _ = slot.replace(content);
+        slot.touch(now);
+        drop(slot);
+        self.stats.count(Kept::Huge, Kept::Huge);
+        // As if there had been both for a moment, which is how C zram counts.
+        self.stats.note_used_pages(self.pool.pages() + 1);
+        true
     }
 
     /// Marks pages in memory as idle: all of them, or those that were not used since `cutoff`, in
@@ -466,8 +505,8 @@ impl Pages {
         };
         match slot.write_back(block) {
             Ok(old) => {
+                self.stats.count(Kept::from(&old), Kept::Block);
                 drop(slot);
-                self.stats.count_written_back(&old);
                 self.dispose(old);
             }
             Err(block) => {
@@ -492,29 +531,19 @@ impl Pages {
         }
     }
 
-    /// Turns a page into what is to be put into a slot.
-    fn compress(&self, page: PageRef<'_>) -> Result<Fresh<'_>> {
-        let nid = page.nid();
-        let page = page.map();
-        if let Some(word) = page.same_filled() {
-            return Ok(Fresh::Same(word));
-        }
+    /// Turns a page into what is to be put into a slot; `None` if it cannot be compressed to good
+    /// use. May sleep.
+    fn compress(&self, page: &MappedPage<'_>, nid: i32) -> Result<Option<Fresh<'_>>> {
         let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
-        let stored = streams.with(|stream| {
-            let Some(bytes) = stream.compress(&page, self.pool.huge_size())? else {
-                return Ok::<_, Error>(None);
+        streams.with(|stream| {
+            let Some(bytes) = stream.compress(page, self.pool.huge_size())? else {
+                return Ok(None);
             };
             let size = bytes.len();
             let mut object = self.alloc(size, nid)?;
             object.write(bytes);
             Ok(Some(Fresh::Stored { object, size }))
-        })?;
-        if let Some(stored) = stored {
-            return Ok(stored);
-        }
-        let mut object = self.alloc(PAGE_SIZE, nid)?;
-        object.write_page(&page);
-        Ok(Fresh::Huge { object })
+        })
     }
 
     /// Allocates an object, unless the memory that may be used is used up.
@@ -531,12 +560,12 @@ impl Pages {
 
     /// Frees what was taken out of a slot. Any context.
     pub(crate) fn free(&self, content: Content) {
-        self.stats.discount(&content);
+        self.stats.count(Kept::from(&content), Kept::Nothing);
         self.dispose(content);
     }
 
     /// The same, for what is not counted any more.
-    fn dispose(&self, content: Content) {
+    pub(crate) fn dispose(&self, content: Content) {
         match content {
             Content::Empty | Content::Same(_) => (),
             Content::Stored { handle, .. } | Content::Huge { handle } => {

@@ -31,6 +31,7 @@ use crate::{
         Content,
         SlotGuard, //
     },
+    stats::Kept, //
 };
 use kernel::{
     prelude::*,
@@ -195,10 +196,11 @@ fn recompress(
                 size,
                 priority,
             };
-            pages.stats.count(&content);
+            let new = Kept::from(&content);
             let old = slot.recompress(content);
+            pages.stats.count(Kept::from(&old), new);
             drop(slot);
-            pages.free(old);
+            pages.dispose(old);
         }
         None => {
             slot.set_selected(false);

@@ -3,6 +3,7 @@
 //! What is counted of a disk.
 
 use crate::slot::Content;
+use core::mem::discriminant;
 use kernel::{
     page::PAGE_SIZE,
     sync::atomic::{
@@ -24,14 +25,54 @@ impl Counter {
         self.0.add(n as i64, Relaxed);
     }
 
-    /// Subtracts from the number.
-    fn sub(&self, n: usize) {
-        self.0.add(-(n as i64), Relaxed);
+    /// Adds to the number, or subtracts from it. Most that is counted does not change, which costs
+    /// nothing.
+    fn change(&self, by: i64) {
+        if by != 0 {
+            self.0.add(by, Relaxed);
+        }
     }
 
     /// Returns the number.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed) as u64
+    }
+}
+
+/// What is counted of what is in a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing: the slot is empty.
+    Nothing,
+    /// A page that consists of one word.
+    Same,
+    /// A page that takes so many bytes of memory.
+    Compressed(usize),
+    /// A page that takes one of memory.
+    Huge,
+    /// A page on the backing device.
+    Block,
+}
+
+impl Kept {
+    fn bytes(self) -> usize {
+        match self {
+            Kept::Compressed(size) => size,
+            Kept::Huge => PAGE_SIZE,
+            Kept::Nothing | Kept::Same | Kept::Block => 0,
+        }
+    }
+}
+
+impl From<&Content> for Kept {
+    fn from(content: &Content) -> Self {
+        match content {
+            Content::Empty => Kept::Nothing,
+            Content::Same(_) => Kept::Same,
+            Content::Stored { size, .. } => Kept::Compressed(*size),
+            Content::Huge { .. } => Kept::Huge,
+            Content::WrittenBack { .. } => Kept::Block,
+        }
     }
 }
 
@@ -85,42 +126,25 @@ impl Stats {
         }
     }
 
-    /// Counts something that is about to be put into a slot.
-    pub(crate) fn count(&self, content: &Content) {
-        match content {
-            Content::Empty => return,
-            Content::Same(_) => self.same_pages.add(1),
-            Content::Stored { size, .. } => self.stored_bytes.add(*size),
-            Content::Huge { .. } => {
-                self.stored_bytes.add(PAGE_SIZE);
-                self.huge_pages.add(1);
-                self.huge_pages_since.add(1);
-            }
-            Content::WrittenBack { .. } => self.bd_count.add(1),
-        }
-        self.pages_stored.add(1);
-    }
+    /// Counts a change in a slot: what is in it now instead of what was.
+    pub(crate) fn count(&self, old: Kept, new: Kept) {
+        let difference = |of: fn(Kept) -> usize| of(new) as i64 - of(old) as i64;
 
-    /// Counts a page that moved from memory to the backing device.
-    pub(crate) fn count_written_back(&self, from: &Content) {
-        self.pages_stored.add(1);
-        self.bd_count.add(1);
-        self.discount(from);
-    }
-
-    /// Counts something that was taken out of a slot.
-    pub(crate) fn discount(&self, content: &Content) {
-        match content {
-            Content::Empty => return,
-            Content::Same(_) => self.same_pages.sub(1),
-            Content::Stored { size, .. } => self.stored_bytes.sub(*size),
-            Content::Huge { .. } => {
-                self.stored_bytes.sub(PAGE_SIZE);
-                self.huge_pages.sub(1);
-            }
-            Content::WrittenBack { .. } => self.bd_count.sub(1),
+        if new == Kept::Huge {
+            self.huge_pages_since.add(1);
         }
-        self.pages_stored.sub(1);
+        self.stored_bytes.change(difference(Kept::bytes));
+        if discriminant(&old) == discriminant(&new) {
+            return;
+        }
+        self.pages_stored
+            .change(difference(|kept| (kept != Kept::Nothing).into()));
+        self.same_pages
+            .change(difference(|kept| (kept == Kept::Same).into()));
+        self.huge_pages
+            .change(difference(|kept| (kept == Kept::Huge).into()));
+        self.bd_count
+            .change(difference(|kept| (kept == Kept::Block).into()));
     }
 
     /// Takes note of how many pages of memory are used.

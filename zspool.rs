@@ -130,6 +130,20 @@ impl Pool {
         unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), PAGE_SIZE, bytes) };
     }
 
+    /// Replaces what is in an object that takes a page of its own. May sleep.
+    pub(crate) fn rewrite_page(&self, handle: &mut Handle, page: &MappedPage<'_>) {
+        // SAFETY: The handle is that of a live object of this pool, as in `adopt`; nobody else has
+        // it. Only objects of a page are in slots as such.
+        unsafe {
+            bindings::zs_obj_write(
+                self.pool.as_ptr(),
+                handle.0.get(),
+                page.as_ptr().cast(),
+                PAGE_SIZE,
+            )
+        };
+    }
+
     /// Calls `f` with the bytes of an object.
     ///
     /// `size` is the size that the object was allocated with; `scratch` is where objects that lie
@@ -150,7 +164,7 @@ impl Pool {
             bindings::zs_obj_read_begin(pool, handle.0.get(), size, scratch.as_mut_ptr().cast())
         };
         // SAFETY: zsmalloc returns `size` bytes that stay valid, and unchanged, until
-        // `zs_obj_read_end`: objects are written once, before their handle is put into a slot.
+        // `zs_obj_read_end`: to write to an object takes a handle that is in no slot.
         let result = f(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), size) });
         // SAFETY: This ends what was begun above.
         unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), size, bytes) };
