@@ -115,8 +115,8 @@ pub(crate) enum Form {
 }
 
 /// Where a page was found.
-enum Found {
-    /// In memory: it was copied from there.
+pub(crate) enum Found {
+    /// In memory: what was to be done with it is done.
     Here,
     /// In this block of the backing device.
     There(Block, Form),
@@ -278,21 +278,32 @@ impl Pages {
             return this.write(chunk.index, page, now);
         }
         let bounce = BouncePage::new()?;
-        if !chunk.covers_page() {
-            if let Found::There(block, form) = this.read(chunk.index, bounce.as_page(), now)? {
-                let purpose = Purpose::Merge(bounce);
-                Read::start(chunk.part(), purpose, block, form, this.hold());
-                return Ok(());
-            }
+        if chunk.covers_page() {
+            let page = bounce.as_page();
+            chunk.copy_to(&page.map())?;
+            return this.write(chunk.index, page, now);
         }
-        let page = bounce.as_page();
-        chunk.copy_to(&page.map())?;
-        this.write(chunk.index, page, now)
+        if let Found::There(block, form) = this.write_part(chunk, bounce.as_page(), now)? {
+            let purpose = Purpose::Merge(bounce);
+            Read::start(chunk.part(), purpose, block, form, this.hold());
+        }
+        Ok(())
     }
 
     /// Reads a page of the disk, if it is in memory; otherwise says where it is. `now` is the time
-    /// of the access. May sleep.
+    /// of the access, in seconds since boot. May sleep.
     fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<Found> {
+        Ok(self.read_locked(index, page, now)?.0)
+    }
+
+    /// The same, and nobody else changes the page before the guard is dropped.
+    #[inline(always)]
+    fn read_locked(
+        &self,
+        index: usize,
+        page: PageRef<'_>,
+        now: u32,
+    ) -> Result<(Found, SlotGuard<'_>)> {
         let page = page.map();
         loop {
             let mut slot = self.table.lock(index).ok_or(EIO)?;
@@ -317,7 +328,7 @@ impl Pages {
                         Form::Raw
                     };
                     if let Some(block) = self.backing().ok_or(EIO)?.blocks.pin(block) {
-                        return Ok(Found::There(block, form));
+                        return Ok((Found::There(block, form), slot));
                     }
                     // More readers want this one page than can be counted. Some will be done soon.
                     drop(slot);
@@ -325,7 +336,7 @@ impl Pages {
                     continue;
                 }
             }
-            return Ok(Found::Here);
+            return Ok((Found::Here, slot));
         }
     }
 
@@ -372,21 +383,19 @@ impl Pages {
     pub(crate) fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
         let nid = page.nid();
         let page = page.map();
-        let fresh = if let Some(word) = page.same_filled() {
-            Fresh::Same(word)
-        } else if let Some(stored) = self.compress(&page, nid)? {
-            stored
-        } else if self.rewrite_huge(index, &page, now) {
-            return Ok(());
-        } else {
-            let mut object = self.alloc(PAGE_SIZE, nid)?;
-            object.write_page(&page);
-            Fresh::Huge { object }
+        let fresh = match self.shrink(&page, nid)? {
+            Some(fresh) => fresh,
+            None if self.rewrite_huge(index, &page, now) => return Ok(()),
+            None => self.keep_whole(&page, nid)?,
         };
+        let slot = self.table.lock(index).ok_or(EIO)?;
+        self.put(slot, fresh, now);
+        Ok(())
+    }
 
-        let Some(mut slot) = self.table.lock(index) else {
-            return Err(EIO);
-        };
+    /// Puts something into a slot that is locked, in the place of what was there.
+    #[inline]
+    fn put(&self, mut slot: SlotGuard<'_>, fresh: Fresh<'_>, now: u32) {
         let content = Content::from(fresh);
         let new = Kept::from(&content);
         let old = slot.replace(content);
@@ -394,7 +403,6 @@ impl Pages {
         self.stats.count(Kept::from(&old), new);
         drop(slot);
         self.dispose(old);
-        Ok(())
     }
 
     /// Puts a page that cannot be compressed in the place of another such one, if that is what the
@@ -419,6 +427,46 @@ impl Pages {
         // As if there had been both for a moment, which is how C zram counts.
         self.stats.note_used_pages(self.pool.pages() + 1);
         true
+    }
+
+    /// Writes a part of a page, put together in `page`, if the rest of it is in memory; otherwise
+    /// says where that is. If that fails, the disk keeps what it has. May sleep.
+    ///
+    /// Others who write to parts of the page at the same time come before that or after it: the
+    /// slot is locked from reading the page to replacing it.
+    pub(crate) fn write_part(
+        &self,
+        chunk: &Chunk<'_>,
+        page: PageRef<'_>,
+        now: u32,
+    ) -> Result<Found> {
+        let (found, slot) = self.read_locked(chunk.index, page, now)?;
+        if let Found::Here = found {
+            let nid = page.nid();
+            let page = page.map();
+            chunk.copy_to(&page)?;
+            self.put(slot, self.compress(&page, nid)?, now);
+        }
+        Ok(found)
+    }
+
+    /// Writes a page that has been put together of a part and what is in `block`. Returns `false`
+    /// if the page is not there any more. If that fails, the disk keeps what it has. May sleep.
+    ///
+    /// The block must be pinned since the slot was seen to have it: nobody can have put another
+    /// page there since.
+    pub(crate) fn write_merged(
+        &self,
+        index: usize,
+        page: PageRef<'_>,
+        block: &Block,
+        now: u32,
+    ) -> Result<bool> {
+        let fresh = self.compress(&page.map(), page.nid())?;
+        let slot = self.table.lock(index).filter(|slot| slot.is_in(block));
+        let Some(slot) = slot else { return Ok(false) };
+        self.put(slot, fresh, now);
+        Ok(true)
     }
 
     /// Marks pages in memory as idle: all of them, or those that were not used since `cutoff`, in
@@ -531,9 +579,20 @@ impl Pages {
         }
     }
 
-    /// Turns a page into what is to be put into a slot; `None` if it cannot be compressed to good
-    /// use. May sleep.
-    fn compress(&self, page: &MappedPage<'_>, nid: i32) -> Result<Option<Fresh<'_>>> {
+    /// Turns a page into what is to be put into a slot. May sleep.
+    fn compress(&self, page: &MappedPage<'_>, nid: i32) -> Result<Fresh<'_>> {
+        match self.shrink(page, nid)? {
+            Some(fresh) => Ok(fresh),
+            None => self.keep_whole(page, nid),
+        }
+    }
+
+    /// The same, unless the page cannot be compressed to good use. May sleep.
+    #[inline]
+    fn shrink(&self, page: &MappedPage<'_>, nid: i32) -> Result<Option<Fresh<'_>>> {
+        if let Some(word) = page.same_filled() {
+            return Ok(Some(Fresh::Same(word)));
+        }
         let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
         streams.with(|stream| {
             let Some(bytes) = stream.compress(page, self.pool.huge_size())? else {
@@ -544,6 +603,13 @@ impl Pages {
             object.write(bytes);
             Ok(Some(Fresh::Stored { object, size }))
         })
+    }
+
+    /// The same for a page that cannot. May sleep.
+    fn keep_whole(&self, page: &MappedPage<'_>, nid: i32) -> Result<Fresh<'_>> {
+        let mut object = self.alloc(PAGE_SIZE, nid)?;
+        object.write_page(page);
+        Ok(Fresh::Huge { object })
     }
 
     /// Allocates an object, unless the memory that may be used is used up.

@@ -20,7 +20,10 @@ use crate::{
     },
     backing::Block,
     device::Device,
-    io::Form, //
+    io::{
+        Form,
+        Found, //
+    },
 };
 use kernel::prelude::*;
 
@@ -73,8 +76,9 @@ impl Read {
         );
     }
 
-    /// Makes of the page that was read what it is for.
-    fn deliver(&self) -> Result {
+    /// Makes of the page that was read what it is for; says where the page is if it has been
+    /// written elsewhere since, and a part is to be written to it.
+    fn deliver(&self) -> Result<Found> {
         let page = self.page().ok_or(EIO)?;
         if let Form::Compressed { size, priority } = self.form {
             self.pages
@@ -86,10 +90,16 @@ impl Read {
             Purpose::Copy(_) => chunk.copy_from(&page.map())?,
             Purpose::Merge(_) => {
                 chunk.copy_to(&page.map())?;
-                self.pages.write(chunk.index, page, boottime_seconds())?;
+                let now = boottime_seconds();
+                if !self
+                    .pages
+                    .write_merged(chunk.index, page, &self.block, now)?
+                {
+                    return self.pages.write_part(chunk, page, now);
+                }
             }
         }
-        Ok(())
+        Ok(Found::Here)
     }
 }
 
@@ -110,7 +120,8 @@ impl PageRead for Read {
     }
 
     fn finish(mut self, result: Result) {
-        if result.and_then(|()| self.deliver()).is_err() {
+        let delivered = result.and_then(|()| self.deliver());
+        if delivered.is_err() {
             let stats = &self.pages.stats;
             match (&self.purpose, self.page()) {
                 (Purpose::Merge(_), _) => stats.failed_writes.add(1),
@@ -130,10 +141,14 @@ impl PageRead for Read {
             pages,
             ..
         } = self;
-        drop(purpose);
         if let Some(backing) = pages.backing() {
             backing.blocks.release(block);
         }
+        if let Ok(Found::There(block, form)) = delivered {
+            Self::start(part, purpose, block, form, pages);
+            return;
+        }
+        drop(purpose);
         // The disk must not go before the bio is complete.
         drop(part);
         drop(pages);

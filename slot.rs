@@ -406,6 +406,11 @@ impl SlotGuard<'_> {
         self.bits().kind() == Kind::Huge
     }
 
+    /// Returns whether the page is on the backing device, in this block.
+    pub(crate) fn is_in(&self, block: &Block) -> bool {
+        matches!(self.view(), View::WrittenBack { block: number, .. } if number == block.number())
+    }
+
     /// Returns whether the page was not used since it was marked so.
     pub(crate) fn is_idle(&self) -> bool {
         self.bits().has(Bits::IDLE)
@@ -490,6 +495,11 @@ mod tests {
                     table.lock(0).ok_or(EINVAL)?.view(),
                     View::Same(w) if w == word
                 ));
+                // It is no block of that number.
+                assert!(!table
+                    .lock(0)
+                    .ok_or(EINVAL)?
+                    .is_in(&Block::from_number(word)));
                 // The neighbour does not notice.
                 assert!(matches!(table.lock(1).ok_or(EINVAL)?.view(), View::Empty));
             }
@@ -558,6 +568,8 @@ mod tests {
                 let _ = put(&table, 0, content);
                 let slot = table.lock(0).ok_or(EINVAL)?;
                 assert_eq!(slot.priority(), priority);
+                assert!(slot.is_in(&Block::from_number(number)));
+                assert!(!slot.is_in(&Block::from_number(number ^ 1)));
                 assert!(matches!(
                     slot.view(),
                     View::WrittenBack { block: b, size: s, priority: p }
