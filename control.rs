@@ -24,6 +24,7 @@ use crate::{
     readback::Read,
     sysfs, //
 };
+use core::mem;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -36,14 +37,25 @@ use kernel::{
 /// All disks, and what they share.
 #[pin_data]
 pub(crate) struct Control {
-    /// The disk `zram<id>` is at index `id`.
+    /// The disk `zram<id>` is at index `id`. Not held while a disk is added or removed, which waits
+    /// for those who use the disk's files, and they may come here.
     #[pin]
-    disks: Mutex<KVec<Option<Entry>>>,
+    disks: Mutex<KVec<Place>>,
     // After the disks, which use both.
     debugfs: debugfs::Root,
     major: Major,
     shared: Shared,
     _reads: ReadSlab<Read>,
+}
+
+/// What there is of a disk.
+enum Place {
+    /// Nothing.
+    Free,
+    /// It is being added or removed by somebody, to whom the number belongs meanwhile.
+    Busy,
+    /// A disk.
+    Taken(Entry),
 }
 
 /// A disk, and what can be seen of it.
@@ -86,41 +98,81 @@ impl Control {
 
     /// Adds a disk and returns its id, which is the lowest that is free. May sleep.
     pub(crate) fn add(&self) -> Result<u32> {
-        let mut disks = self.disks.lock();
-        let id = match disks.iter().position(Option::is_none) {
-            Some(id) => id,
-            None => {
-                disks.push(None, GFP_KERNEL)?;
-                disks.len() - 1
-            }
+        let id = self.reserve()?;
+        let (place, result) = match self.make(id) {
+            Ok(entry) => (Place::Taken(entry), Ok(id)),
+            Err(error) => (Place::Free, Err(error)),
         };
-        let disk =
-            Device::add(id as u32, &self.major, self.shared.clone()).inspect_err(|error| {
+        self.put(id, place);
+        match result {
+            Ok(_) => pr_info!("Added device: zram{id}\n"),
+            Err(error) => {
                 pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n")
-            })?;
-        // Without memory for it there is nothing to be seen, and a disk all the same.
-        let directory =
-            debugfs::Directory::new(&self.debugfs, disk.name(), disk.data().pages.clone()).ok();
-        if let Some(place) = disks.get_mut(id) {
-            *place = Some(Entry {
-                _directory: directory,
-                disk,
-            });
+            }
         }
-        pr_info!("Added device: zram{id}\n");
-        Ok(id as u32)
+        result
     }
 
     /// Removes a disk.
     ///
-    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open. May
-    /// sleep.
+    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open, or is
+    /// just adding or removing it. May sleep.
     pub(crate) fn remove(&self, id: u32) -> Result {
-        let mut disks = self.disks.lock();
-        let place = disks.get_mut(id as usize).ok_or(ENODEV)?;
-        place.as_ref().ok_or(ENODEV)?.disk.retire()?;
-        drop(place.take());
+        let entry = self.take(id)?;
+        drop(entry);
+        self.put(id, Place::Free);
         pr_info!("Removed device: zram{id}\n");
         Ok(())
+    }
+
+    /// Makes the lowest place that is free busy, and returns its number. May sleep.
+    fn reserve(&self) -> Result<u32> {
+        let mut disks = self.disks.lock();
+        let free = |place: &Place| matches!(place, Place::Free);
+        let id = match disks.iter().position(free) {
+            Some(id) => id,
+            None => {
+                disks.push(Place::Free, GFP_KERNEL)?;
+                disks.len() - 1
+            }
+        };
+        if let Some(place) = disks.get_mut(id) {
+            *place = Place::Busy;
+        }
+        Ok(id as u32)
+    }
+
+    /// Takes a disk that nobody has open, for its removal, and makes its place busy. May sleep.
+    fn take(&self, id: u32) -> Result<Entry> {
+        let mut disks = self.disks.lock();
+        let place = disks.get_mut(id as usize).ok_or(ENODEV)?;
+        match place {
+            Place::Free => return Err(ENODEV),
+            Place::Busy => return Err(EBUSY),
+            Place::Taken(entry) => entry.disk.retire()?,
+        }
+        match mem::replace(place, Place::Busy) {
+            Place::Taken(entry) => Ok(entry),
+            _ => Err(ENODEV),
+        }
+    }
+
+    /// Says what there is from now on at a place that was busy. May sleep.
+    fn put(&self, id: u32, what: Place) {
+        if let Some(place) = self.disks.lock().get_mut(id as usize) {
+            *place = what;
+        }
+    }
+
+    /// Makes a disk. May sleep.
+    fn make(&self, id: u32) -> Result<Entry> {
+        let disk = Device::add(id, &self.major, self.shared.clone())?;
+        // Without memory for it there is nothing to be seen, and a disk all the same.
+        let directory =
+            debugfs::Directory::new(&self.debugfs, disk.name(), disk.data().pages.clone()).ok();
+        Ok(Entry {
+            _directory: directory,
+            disk,
+        })
     }
 }

@@ -269,6 +269,49 @@ test_many_tasks_at_once() {
 	is "the first id after all that" "$id" 0
 }
 
+# Reading hot_add adds a disk, also if it is read as a dictionary, on behalf of a file of a disk that is being
+# removed: removal waits for who uses the file, who must not wait for removal.
+test_a_disk_goes_whose_dictionary_adds_disks() {
+	[ "$DRIVER" != zram ] || skip "C zram waits for ever"
+	local n pid before added=0 round
+	for round in 1 2 3 4 5 6; do
+		add
+		before=$(echo /sys/block/zram*)
+		(
+			for n in {1..20}; do
+				[ ! -e "$sys/algorithm_params" ] || put "$sys/algorithm_params" "dict=$CONTROL/hot_add"
+			done
+		) 2>/dev/null &
+		pid=$!
+		# Not before it is at it.
+		eventually 10 others_than "$before" || fail "round $round: hot_add is not read as a dictionary"
+		removed "$id" &
+		eventually 30 gone "$pid" $! || {
+			fail "round $round: removal and dictionary still wait for each other"
+			return
+		}
+		wait $! || fail "round $round: zram$id was not removed"
+		for n in /sys/block/zram*; do
+			[ ! -e "$n" ] || added=$((added + 1))
+		done
+		hot_remove_all
+	done
+	note "$added disks were added by that"
+}
+
+# others_than DISKS: are there others by now?
+others_than() {
+	[ "$(echo /sys/block/zram*)" != "$1" ]
+}
+
+# gone PID...: have all of them ended?
+gone() {
+	local pid
+	for pid in "$@"; do
+		! kill -0 "$pid" 2>/dev/null || return 1
+	done
+}
+
 test_beside_c_zram() {
 	[ "$DRIVER" != zram ] || skip "the driver under test is C zram"
 	local log
