@@ -106,9 +106,9 @@ impl Control {
         self.put(id, place);
         match result {
             Ok(_) => pr_info!("Added device: zram{id}\n"),
-            Err(error) => {
-                pr_err!("cannot add device zram{id} ({error:?}); is the name in use?\n")
-            }
+            Err(ENOMEM) => pr_err!("cannot add device zram{id}: no memory\n"),
+            Err(EEXIST | EBUSY) => pr_err!("cannot add device zram{id}: the name is in use\n"),
+            Err(error) => pr_err!("cannot add device zram{id}: {error:?}\n"),
         }
         result
     }
