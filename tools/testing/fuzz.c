@@ -20,7 +20,8 @@
  * as C zram needs it.
  *
  * Before and meanwhile, memory is filled with a pattern and given back: nothing that is read, from
- * a disk, from its files, or from the backing devices, may contain it. In the end all four disks
+ * a disk, from its files, or from the backing devices, may contain it. In the end, there must be
+ * nothing but zeros behind any object on a backing device that zstd has made, and all four disks
  * are reset, configured and used as ever.
  *
  * The last line is for scripts:
@@ -1114,7 +1115,8 @@ static void look_at_backing(int i)
 {
 	int fd = open(backings[i], O_RDONLY | O_CLOEXEC);
 	unsigned char *block = io.scratch;
-	unsigned long blocks = 0, used = 0;
+	unsigned long blocks = 0, used = 0, frames = 0;
+	size_t end;
 
 	if (fd < 0) {
 		problem("%s: %s", backings[i], strerror(errno));
@@ -1127,9 +1129,9 @@ static void look_at_backing(int i)
 			printf("# that is in block %lu\n", blocks - 1);
 	}
 	close(fd);
-	printf("# of %lu blocks of the backing device of disk %d, %lu were written\n", blocks, i,
-	       used);
-	if (!used)
+	printf("# of %lu blocks of the backing device of disk %d, %lu were written, %lu by zstd\n",
+	       blocks, i, used, frames);
+	if (!used || (i % 2 && !frames))
 		problem("nothing was written to %s", backings[i]);
 }
 
@@ -1211,7 +1213,11 @@ static void attributes(int one, int other)
 	write_attributes();
 }
 
-/* Right after that memory was given back it is taken for writeback. */
+/*
+ * Right after that memory was given back it is taken for writeback. There must be more requests
+ * than pages: in a request that is used again is what it wrote before, first of all the pages that
+ * cannot be compressed.
+ */
 static void sows(int one, int other)
 {
 	unsigned char *blocks = aligned_alloc(PAGE, 256 * PAGE);
@@ -1229,14 +1235,15 @@ static void sows(int one, int other)
 		for (i = 0; i < USED; i++) {
 			ssize_t length;
 
-			set(ids[i], "idle", "all");
+			set(ids[i], "writeback_limit_enable", "0");
+			set(ids[i], "writeback_batch_size", "1000");
 			sow_pipes(12);
-			set(ids[i], "writeback", "idle");
+			set(ids[i], "writeback", all);
 			length = pread(fd[i], blocks, 256 * PAGE, 0);
 			if (length > 0)
 				look_for_canary(blocks, length, backings[i]);
 		}
-		usleep(300000);
+		usleep(100000);
 	}
 }
 
@@ -1310,6 +1317,31 @@ int main(int argc, char **argv)
 			 * which the block layer does not look for them there.
 			 */
 			set(ids[i], "queue/read_ahead_kb", "0");
+/* Where what zstd has made of a page ends, which begins at @block; 0 if it is no such thing. */
+static size_t end_of_frame(const unsigned char *block)
+{
+	static const unsigned char magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const unsigned char dictionary[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
+	size_t at = sizeof(magic), size;
+	unsigned int flags, header;
+
+	if (memcmp(block, magic, sizeof(magic)))
+		return 0;
+	flags = block[at++];
+	at += flags & 0x20 ? !(flags >> 6) : 1;
+	at += dictionary[flags & 3] + content[flags >> 6];
+	do {
+		if (at + 3 > PAGE)
+			return 0;
+		header = block[at] | block[at + 1] << 8 | block[at + 2] << 16;
+		/* A repeated byte is there once. */
+		size = (header >> 1 & 3) == 1 ? 1 : header >> 3;
+		at += 3 + size;
+	} while (!(header & 1));
+	at += flags & 4 ? 4 : 0;
+	return at > PAGE ? 0 : at;
+}
+
 			held[i] = open_id(ids[i], O_RDONLY);
 			if (held[i] < 0)
 				err(2, "zram%d", ids[i]);
@@ -1325,6 +1357,14 @@ int main(int argc, char **argv)
 			start(use_disk, i, j, ++n);
 		start(scribbles, i, 0, ++n);
 	}
+		end = end_of_frame(block);
+		frames += !!end;
+		/* Nothing but zeros is behind it, whatever was in memory there. */
+		while (end && end < PAGE && !block[end])
+			end++;
+		if (end && end < PAGE)
+			problem("block %lu of %s has %02x at %zu, behind its object", blocks - 1,
+				backings[i], block[end], end);
 	for (i = 0; i < WRITERS; i++)
 		start(attributes, 0, 0, ++n);
 	start(sows, 0, 0, ++n);
@@ -1360,3 +1400,5 @@ int main(int argc, char **argv)
 	       shared->problems);
 	return !!shared->problems;
 }
+	char all[40];
+	snprintf(all, sizeof(all), "page_indexes=0-%lu", DISK / PAGE - 1);
