@@ -8,7 +8,8 @@
  * else uses. There are four disks, each with one of them:
  *
  * - Two are written and read, in every way that there is: any offset, length and alignment,
- *   vectors, flags, bad addresses, direct, buffered, synchronous, asynchronous and mapped I/O,
+ *   vectors, flags, bad addresses, direct, buffered, synchronous, asynchronous and mapped I/O, by
+ *   io_uring (linked, polled, with fixed buffers),
  *   beyond the end, discards of all kinds, and ioctls at random; by several processes, each of
  *   which has pages of its own and knows what is on them, byte by byte. Two more write from memory
  *   that changes meanwhile; nobody knows what they write.
@@ -41,6 +42,7 @@
 #include <linux/aio_abi.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -80,16 +82,16 @@ static const uint64_t canary = 0xa55ec4e7c0ffee5bULL;
 struct shared {
 	atomic_bool stop;
 	atomic_int problems;
-	atomic_ulong io, errors, attributes, accepted, stale;
+	atomic_ulong io, errors, attributes, accepted, stale, rings;
 };
 
 static struct shared *shared;
 static const char *backings[DISKS];
 static int ids[DISKS];
 static bool aligned;			/* memory of user space is */
+static bool uml;			/* this is User Mode Linux */
 static uint64_t state;
 
-static bool uml;			/* this is User Mode Linux */
 static uint64_t next(void)
 {
 	state ^= state << 13;
@@ -160,8 +162,6 @@ static void sow_pipes(int count)
 	}
 }
 
-static const char *attribute(int id, const char *name)
-{
 static bool on_uml(void)
 {
 	FILE *file = fopen("/proc/cpuinfo", "r");
@@ -176,6 +176,8 @@ static bool on_uml(void)
 	return found;
 }
 
+static const char *attribute(int id, const char *name)
+{
 	static char path[600];
 
 	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
@@ -581,6 +583,183 @@ static void do_aio(void)
 	}
 }
 
+/* Rings for io_uring, the second of which is polled. Guests do not have the library for them. */
+static struct ring {
+	int fd;
+	unsigned int *sq_tail, *sq_mask, *sq_array, *cq_head, *cq_tail, *cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+} rings[2] = { { .fd = -1 }, { .fd = -1 } };
+
+static void *map_ring(int fd, size_t length, off_t what)
+{
+	void *map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, what);
+
+	if (map == MAP_FAILED)
+		err(2, "io_uring");
+	return map;
+}
+
+static void prepare_ring(struct ring *ring, unsigned int flags)
+{
+	struct iovec buffers[] = { { io.fresh, MOST }, { io.buffer, MOST + PAGE } };
+	struct io_uring_params params = { .flags = flags };
+	char *sq, *cq;
+
+	ring->fd = syscall(SYS_io_uring_setup, 32, &params);
+	if (ring->fd < 0)
+		err(2, "io_uring_setup");
+	sq = map_ring(ring->fd, params.sq_off.array + params.sq_entries * sizeof(*ring->sq_array),
+		      IORING_OFF_SQ_RING);
+	cq = map_ring(ring->fd, params.cq_off.cqes + params.cq_entries * sizeof(*ring->cqes),
+		      IORING_OFF_CQ_RING);
+	ring->sqes = map_ring(ring->fd, params.sq_entries * sizeof(*ring->sqes), IORING_OFF_SQES);
+	ring->sq_tail = (void *)(sq + params.sq_off.tail);
+	ring->sq_mask = (void *)(sq + params.sq_off.ring_mask);
+	ring->sq_array = (void *)(sq + params.sq_off.array);
+	ring->cq_head = (void *)(cq + params.cq_off.head);
+	ring->cq_tail = (void *)(cq + params.cq_off.tail);
+	ring->cq_mask = (void *)(cq + params.cq_off.ring_mask);
+	ring->cqes = (void *)(cq + params.cq_off.cqes);
+	if (syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_BUFFERS, buffers, 2))
+		err(2, "IORING_REGISTER_BUFFERS");
+}
+
+/* One more request, for the memory of @slot; @data is what comes back with its result. */
+static void ring_add(struct ring *ring, int fd, bool writes, uint64_t from, size_t length,
+		     int slot, unsigned int flags, uint64_t data)
+{
+	unsigned int tail = *ring->sq_tail, at = tail & *ring->sq_mask;
+	unsigned char *memory = (writes ? io.fresh : io.buffer) + slot * 2 * PAGE;
+	struct io_uring_sqe *sqe = &ring->sqes[at];
+	bool fixed = dice(2);
+
+	memset(sqe, 0, sizeof(*sqe));
+	if (fixed)
+		sqe->opcode = writes ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+	else
+		sqe->opcode = writes ? IORING_OP_WRITE : IORING_OP_READ;
+	sqe->buf_index = fixed && !writes;
+	sqe->flags = flags;
+	sqe->fd = fd;
+	sqe->off = io.from + from;
+	sqe->addr = (uintptr_t)memory;
+	sqe->len = length;
+	sqe->user_data = data;
+	ring->sq_array[at] = at;
+	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+}
+
+/* Submits @count requests, and waits for all of their results. */
+static bool ring_run(struct ring *ring, unsigned int count, long *results)
+{
+	unsigned int head = *ring->cq_head, submit = count, done = 0;
+
+	while (done < count) {
+		int taken = syscall(SYS_io_uring_enter, ring->fd, submit, count - done,
+				    IORING_ENTER_GETEVENTS, NULL, 0);
+
+		if (taken < 0 && errno != EINTR) {
+			problem("io_uring_enter: %s", strerror(errno));
+			return false;
+		}
+		submit -= taken > 0 ? taken : 0;
+		while (head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE)) {
+			const struct io_uring_cqe *cqe = &ring->cqes[head++ & *ring->cq_mask];
+
+			results[cqe->user_data] = cqe->res;
+			done++;
+		}
+		__atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+	}
+	return true;
+}
+
+/* Whether a request that did not do all of it had a reason. */
+static void judge_result(const char *what, uint64_t from, size_t length, long result, bool refused)
+{
+	if (refused)
+		shared->errors++;
+	else
+		tell(what, from, length, result < 0 ? strerror(-result) : "not all of it");
+}
+
+/* Several at once, to different pages; some are written, and read when that is done. */
+static void do_ring(void)
+{
+	static const unsigned int flags[] = { 0, 0, 0, IOSQE_ASYNC, IOSQE_IO_DRAIN };
+	bool polled = !dice(4);
+	struct ring *ring = &rings[polled];
+	struct {
+		bool writes, reads;
+		uint64_t from;
+		size_t length;
+		int fd;
+	} slots[8], *slot;
+	unsigned int count = 0;
+	long results[16], result;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		unsigned int kind = dice(3), flag = polled ? 0 : flags[dice(ARRAY_SIZE(flags))];
+
+		slot = &slots[i];
+		slot->writes = kind > 0;
+		slot->reads = kind < 2;
+		slot->from = (i * (SHARE / 8) + dice(SHARE / 8 - 1)) * PAGE;
+		slot->length = (1 + dice(2)) * PAGE;
+		slot->fd = polled ? io.direct : some_file();
+		if (slot->writes) {
+			some_data(io.fresh + i * 2 * PAGE, slot->length);
+			ring_add(ring, slot->fd, true, slot->from, slot->length, i,
+				 flag | (slot->reads ? IOSQE_IO_LINK : 0), i);
+			count++;
+		}
+		if (slot->reads) {
+			memset(io.buffer + i * 2 * PAGE, 0x77, slot->length);
+			ring_add(ring, slot->fd, false, slot->from, slot->length, i, flag, 8 + i);
+			count++;
+		}
+	}
+	if (!ring_run(ring, count, results))
+		return;
+	shared->rings++;
+	/* As after do_aio(). */
+	posix_fadvise(io.buffered, io.from, SHARE * PAGE, POSIX_FADV_DONTNEED);
+	for (i = 0; i < 8; i++) {
+		bool failed = false;
+
+		slot = &slots[i];
+		if (slot->writes) {
+			const unsigned char *fresh = io.fresh + i * 2 * PAGE;
+
+			result = results[i];
+			errno = -result;
+			did("ring write", slot->fd, slot->from, slot->length, result, polled);
+			failed = result != (long)slot->length;
+			if (failed) {
+				judge_result("a ring's write", slot->from, slot->length, result,
+					     polled && result == -EOPNOTSUPP);
+				reconcile("a ring's write", slot->from, slot->length, fresh);
+			} else {
+				memcpy(io.model + slot->from, fresh, slot->length);
+			}
+		}
+		if (slot->reads) {
+			result = results[8 + i];
+			errno = -result;
+			did("ring read", slot->fd, slot->from, slot->length, result, polled);
+			if (result == (long)slot->length)
+				compare("a ring's read", slot->from, result,
+					io.buffer + i * 2 * PAGE);
+			else
+				judge_result("a ring's read", slot->from, slot->length, result,
+					     (polled && result == -EOPNOTSUPP) ||
+					     (failed && result == -ECANCELED));
+		}
+	}
+}
+
 static void do_discard(void)
 {
 	static const unsigned long requests[] = {
@@ -790,9 +969,11 @@ static void use_disk(int disk, int share)
 	uint64_t from;
 
 	prepare_io(disk, share);
+	prepare_ring(&rings[0], 0);
+	prepare_ring(&rings[1], IORING_SETUP_IOPOLL);
 	while (!shared->stop) {
 		shared->io++;
-		switch (dice(20)) {
+		switch (dice(21)) {
 		case 0 ... 5:
 			do_read();
 			break;
@@ -814,6 +995,9 @@ static void use_disk(int disk, int share)
 		case 17:
 			if (io.aio)
 				do_aio();
+			break;
+		case 18:
+			do_ring();
 			break;
 		default:
 			do_rest();
@@ -1127,6 +1311,31 @@ static void write_attributes(void)
 
 /* --- In the end ------------------------------------------------------------------------------- */
 
+/* Where what zstd has made of a page ends, which begins at @block; 0 if it is no such thing. */
+static size_t end_of_frame(const unsigned char *block)
+{
+	static const unsigned char magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const unsigned char dictionary[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
+	size_t at = sizeof(magic), size;
+	unsigned int flags, header;
+
+	if (memcmp(block, magic, sizeof(magic)))
+		return 0;
+	flags = block[at++];
+	at += flags & 0x20 ? !(flags >> 6) : 1;
+	at += dictionary[flags & 3] + content[flags >> 6];
+	do {
+		if (at + 3 > PAGE)
+			return 0;
+		header = block[at] | block[at + 1] << 8 | block[at + 2] << 16;
+		/* A repeated byte is there once. */
+		size = (header >> 1 & 3) == 1 ? 1 : header >> 3;
+		at += 3 + size;
+	} while (!(header & 1));
+	at += flags & 4 ? 4 : 0;
+	return at > PAGE ? 0 : at;
+}
+
 static void look_at_backing(int i)
 {
 	int fd = open(backings[i], O_RDONLY | O_CLOEXEC);
@@ -1143,6 +1352,14 @@ static void look_at_backing(int i)
 		used += block[0] || memcmp(block, block + 1, PAGE - 1);
 		if (look_for_canary(block, PAGE, backings[i]))
 			printf("# that is in block %lu\n", blocks - 1);
+		end = end_of_frame(block);
+		frames += !!end;
+		/* Nothing but zeros is behind it, whatever was in memory there. */
+		while (end && end < PAGE && !block[end])
+			end++;
+		if (end && end < PAGE)
+			problem("block %lu of %s has %02x at %zu, behind its object", blocks - 1,
+				backings[i], block[end], end);
 	}
 	close(fd);
 	printf("# of %lu blocks of the backing device of disk %d, %lu were written, %lu by zstd\n",
@@ -1238,9 +1455,11 @@ static void sows(int one, int other)
 {
 	unsigned char *blocks = aligned_alloc(PAGE, 256 * PAGE);
 	int i, fd[USED];
+	char all[40];
 
 	(void)one;
 	(void)other;
+	snprintf(all, sizeof(all), "page_indexes=0-%lu", DISK / PAGE - 1);
 	for (i = 0; i < USED; i++) {
 		fd[i] = open(backings[i], O_RDONLY | O_DIRECT | O_CLOEXEC);
 		if (fd[i] < 0 || !blocks)
@@ -1311,37 +1530,13 @@ int main(int argc, char **argv)
 		      -1, 0);
 	if (shared == MAP_FAILED)
 		err(2, "no memory");
+	uml = on_uml();
 	sow(256 << 20);
 	sow_pipes(64);
 	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	for (i = 0; i < 100; i++)
 		dprintf(fd, "What all pages have in common is in here: %d.\n", i * i * i);
 	close(fd);
-/* Where what zstd has made of a page ends, which begins at @block; 0 if it is no such thing. */
-static size_t end_of_frame(const unsigned char *block)
-{
-	static const unsigned char magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
-	static const unsigned char dictionary[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
-	size_t at = sizeof(magic), size;
-	unsigned int flags, header;
-
-	if (memcmp(block, magic, sizeof(magic)))
-		return 0;
-	flags = block[at++];
-	at += flags & 0x20 ? !(flags >> 6) : 1;
-	at += dictionary[flags & 3] + content[flags >> 6];
-	do {
-		if (at + 3 > PAGE)
-			return 0;
-		header = block[at] | block[at + 1] << 8 | block[at + 2] << 16;
-		/* A repeated byte is there once. */
-		size = (header >> 1 & 3) == 1 ? 1 : header >> 3;
-		at += 3 + size;
-	} while (!(header & 1));
-	at += flags & 4 ? 4 : 0;
-	return at > PAGE ? 0 : at;
-}
-
 	for (i = 0; i < DISKS; i++) {
 		backings[i] = argv[optind + i];
 		ids[i] = hot_add();
@@ -1357,14 +1552,6 @@ static size_t end_of_frame(const unsigned char *block)
 			 * cache while their owner writes them with asynchronous direct I/O, after
 			 * which the block layer does not look for them there.
 			 */
-		end = end_of_frame(block);
-		frames += !!end;
-		/* Nothing but zeros is behind it, whatever was in memory there. */
-		while (end && end < PAGE && !block[end])
-			end++;
-		if (end && end < PAGE)
-			problem("block %lu of %s has %02x at %zu, behind its object", blocks - 1,
-				backings[i], block[end], end);
 			set(ids[i], "queue/read_ahead_kb", "0");
 			held[i] = open_id(ids[i], O_RDONLY);
 			if (held[i] < 0)
@@ -1411,11 +1598,11 @@ static size_t end_of_frame(const unsigned char *block)
 		close(held[i]);
 	for (i = 0; i < DISKS; i++)
 		must_work(i);
+	printf("# %lu times several requests by io_uring\n", shared->rings);
+	if (!shared->rings)
+		problem("nothing was done by io_uring");
 	printf("fuzz: io=%lu errors=%lu attributes=%lu accepted=%lu stale=%lu problems=%d\n",
 	       shared->io, shared->errors, shared->attributes, shared->accepted, shared->stale,
 	       shared->problems);
 	return !!shared->problems;
 }
-	char all[40];
-	snprintf(all, sizeof(all), "page_indexes=0-%lu", DISK / PAGE - 1);
-	uml = on_uml();
