@@ -6,6 +6,9 @@
 # Every operation against every other, in loops, for SECONDS in all (default: $DURATION, or 60), while all data
 # and all counters are checked; see matrix.c. Each operation is a test here: it and all others.
 #
+# Without SECONDS, and on machines that are not User Mode Linux, only pairs with processors that come and go: User
+# Mode Linux has none, and the debug lane has the other pairs.
+#
 # Environment:
 #   SEED    of all that is done at random (default: another one each time); the order of events is not repeatable
 #   PAIRS   only pairs with one of these operations, with commas
@@ -15,6 +18,7 @@
 # shellcheck source=tools/testing/wblib.sh
 . "${0%/*}/wblib.sh"
 
+[ -n "${1:-}" ] || on_uml || PAIRS=${PAIRS-processors}
 seconds=${1:-${DURATION:-60}}
 seed=${SEED:-$((SRANDOM % 1000000 + 1))}
 [ "$seed" != 0 ] || seed=$((SRANDOM % 1000000 + 1))
