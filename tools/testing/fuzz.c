@@ -61,9 +61,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+#include "common.h"
 
-#define PAGE		4096UL
 #define SHARE		48UL		/* pages of each process */
 #define SHARES		3UL		/* on each disk; the last is of unknown contents */
 #define DISK		(SHARE * SHARES * PAGE)
@@ -94,10 +93,7 @@ static uint64_t state;
 
 static uint64_t next(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1d;
+	return next_random(&state);
 }
 
 /* A number below @limit. */
@@ -176,57 +172,9 @@ static bool on_uml(void)
 	return found;
 }
 
-static const char *attribute(int id, const char *name)
-{
-	static char path[600];
-
-	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
-	return path;
-}
-
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 static int set(int id, const char *name, const char *text)
 {
 	return put(attribute(id, name), text);
-}
-
-static int hot_add(void)
-{
-	char text[16] = "";
-	int fd = open("/sys/class/zram-control/hot_add", O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	return length > 0 ? atoi(text) : -1;
-}
-
-static int open_id(int id, int flags)
-{
-	char path[32];
-	int i, fd;
-
-	snprintf(path, sizeof(path), "/dev/zram%d", id);
-	/* devtmpfs is told by another task. */
-	for (i = 0; i < 500; i++) {
-		fd = open(path, flags | O_CLOEXEC);
-		if (fd >= 0 || errno != ENOENT)
-			break;
-		usleep(10000);
-	}
-	return fd;
 }
 
 static int configure(int i)

@@ -57,10 +57,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+#include "common.h"
 
-#define PAGE		4096UL
-#define WORDS		(PAGE / sizeof(uint64_t))
 #define RUN		8		/* pages in one read or write, at most */
 #define DIRECT		96UL		/* pages that are read and written directly */
 #define BUFFERED	32UL		/* those after them, only by way of the page cache */
@@ -72,13 +70,7 @@
 #define MIN_PAIR	20		/* milliseconds, at least, of a pair */
 #define LONG_PAIR	2000
 
-/* What the first word of a page is made of. */
-#define MAGIC		0xb6UL
-#define GENERATION	((1UL << 36) - 1)
-#define MAX_INDEX	(1UL << 20)
-
-/* The kind of a page is its generation modulo their number. */
-enum kind { DISCARDED, SAME, TEXT, RANDOM, KINDS };
+#define MAGIC		0xb6UL		/* what the first word of a page begins with */
 
 enum disk { RAW, COMPRESSED, SWAP, FILES = SWAP + 2, OWN = FILES + 2, DISKS = OWN + 2 };
 
@@ -117,18 +109,10 @@ static int ids[DISKS];
 static const char *backings[DISKS];
 static const char *module = "zram_rs";
 
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state * 0x2545f4914f6cdd1d;
-}
-
 /* A number below @limit. */
 static uint64_t dice(struct worker *worker, uint64_t limit)
 {
-	return (next(&worker->random) >> 16) % limit;
+	return (next_random(&worker->random) >> 16) % limit;
 }
 
 static void problem(const char *format, ...)
@@ -147,28 +131,6 @@ static void problem(const char *format, ...)
 
 /* --- Files ------------------------------------------------------------------------------------ */
 
-static const char *attribute(int id, const char *name)
-{
-	static char path[600];
-
-	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
-	return path;
-}
-
-/* One write, as echo does it; 0 or an error number. */
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 static int set(int id, const char *name, const char *format, ...)
 {
 	char text[128];
@@ -178,50 +140,6 @@ static int set(int id, const char *name, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	return put(attribute(id, name), text);
-}
-
-/* Returns the length, or a negative error number. */
-static ssize_t get(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length;
-
-	if (fd < 0)
-		return -errno;
-	length = read(fd, text, size - 1);
-	if (length < 0)
-		length = -errno;
-	close(fd);
-	text[length < 0 ? 0 : length] = 0;
-	return length;
-}
-
-static int open_id(int id, int flags)
-{
-	char path[32];
-	int i, fd;
-
-	snprintf(path, sizeof(path), "/dev/zram%d", id);
-	/* devtmpfs is told by another task. */
-	for (i = 0; i < 500; i++) {
-		fd = open(path, flags | O_CLOEXEC);
-		if (fd >= 0 || errno != ENOENT)
-			break;
-		usleep(10000);
-	}
-	return fd;
-}
-
-static int hot_add(void)
-{
-	char text[16];
-	ssize_t length = get("/sys/class/zram-control/hot_add", text, sizeof(text));
-
-	if (length <= 0) {
-		errno = -length;
-		return -1;
-	}
-	return atoi(text);
 }
 
 static int hot_remove(int id)
@@ -255,30 +173,7 @@ static int reset(int id)
 
 static void fill(uint64_t *to, uint64_t index, uint64_t generation)
 {
-	uint64_t head = MAGIC << 56 | index << 36 | generation;
-	uint64_t state = head * 0x9e3779b97f4a7c15 | 1;
-	size_t i, loose;
-
-	switch ((enum kind)(generation % KINDS)) {
-	case TEXT:
-		/* The part that cannot be compressed has any length, so sizes differ widely. */
-		loose = 2 + next(&state) % (WORDS / 2);
-		for (i = 0; i < WORDS; i++)
-			to[i] = i < loose ? next(&state) : head;
-		break;
-	case RANDOM:
-		for (i = 0; i < WORDS; i++)
-			to[i] = next(&state);
-		break;
-	case SAME:
-		for (i = 0; i < WORDS; i++)
-			to[i] = head;
-		break;
-	default:
-		memset(to, 0, PAGE);
-		return;
-	}
-	to[0] = head;
+	fill_page(to, head_of(MAGIC, index, generation), 2);
 }
 
 /* What pages of the two disks in use carry as their number. */

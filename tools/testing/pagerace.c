@@ -56,21 +56,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
+#include "common.h"
 
-#define PAGE		4096UL
-#define WORDS		(PAGE / sizeof(uint64_t))
 #define RUN		8		/* pages in one read or write, at most */
-#define MAX_PAGES	(1UL << 20)
 #define MAX_THREADS	256
 #define GRACE		90		/* seconds that the threads have to come to an end */
-
-/* What the first word of a page is made of. */
-#define MAGIC		0xb5UL
-#define GENERATION	((1UL << 36) - 1)
-
-/* The kind of a page is its generation modulo their number. */
-enum kind { DISCARDED, SAME, TEXT, RANDOM, KINDS };
+#define MAGIC		0xb5UL		/* what the first word of a page begins with */
 
 enum verdict { RIGHT, FOREIGN, OLD, TORN, VERDICTS };
 
@@ -106,18 +97,10 @@ struct worker {
 	uint64_t *wanted;	/* one page */
 };
 
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state * 0x2545f4914f6cdd1d;
-}
-
 /* A number below @limit. */
 static uint64_t dice(struct worker *worker, uint64_t limit)
 {
-	return (next(&worker->random) >> 16) % limit;
+	return (next_random(&worker->random) >> 16) % limit;
 }
 
 static void complain(const char *format, ...)
@@ -145,30 +128,7 @@ static void failed(const char *what, uint64_t index)
 
 static void fill(uint64_t *to, uint64_t index, uint64_t generation)
 {
-	uint64_t head = MAGIC << 56 | index << 36 | generation;
-	uint64_t state = head * 0x9e3779b97f4a7c15 | 1;
-	size_t i, loose;
-
-	switch ((enum kind)(generation % KINDS)) {
-	case TEXT:
-		/* The part that cannot be compressed has any length, so sizes differ widely. */
-		loose = next(&state) % (WORDS / 2);
-		for (i = 0; i < WORDS; i++)
-			to[i] = i < loose ? next(&state) : head;
-		break;
-	case RANDOM:
-		for (i = 0; i < WORDS; i++)
-			to[i] = next(&state);
-		break;
-	case SAME:
-		for (i = 0; i < WORDS; i++)
-			to[i] = head;
-		break;
-	default:
-		memset(to, 0, PAGE);
-		return;
-	}
-	to[0] = head;
+	fill_page(to, head_of(MAGIC, index, generation), 0);
 }
 
 /* Judges what was read of a page when generation @oldest was complete. */
@@ -183,7 +143,7 @@ static enum verdict judge(struct worker *worker, const uint64_t *got, uint64_t i
 			return TORN;
 		return pages[index].discarded >= oldest ? RIGHT : OLD;
 	}
-	found = head >> 36 & (MAX_PAGES - 1);
+	found = head >> 36 & (MAX_INDEX - 1);
 	generation = head & GENERATION;
 	if (head >> 56 != MAGIC || generation % KINDS == DISCARDED)
 		return TORN;
@@ -223,7 +183,7 @@ static void check(struct worker *worker, uint64_t first, size_t count)
 		if (verdict == RIGHT)
 			continue;
 		complain("page %lu is %s: begins with %016lx, page %lu generation %lu; it was at %lu",
-			 first + i, verdict_name[verdict], got[0], got[0] >> 36 & (MAX_PAGES - 1),
+			 first + i, verdict_name[verdict], got[0], got[0] >> 36 & (MAX_INDEX - 1),
 			 got[0] & GENERATION, oldest[i]);
 	}
 }
@@ -281,7 +241,7 @@ static void change_pages(struct worker *worker)
 	}
 }
 
-static int attribute(const char *name, int flags)
+static int open_attribute(const char *name, int flags)
 {
 	char path[128];
 	int fd;
@@ -315,8 +275,8 @@ static void write_back(struct worker *worker)
 	bool done;
 
 	if (!writeback) {
-		idle = attribute("idle", O_WRONLY);
-		writeback = attribute("writeback", O_WRONLY);
+		idle = open_attribute("idle", O_WRONLY);
+		writeback = open_attribute("writeback", O_WRONLY);
 	}
 	switch (dice(worker, 6)) {
 	case 0:
@@ -364,7 +324,7 @@ static void read_statistics(struct worker *worker)
 
 	/* To open it may have to wait for somebody who adds or removes files. */
 	if (!files[i])
-		files[i] = attribute(names[i], O_RDONLY);
+		files[i] = open_attribute(names[i], O_RDONLY);
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	length = pread(files[i], text, sizeof(text), 0);
 	clock_gettime(CLOCK_MONOTONIC, &to);
@@ -383,9 +343,9 @@ static void set_limits(struct worker *worker)
 	bool done;
 
 	if (!limit) {
-		limit = attribute("writeback_limit", O_WRONLY);
-		enable = attribute("writeback_limit_enable", O_WRONLY);
-		batch = attribute("writeback_batch_size", O_WRONLY);
+		limit = open_attribute("writeback_limit", O_WRONLY);
+		enable = open_attribute("writeback_limit_enable", O_WRONLY);
+		batch = open_attribute("writeback_batch_size", O_WRONLY);
 	}
 	switch (dice(worker, 3)) {
 	case 0:
@@ -410,7 +370,7 @@ static void kick(struct worker *worker)
 	bool done;
 
 	if (!reset)
-		reset = attribute("reset", O_WRONLY);
+		reset = open_attribute("reset", O_WRONLY);
 	if (dice(worker, 2)) {
 		what = "reset";
 		done = store(reset, "1");
@@ -518,7 +478,7 @@ int main(int argc, char **argv)
 		else if (option == 't')
 			seconds = number(optarg, 1000000);
 		else if (option == 'n')
-			page_count = number(optarg, MAX_PAGES);
+			page_count = number(optarg, MAX_INDEX);
 		else if (option == 'S')
 			seed = number(optarg, -1UL);
 		else if (option == 'm')
