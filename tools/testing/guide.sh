@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The admin guide, Documentation/zram_rs.rst, does what it says: all commands in it, from top to bottom, in one
+# shell, and what they say compared with what the guide shows.
+#
+# A line of a literal block that begins with "# " is a command; the lines behind it are what it says, "..." being
+# anything, and a line "..." any lines. A command that says nothing must succeed. Literal blocks without
+# commands are those of a "code-block" directive. /dev/sdb2 is the first disk of the guest, or one of null_blk.
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/wblib.sh
+. "${0%/*}/wblib.sh"
+
+GUIDE=/zr/zram_rs.rst
+[ -e $GUIDE ] || GUIDE=$HERE/../../Documentation/zram_rs.rst
+
+# read_guide: the commands, what they are to say, and where they are, into arrays.
+read_guide() {
+	local line section='' previous='' number=0 literal='' n=-1
+	commands=() wanted=() places=() mute=()
+	while IFS= read -r line; do
+		number=$((number + 1))
+		[[ ! $line =~ ^(=+|-+)$ ]] || section=$previous
+		case $line in
+		$'\t# '*)
+			literal=''
+			n=$((n + 1))
+			commands[n]=${line#$'\t# '} places[n]="line $number ($section)"
+			;;
+		$'\t'*)
+			[ -z "$literal" ] || mute+=("line $number ($section)")
+			literal=''
+			[ $n = -1 ] || [ "$behind" = no ] || wanted[n]+=${line#$'\t'}$'\n'
+			;;
+		*'.. code-block::'*) behind=no ;;
+		*::) literal=1 behind='' ;;
+		'') ;;
+		*) [[ $line == ' '* ]] || behind=no ;;
+		esac
+		[[ $line != $'\t# '* ]] || behind=''
+		previous=$line
+	done <"$GUIDE"
+}
+
+# as_bash_says FILE: what it says, with the shell's own messages as they are at a prompt, into $said
+as_bash_says() {
+	local line
+	said=
+	while IFS= read -r line || [ -n "$line" ]; do
+		[[ ! $line =~ ^.*guide\.sh:\ line\ [0-9]+:\ (.*)$ ]] || line="bash: ${BASH_REMATCH[1]}"
+		while [[ $line == *[[:blank:]] ]]; do line=${line%?}; done
+		said+=$line$'\n'
+	done <"$1"
+}
+
+# as_pattern TEXT: into $pattern
+as_pattern() {
+	local any=$'\1'
+	pattern=${1//$'...\n'/$any}
+	pattern=${pattern//.../$any}
+	pattern=${pattern//\\/\\\\}
+	pattern=${pattern//'*'/\\*}
+	pattern=${pattern//'?'/\\?}
+	pattern=${pattern//'['/\\[}
+	pattern=${pattern//']'/\\]}
+	pattern=${pattern//$any/*}
+}
+
+test_literal_blocks_are_commands() {
+	local place
+	read_guide
+	at_least "the number of commands" ${#commands[@]} 50
+	for place in ${mute[@]+"${mute[@]}"}; do
+		fail "$place: a literal block without a command"
+	done
+}
+
+# The names here are such as no command uses.
+test_every_command_does_what_is_shown() {
+	local guide_n guide_status number disk
+	read -r disk _ <<<"${ZR_DISKS:-}"
+	if [ ! -b "${disk:-/nothing}" ]; then
+		nullb wbguide 64
+		disk=$nullb
+	fi
+	number=$(<"/sys/class/block/${disk##*/}/dev")
+	ok mknod /dev/sdb2 b "${number%:*}" "${number#*:}"
+	read_guide
+	unload
+	for ((guide_n = 0; guide_n < ${#commands[@]}; guide_n++)); do
+		guide_status=0
+		eval "${commands[guide_n]}" >"$TMP/said" 2>&1 || guide_status=$?
+		as_bash_says "$TMP/said"
+		as_pattern "${wanted[guide_n]:-}"
+		# shellcheck disable=SC2053 # a pattern
+		if [[ $said != $pattern ]]; then
+			fail "${places[guide_n]}: '${commands[guide_n]}' says"
+			note "  ${said//$'\n'/$'\n#   '}"
+		elif [ -z "${wanted[guide_n]:-}" ]; then
+			is "${places[guide_n]}: the status of '${commands[guide_n]}'" $guide_status 0
+		fi
+	done
+	cd / || fail "there is no /"
+	rm /dev/sdb2
+}
+
+run_tests
