@@ -7,8 +7,8 @@
 # compressed memory. A workload larger than the machine's memory is forced out to the swap device, MIB of
 # it (default: one and a half times the memory); while half of it is used again, the other half is idle, and is
 # written back compressed to a disk (the first of --disk); then everything is read back, and every page
-# is verified. Files are written to ext4, remounted and compared. Ends with a report; exit status 1 if
-# anything was off.
+# is verified. Files are written to ext4, remounted and compared. Ends with a report, and with what zram-watch has
+# recorded of the swap device, in lines that begin with "csv "; exit status 1 if anything was off.
 
 DRIVER=${ZR_DRIVER:-zram_rs}
 failed=0
@@ -161,7 +161,7 @@ write_back() {
 }
 
 swap_out_and_in() {
-	local from watcher sys=/sys/block/${swap#/dev/}
+	local from watcher recorder sys=/sys/block/${swap#/dev/}
 	echo
 	echo "  $workload MiB of text, records, noise and zeros into $memory MiB of memory:"
 	from=$(now)
@@ -172,6 +172,8 @@ swap_out_and_in() {
 	watch $pid /tmp/most &
 	watcher=$!
 	tail -n +1 -s 0.2 -f --pid=$pid /tmp/swapcheck | sed -u -n 's/^swapcheck: \( *[0-9]*%\).*/      \1/p' &
+	zram-watch --csv /tmp/record "${swap#/dev/}" &
+	recorder=$!
 	until_it_says 'waiting for'
 	must "marking all as idle" put "$sys/idle" all
 	: >/tmp/go
@@ -179,6 +181,8 @@ swap_out_and_in() {
 	write_back
 	rm /tmp/go
 	wait $pid || wrong "swapcheck ended with $?"
+	kill $recorder
+	wait $recorder || wrong "zram-watch ended with $?"
 	swap_time=$(seconds_since "$from")
 	wait $watcher
 	out=$(($(counter pswpout) - out)) in=$(($(counter pswpin) - in)) zero=$(($(counter swpout_zero) - zero))
@@ -295,6 +299,7 @@ swap_out_and_in
 files
 clean_up
 report
+sed 's/^/csv /' /tmp/record
 if [ $failed != 0 ]; then
 	echo "  $failed thing(s) went wrong: see the lines that begin with NO"
 	exit 1
