@@ -7,21 +7,23 @@
 //!
 //! # The rooms of this crate
 //!
-//! Data goes down this list, and nothing calls up:
+//! Each uses what is below it in this list, and none what is above; but a read that [`io`] has
+//! begun is finished by [`readback`], and [`device`] and [`control`] name the tables of their
+//! files.
 //!
 //! - [`sysfs`], [`debugfs`]: the files by which users set and see things
 //! - [`control`]: the disks that there are, adding and removing them
 //! - [`device`]: one disk, its life, and the way of a bio into it
-//! - [`io`]: reading, writing and discarding one page
 //! - [`writeback`]: moving pages to the backing device, many at a time
-//! - [`readback`]: answering reads of pages that are there
 //! - [`recompress`]: compressing pages once more, with other algorithms
 //! - [`select`]: which slots to post-process, and in which order
-//! - [`backing`]: the backing device and its blocks
+//! - [`io`]: reading, writing and discarding one page
+//! - [`readback`]: answering reads of pages that are on the backing device
+//! - [`stats`]: what is counted
 //! - [`slot`]: what is known of each page: the slot table
+//! - [`backing`]: the backing device and its blocks
 //! - [`zspool`]: compressed objects in memory
 //! - [`comp`]: the algorithms, and a compression stream for each CPU
-//! - [`stats`]: what is counted
 //!
 //! Beneath them is [`abstractions`]: what the `kernel` crate lacks. That, and the thin edges
 //! `zspool` and `comp`, is where `unsafe` code is.
