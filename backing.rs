@@ -33,7 +33,8 @@ use kernel::{
     },
 };
 
-/// A reference to a block. Dropping it leaks the block; see [`Blocks::release`].
+/// A reference to a block. Dropping it leaks the block; see [`Blocks::release`]. All methods are
+/// for any context.
 #[must_use = "a block that is dropped is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Block(usize);
@@ -75,7 +76,7 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Makes `len` free blocks. May sleep.
+    /// Makes `len` free blocks. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(len: usize) -> impl PinInit<Self, Error> {
         let counters = move |size: usize| -> Result<KVVec<Atomic<i32>>> {
             let mut counters = KVVec::with_capacity(len.div_ceil(size), GFP_KERNEL | __GFP_NOWARN)?;

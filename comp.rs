@@ -49,7 +49,8 @@ fn quietly() -> Flags {
 }
 
 /// Which of a disk's algorithms: the primary one, for pages that are written, or one of those that
-/// pages are recompressed with. The higher, the better it is thought to compress.
+/// pages are recompressed with. The higher, the better it is thought to compress. All methods are
+/// for any context.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Priority(u8);
 
@@ -99,14 +100,16 @@ trait Backend: Sized {
     /// `EOPNOTSUPP` if the algorithm knows no levels, and says so in the log. May sleep.
     fn setup(params: &Params) -> Result<Self::Setup>;
 
-    /// Allocates working memory. May sleep.
+    /// Allocates working memory. Fails with `ENOMEM`. May sleep.
     fn new(setup: &Self::Setup) -> Result<Self>;
 
-    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result;
-    /// `None` if there is not enough room for it in `dst`, or may not be: see [`MARGIN`].
+    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result
+    /// in bytes; `None` if there is not enough room for it in `dst`, or may not be: see [`MARGIN`].
+    /// Fails if the algorithm does, with `EINVAL` as a rule. May sleep.
     fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>>;
 
-    /// Decompresses a page. Fails if that is not what comes out of `src`.
+    /// Decompresses a page. Fails if that is not what comes out of `src`, with `EINVAL` as a rule.
+    /// May sleep.
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result;
 }
 
@@ -117,7 +120,7 @@ macro_rules! algorithms {
         $(#[doc = $doc:literal])*
         $variant:ident = $name:literal, $backend:ty, if $have:ident, default if $default:ident;
     )*) => {
-        /// A way to compress pages.
+        /// A way to compress pages. All methods are for any context.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(crate) enum Algorithm {
             $(
@@ -270,6 +273,8 @@ impl Stream {
     /// An algorithm that is short of room gives up early, and does not copy what it cannot
     /// compress, but is slower otherwise. So it gets all the room there is, until it has failed.
     /// The result is the same.
+    ///
+    /// Fails if the algorithm does, with `EINVAL` as a rule. May sleep.
     pub(crate) fn compress(
         &mut self,
         page: &MappedPage<'_>,
@@ -289,7 +294,7 @@ impl Stream {
         Ok(bytes)
     }
 
-    /// Splits off a page of scratch memory; the other half decompresses.
+    /// Splits off a page of scratch memory; the other half decompresses. Any context.
     pub(crate) fn split(&mut self) -> (Decompressor<'_>, &mut [u8; PAGE_SIZE]) {
         (Decompressor(&mut self.context), &mut self.scratch)
     }
@@ -299,8 +304,8 @@ impl Stream {
 pub(crate) struct Decompressor<'a>(&'a mut Context);
 
 impl Decompressor<'_> {
-    /// Decompresses a page. Fails if `bytes` are not a compressed page; what is in `page` then may
-    /// be anything.
+    /// Decompresses a page. Fails if `bytes` are not a compressed page, with `EINVAL` as a rule;
+    /// what is in `page` then may be anything. May sleep.
     pub(crate) fn decompress(&mut self, bytes: &[u8], page: &MappedPage<'_>) -> Result {
         self.0.decompress(bytes, page)
     }
@@ -330,13 +335,13 @@ impl AllStreams {
         Ok(Self(streams))
     }
 
-    /// Returns the streams for the algorithm with this priority, if there is one.
+    /// Returns the streams for the algorithm with this priority, if there is one. Any context.
     #[inline]
     pub(crate) fn get(&self, priority: Priority) -> Option<&Streams> {
         self.0.get(priority.number())?.as_deref()
     }
 
-    /// Returns whether there is no algorithm above this priority.
+    /// Returns whether there is no algorithm above this priority. Any context.
     pub(crate) fn is_last(&self, priority: Priority) -> bool {
         self.0
             .iter()

@@ -54,7 +54,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory of a disk, called `name`, with a file about `pages`. May sleep.
+    /// Makes the directory of a disk, called `name`, with a file about `pages`. Fails with
+    /// `ENOMEM`. May sleep.
     pub(crate) fn new(root: &Root, name: &CStr, pages: PagesRef) -> Result<Self> {
         let dir = root.0.as_ref().ok_or(ENOMEM)?.subdir(name)?;
         Ok(Self {

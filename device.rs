@@ -74,6 +74,7 @@ const LOGICAL_BLOCK_SIZE: usize = 4096;
 /// The data of a disk.
 #[pin_data]
 pub(crate) struct Device {
+    /// The way to its configuration, and to its pages while it is initialised.
     pub(crate) pages: PagesRef,
     /// Held by the one who post-processes, who may have a reference to the pages as long.
     #[pin]
@@ -175,7 +176,8 @@ impl Operations for Device {
 }
 
 impl Device {
-    /// Adds the disk `zram<id>`, uninitialised, to the system. May sleep.
+    /// Adds the disk `zram<id>`, uninitialised, to the system. Fails with `ENOMEM`, and with what
+    /// [`Disk::new`] fails with. May sleep.
     pub(crate) fn add(id: u32, major: &Major, shared: Shared) -> Result<Disk<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
@@ -335,7 +337,7 @@ impl Device {
     }
 
     /// Returns the path of the backing device's file, put together in `buffer`; `None` if there is
-    /// no backing device. May sleep.
+    /// no backing device. Fails with `ENAMETOOLONG` if there is no room for it. May sleep.
     pub(crate) fn backing_path<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a CStr>> {
         let config = self.config().read();
         let Some(backing) = &config.backing else {
@@ -406,9 +408,9 @@ impl Device {
 
     /// Writes pages back, as [`Selection::parse`] understands it.
     ///
-    /// Fails with `EINVAL` if the disk is not initialised, with `ENODEV` if it has no backing
-    /// device, and with what [`Selection::parse`] and [`writeback::run`] fail with. May sleep, for
-    /// long.
+    /// Waits for its turn; fails with `EINTR` if a signal arrives first. Fails with `EINVAL` if the
+    /// disk is not initialised, with `ENODEV` if it has no backing device, and with what
+    /// [`Selection::parse`] and [`writeback::run`] fail with. May sleep, for long.
     pub(crate) fn write_back(&self, what: &CStr) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         // It may take long, and the disk's configuration is not locked meanwhile.
@@ -423,8 +425,9 @@ impl Device {
 
     /// Recompresses pages.
     ///
-    /// Fails with `EINVAL` if the disk is not initialised, or has no such algorithm, and with what
-    /// [`recompress::run`] fails with. May sleep, for long.
+    /// Waits for its turn; fails with `EINTR` if a signal arrives first. Fails with `EINVAL` if the
+    /// disk is not initialised, or has no such algorithm, and with what [`recompress::run`] fails
+    /// with. May sleep, for long.
     pub(crate) fn recompress(&self, request: &Request) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         let (pages, priority) = {
@@ -437,8 +440,9 @@ impl Device {
 
     /// Marks pages as idle: all, or those that were not used for `age` seconds.
     ///
-    /// Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a signal arrives. May
-    /// sleep, for long.
+    /// Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a signal arrives or the
+    /// disk is being reset. If the system was not up for `age` seconds, nothing is done, and
+    /// nothing is wrong. The configuration cannot be changed meanwhile. May sleep, for long.
     pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
         let cutoff = match age {
             None => None,

@@ -5,7 +5,8 @@
 //! A read takes along what the slot said about the page at that time, and a reference to the block,
 //! so that the block holds this page until it was read, whatever becomes of the slot. Pages that
 //! are on the device as they are, are complete in the interrupt that says that they were read;
-//! others are decompressed on a workqueue of high priority.
+//! others are decompressed on a workqueue of high priority. So are those of which a writer replaces
+//! a part, which are then written.
 
 use crate::{
     abstractions::{

@@ -91,7 +91,8 @@ impl Request {
         Ok(this)
     }
 
-    /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none.
+    /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none. Any
+    /// context.
     pub(crate) fn find(&self, choices: &Choices) -> Result<Priority> {
         choices.find(
             self.priority,

@@ -85,7 +85,8 @@ pub(crate) struct Selector<'a> {
 
 impl<'a> Selector<'a> {
     /// Selects the slots in `ranges`, which must be in order and apart from each other, that have
-    /// an object in memory and that `wanted` agrees to. May sleep.
+    /// an object in memory and that `wanted` agrees to. Selects no more when `stop` says so, which
+    /// is asked now and then. May sleep.
     pub(crate) fn new(
         table: &'a Table,
         ranges: &'a [Range<usize>],
@@ -124,7 +125,7 @@ impl<'a> Selector<'a> {
         this
     }
 
-    /// Returns how many slots are selected and not handed out.
+    /// Returns how many slots are selected and not handed out. Any context.
     pub(crate) fn len(&self) -> usize {
         self.histogram.0.iter().sum()
     }

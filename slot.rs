@@ -230,7 +230,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Makes a table of `pages` empty slots. May sleep.
+    /// Makes a table of `pages` empty slots. Fails with `ENOMEM`, also if `pages` is 0. May sleep.
     pub(crate) fn new(pages: usize) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             slots: ZeroedTable::new(pages)?,
@@ -238,7 +238,7 @@ impl Table {
         })
     }
 
-    /// Returns how many slots there are.
+    /// Returns how many slots there are. Any context.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -307,7 +307,7 @@ impl Table {
     }
 }
 
-/// A slot that is locked, until this is dropped.
+/// A slot that is locked, until this is dropped. No method sleeps, nor does dropping it.
 pub(crate) struct SlotGuard<'a>(Guard<'a, Value>);
 
 impl SlotGuard<'_> {

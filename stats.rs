@@ -12,7 +12,7 @@ use kernel::{
     },
 };
 
-/// A number that goes up and down. Any context.
+/// A number that goes up and down. All methods are for any context.
 pub(crate) struct Counter(Atomic<i64>);
 
 impl Counter {
@@ -76,7 +76,8 @@ impl From<&Content> for Kept {
     }
 }
 
-/// The counters of a disk. They start at zero, and end when the disk is reset.
+/// The counters of a disk. They start at zero, and end when the disk is reset. All methods are for
+/// any context.
 pub(crate) struct Stats {
     /// Bytes of compressed and incompressible pages in memory.
     pub(crate) stored_bytes: Counter,

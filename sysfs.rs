@@ -276,7 +276,8 @@ impl Store<Disk> for Recompress {
     }
 }
 
-/// Writing `all` marks all pages as idle, a number those that were not used for as many seconds.
+/// Writing `all` marks all pages that take memory as idle, a number those of them that were not
+/// used for as many seconds.
 struct Idle;
 
 impl Store<Disk> for Idle {

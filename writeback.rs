@@ -104,7 +104,8 @@ impl Selection {
     /// ends the list, and does not add anything to pages that were listed before. Other names are
     /// ignored, as C zram does.
     ///
-    /// Fails with `EINVAL` or `ERANGE`. May sleep.
+    /// Fails with `EINVAL` if the text is wrong, `ERANGE` if there is no such page, and `ENOMEM`.
+    /// May sleep.
     pub(crate) fn parse(text: &CStr, len: usize) -> Result<Self> {
         let mut args = Args::new(text)?;
         let mut ranges = KVec::<Range<usize>>::new();
@@ -225,7 +226,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// No limit.
+    /// No limit. Any context.
     pub(crate) fn new() -> impl PinInit<Self> {
         let limit = Limit {
             enabled: false,
@@ -298,8 +299,8 @@ struct Engine<'a> {
 /// Writes back what was selected.
 ///
 /// With an error, the rest was attempted all the same, unless it is `EIO` since the limit was
-/// reached, `ENOSPC` since no block is free, or `EINTR` since a signal arrived or the disk is being
-/// reset. May sleep, for long.
+/// reached, `ENOSPC` since no block is free, `EINTR` since a signal arrived or the disk is being
+/// reset, or `ENOMEM` since there was no memory for a single request. May sleep, for long.
 pub(crate) fn run(
     pages: &Pages,
     backing: &Backing,

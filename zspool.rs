@@ -41,7 +41,8 @@ unsafe impl Send for Pool {}
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// Makes an empty pool, which zsmalloc's statistics call `name`. May sleep.
+    /// Makes an empty pool, which zsmalloc's statistics call `name`. Fails with `ENOMEM`. May
+    /// sleep.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         // SAFETY: `name` is a C string, which zsmalloc copies.
         let pool = unsafe { bindings::zs_create_pool(name.as_char_ptr()) };
@@ -52,7 +53,7 @@ impl Pool {
         Ok(Self { pool, huge_size })
     }
 
-    /// From this size on, in bytes, an object takes a page of its own.
+    /// From this size on, in bytes, an object takes a page of its own. Any context.
     pub(crate) fn huge_size(&self) -> usize {
         self.huge_size
     }
@@ -102,7 +103,7 @@ impl Pool {
         })
     }
 
-    /// Takes an object back whose handle was kept. Dropping it frees it, in any context.
+    /// Takes an object back whose handle was kept. Dropping it frees it.
     ///
     /// The handle must be from this pool; a disk has one pool, and its handles do not leave its
     /// slots.
@@ -179,7 +180,8 @@ impl Drop for Pool {
     }
 }
 
-/// An object in a [`Pool`], freed when dropped.
+/// An object in a [`Pool`], freed when dropped. That, and all methods, are for any context but
+/// interrupts.
 ///
 /// # Invariants
 ///

@@ -93,7 +93,7 @@ impl BlockDevice {
         })
     }
 
-    /// Returns the size of the device in bytes.
+    /// Returns the size of the device in bytes. Any context.
     pub(crate) fn size(&self) -> u64 {
         // SAFETY: By the type invariants.
         unsafe { bindings::zram_rs_file_bdev_bytes(self.file.as_ptr()) }
@@ -130,7 +130,7 @@ fn sector(page: usize) -> u64 {
 /// A request to write some pages to a device, and data of the driver's that goes with it.
 ///
 /// It is made in advance, used as often as needed, and goes to the device and comes back as a
-/// whole: see [`Writer`].
+/// whole: see [`Writer`]. All methods but [`new`](Self::new) are for any context.
 #[pin_data]
 pub(crate) struct WriteRequest<T> {
     #[pin]
@@ -152,7 +152,7 @@ unsafe impl<T: Send> Send for WriteRequest<T> {}
 
 impl<T: Send> WriteRequest<T> {
     /// Makes a request that can take `pages` pages, or fewer if memory is short, but at least one.
-    /// May sleep.
+    /// Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(pages: usize, data: T) -> Result<Pin<KBox<Self>>> {
         let flags = GFP_KERNEL | __GFP_NOWARN;
         // What a bio can have.
@@ -195,7 +195,7 @@ impl<T: Send> WriteRequest<T> {
         self.project().data
     }
 
-    /// Returns how the last use of the request ended.
+    /// Returns how the last use of the request ended: fails with what the device failed with.
     pub(crate) fn status(&self) -> Result {
         // SAFETY: The bio is not in use, as somebody else than the device has the request.
         let status = unsafe { (*self.bio.get()).bi_status };
@@ -250,7 +250,7 @@ pub(crate) struct Writer<'a, T: Send> {
 }
 
 impl<'a, T: Send> Writer<'a, T> {
-    /// May sleep.
+    /// Makes a writer with no request under way. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(device: &'a BlockDevice) -> Result<Self> {
         let done = DoneList {
             head: Atomic::new(ptr::null_mut()),
@@ -335,7 +335,7 @@ impl<'a, T: Send> Writer<'a, T> {
         self.try_next()
     }
 
-    /// Returns a request that is done, if there is one.
+    /// Returns a request that is done, if there is one. Does not sleep.
     pub(crate) fn try_next(&mut self) -> Option<Pin<KBox<WriteRequest<T>>>> {
         if self.taken.is_null() {
             self.taken = self.done.head.xchg(ptr::null_mut(), Acquire);
@@ -388,13 +388,13 @@ impl<T: Send> Drop for Writer<'_, T> {
 
 /// A page that is to be read from a device.
 pub(crate) trait PageRead: Send + Sized + 'static {
-    /// Returns the page to read into; there must be one.
+    /// Returns the page to read into; there must be one. Any context.
     fn page(&self) -> Option<PageRef<'_>>;
 
-    /// Returns the part of a bio on whose behalf the page is read.
+    /// Returns the part of a bio on whose behalf the page is read. Any context.
     fn part(&self) -> &Part;
 
-    /// Returns whether the page, once it was read, needs work that may sleep.
+    /// Returns whether the page, once it was read, needs work that may sleep. Any context.
     fn needs_work(&self) -> bool;
 
     /// Called when the page was read, or could not be.
@@ -435,7 +435,7 @@ unsafe impl<R: PageRead> Send for ReadBios<R> {}
 unsafe impl<R: PageRead> Sync for ReadBios<R> {}
 
 impl<R: PageRead> ReadBios<R> {
-    /// Makes a set that has so many bios in reserve. May sleep.
+    /// Makes a set that has so many bios in reserve. Fails with `ENOMEM`. May sleep.
     fn new(reserve: c_uint, flags: u32) -> impl PinInit<Self, Error> {
         const { assert!(align_of::<R>() <= align_of::<kernel::bindings::bio>()) };
         try_pin_init!(Self {
@@ -473,7 +473,7 @@ pub(crate) struct ReadSlab<R: PageRead> {
 }
 
 impl<R: PageRead> ReadSlab<R> {
-    /// Makes the slab. May sleep.
+    /// Makes the slab. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new() -> Result<Self> {
         // A set cannot be without any reserve.
         Ok(Self {
@@ -495,7 +495,7 @@ impl<R: PageRead> ReadDevice<R> {
     /// How many reads can be under way whatever else uses the memory.
     const RESERVE: c_uint = 64;
 
-    /// May sleep.
+    /// Takes over a device, with a queue for pages that need work. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(device: BlockDevice, queue: Arc<HighPriority>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             device,
@@ -507,7 +507,7 @@ impl<R: PageRead> ReadDevice<R> {
         })
     }
 
-    /// Returns the device.
+    /// Returns the device. Any context.
     pub(crate) fn device(&self) -> &BlockDevice {
         &self.device
     }

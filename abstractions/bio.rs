@@ -39,8 +39,8 @@ pub(crate) enum Operation {
 
 /// A bio that this driver has been given.
 ///
-/// It is completed exactly once, when it is dropped, with the status of the first
-/// [`fail`](Self::fail), or success.
+/// It is completed exactly once, when it is dropped, with the status of the last
+/// [`fail`](Self::fail), or success. All methods, and dropping it, are for any context.
 ///
 /// # Invariants
 ///
@@ -162,7 +162,8 @@ impl Drop for Bio {
     }
 }
 
-/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`].
+/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`]. All methods, and dropping
+/// it, are for any context.
 ///
 /// # Invariants
 ///
@@ -304,7 +305,7 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// The part of a bio that is about one page of the disk.
+/// The part of a bio that is about one page of the disk. All methods are for any context.
 ///
 /// # Invariants
 ///
@@ -362,14 +363,15 @@ impl<'a> Chunk<'a> {
     }
 
     /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the
-    /// disk.
+    /// disk. Does not fail unless the bio is broken (`EINVAL`).
     pub(crate) fn copy_to(&self, page: &MappedPage<'_>) -> Result {
         self.for_each_segment(|offset, segment, segment_offset, len| {
             page.copy_from(offset, &segment.map(), segment_offset, len)
         })
     }
 
-    /// Copies the bytes that the bio wants from `page`, which stands for the page of the disk.
+    /// Copies the bytes that the bio wants from `page`, which stands for the page of the disk. Does
+    /// not fail unless the bio is broken (`EINVAL`).
     pub(crate) fn copy_from(&self, page: &MappedPage<'_>) -> Result {
         self.for_each_segment(|offset, segment, segment_offset, len| {
             segment.map().copy_from(segment_offset, page, offset, len)?;

@@ -50,7 +50,7 @@ pub(crate) unsafe trait Packed: Sized {
     unsafe fn borrow<'a>(word: usize, tag: bool) -> Self::Ref<'a>;
 }
 
-/// What lockdep knows of the locks of one table.
+/// What lockdep knows of the locks of one table. Making it and dropping it may sleep.
 #[pin_data]
 pub(crate) struct LockdepMap {
     #[pin]
@@ -125,7 +125,7 @@ impl<V: Packed> BitLocked<V> {
     /// else.
     ///
     /// Should somebody have forgotten a guard instead of dropping it, what it knew of the value is
-    /// lost: the value is leaked, and what `(0, false)` stands for is returned.
+    /// lost: the value is leaked, and what `(0, false)` stands for is returned. Any context.
     pub(crate) fn take(&mut self) -> V {
         let word = core::mem::take(self.word.get_mut());
         let value = core::mem::take(self.value.get_mut());
@@ -150,8 +150,8 @@ impl<V: Packed> BitLocked<V> {
     }
 }
 
-/// The proof of having locked a [`BitLocked`], which unlocks it when dropped. Unlocking does not
-/// sleep.
+/// The proof of having locked a [`BitLocked`], which unlocks it when dropped. Neither that nor any
+/// method sleeps.
 ///
 /// # Invariants
 ///

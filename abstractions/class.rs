@@ -114,7 +114,8 @@ unsafe impl<T: ClassData> Send for Class<T> {}
 unsafe impl<T: ClassData> Sync for Class<T> {}
 
 impl<T: ClassData> Class<T> {
-    /// Registers a class. May sleep.
+    /// Registers a class. Fails with `EEXIST` if there is one of this name, with `ENOMEM`, and with
+    /// what `data` fails with. May sleep.
     ///
     /// Its files can be used before this returns.
     pub(crate) fn new(data: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {

@@ -80,7 +80,10 @@ impl<T: Instance> State<T> {
         })
     }
 
-    /// Registers an object, after it was called for each CPU that is online. May sleep.
+    /// Registers an object, after it was called for each CPU that is online.
+    ///
+    /// Fails with what making the object or [`Instance::prepare`] fails with, and with `ENOMEM`.
+    /// May sleep.
     pub(crate) fn register<E>(self: &Arc<Self>, init: impl PinInit<T, E>) -> Result<Registered<T>>
     where
         Error: From<E>,

@@ -46,12 +46,12 @@ unsafe impl Send for Dir {}
 unsafe impl Sync for Dir {}
 
 impl Dir {
-    /// Makes a directory called `name`. May sleep.
+    /// Makes a directory called `name`, if that is possible. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         Self::make(name, None)
     }
 
-    /// Makes a directory in this one. May sleep.
+    /// Makes a directory in this one, if that is possible. Fails with `ENOMEM`. May sleep.
     pub(crate) fn subdir(self: &Arc<Self>, name: &CStr) -> Result<Arc<Self>> {
         Self::make(name, Some(self.clone()))
     }
@@ -113,7 +113,7 @@ unsafe impl<T: Read> Send for File<T> {}
 unsafe impl<T: Read> Sync for File<T> {}
 
 impl<T: Read> File<T> {
-    /// Makes a file in a directory, if that is possible. May sleep.
+    /// Makes a file in a directory, if that is possible. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(dir: Arc<Dir>, name: &CStr, data: T) -> Result<Self> {
         let data = Arc::new(data, GFP_KERNEL)?;
         let dentry = Operations::<T>::create(&dir, name, &data);

@@ -89,7 +89,8 @@ pub(crate) struct Entered<'a, T: Operations> {
 }
 
 impl<T: Operations> Entered<'_, T> {
-    /// Takes what I/O works on along, to where the I/O goes on when the call has returned.
+    /// Takes what I/O works on along, to where the I/O goes on when the call has returned. Any
+    /// context.
     pub(crate) fn hold(&self) -> Held<T> {
         let queue = self.disk.queue();
         // SAFETY: By the type invariants this is called within the queue.
@@ -150,7 +151,7 @@ pub(crate) struct Major {
 }
 
 impl Major {
-    /// Gets a free major number. May sleep.
+    /// Gets a free major number. Fails with `EBUSY` if there is none. May sleep.
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
         // SAFETY: `name` is a C string that lives as long as the module.
         let number = unsafe { bindings::__register_blkdev(0, name.as_char_ptr(), None) };
@@ -282,12 +283,12 @@ impl<T: Operations> GenDisk<T> {
         unsafe { NonNull::new_unchecked((*self.disk.get()).queue) }
     }
 
-    /// Returns the driver's data.
+    /// Returns the driver's data. Any context.
     pub(crate) fn data(&self) -> &T {
         &self.private().data
     }
 
-    /// Returns the name of the disk.
+    /// Returns the name of the disk. Any context.
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: The name is a C string and does not change once the disk is added.
         unsafe { CStr::from_char_ptr((*self.disk.get()).disk_name.as_ptr()) }
@@ -438,9 +439,10 @@ impl<T: Operations> Disk<T> {
         operations
     };
 
-    /// Makes a disk without a capacity and adds it to the system. May sleep.
+    /// Makes a disk without a capacity and adds it to the system.
     ///
-    /// It can be used before this returns.
+    /// It can be used before this returns. Fails with what `data` and adding a disk fail with:
+    /// `ENOMEM`, `EEXIST` if the name is taken. May sleep.
     pub(crate) fn new(
         name: fmt::Arguments<'_>,
         major: &Major,

@@ -22,7 +22,7 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// A page that stays allocated for `'a`.
+/// A page that stays allocated for `'a`. All methods are for any context.
 ///
 /// # Invariants
 ///
@@ -55,14 +55,14 @@ impl PageRef<'_> {
         self.page.as_ptr()
     }
 
-    /// Returns the NUMA node that the page is on. Any context.
+    /// Returns the NUMA node that the page is on.
     #[inline]
     pub(crate) fn nid(&self) -> i32 {
         // SAFETY: `page` is valid by the type invariants.
         unsafe { kernel::bindings::page_to_nid(self.page.as_ptr()) }
     }
 
-    /// Maps the page into the kernel's address space. Any context.
+    /// Maps the page into the kernel's address space.
     ///
     /// Mappings of one thread must be dropped in the reverse order of their creation, which local
     /// variables are.
@@ -87,7 +87,7 @@ impl PageRef<'_> {
     }
 }
 
-/// A page of memory that is mapped for access by this thread.
+/// A page of memory that is mapped for access by this thread. All methods are for any context.
 ///
 /// # Invariants
 ///
@@ -230,7 +230,7 @@ unsafe impl Send for BouncePage {}
 unsafe impl Sync for BouncePage {}
 
 impl BouncePage {
-    /// Allocates a page without recursing into I/O. May sleep.
+    /// Allocates a page without recursing into I/O. Fails if there is no memory. May sleep.
     pub(crate) fn new() -> Result<Self, AllocError> {
         // SAFETY: Allocating has no requirements but the context, which the flags are made for.
         let page = unsafe { kernel::bindings::alloc_pages(bindings::ZRAM_RS_GFP_NOIO, 0) };
@@ -240,7 +240,7 @@ impl BouncePage {
             .ok_or(AllocError)
     }
 
-    /// Borrows the page.
+    /// Borrows the page. Any context, as for dropping it.
     pub(crate) fn as_page(&self) -> PageRef<'_> {
         // SAFETY: The page is valid until `drop` and nobody else has it.
         unsafe { PageRef::from_raw(self.page) }

@@ -2,7 +2,8 @@
 
 //! Numbers and words as users write them into sysfs files.
 //!
-//! The kernel's own parsers, so that what is accepted is exactly what C drivers accept.
+//! The kernel's own parsers, so that what is accepted is exactly what C drivers accept. All of this
+//! is for any context but where it says otherwise.
 //!
 //! C headers: [`include/linux/kstrtox.h`](srctree/include/linux/kstrtox.h),
 //! [`include/linux/string.h`](srctree/include/linux/string.h)
@@ -74,7 +75,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Takes a line. May sleep.
+    /// Takes a line. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(line: &CStr) -> Result<Self> {
         let mut copy = KVec::new();
         copy.extend_from_slice(line.to_bytes_with_nul(), GFP_KERNEL)?;

@@ -31,7 +31,7 @@ pub(crate) struct PerCpu<T> {
 }
 
 impl<T> PerCpu<T> {
-    /// Makes the objects. May sleep.
+    /// Makes the objects. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new<I: PinInit<T>>(mut init: impl FnMut() -> I) -> Result<Self> {
         // `nr_cpu_ids` is settled before the first module or initcall runs.
         // INVARIANT: As many objects as there are possible ids.
@@ -47,7 +47,7 @@ impl<T> PerCpu<T> {
         })
     }
 
-    /// Returns the object of a CPU.
+    /// Returns the object of a CPU. Any context.
     #[inline]
     pub(crate) fn get(&self, cpu: CpuId) -> &T {
         // SAFETY: A `CpuId` is less than `nr_cpu_ids()`, which by the type invariants is the number
@@ -55,7 +55,7 @@ impl<T> PerCpu<T> {
         unsafe { &self.objects.get_unchecked(cpu.as_u32() as usize).object }
     }
 
-    /// Returns the object of the CPU that this runs on, or ran on a moment ago.
+    /// Returns the object of the CPU that this runs on, or ran on a moment ago. Any context.
     #[inline]
     pub(crate) fn current(&self) -> &T {
         self.get(CpuId::current())

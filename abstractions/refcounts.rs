@@ -23,14 +23,14 @@ unsafe impl Zeroable for Count {}
 /// Many reference counts, of one byte each. They start at zero.
 ///
 /// Indices beyond the end of the table count as objects that do not exist: they have no references
-/// and cannot get any. All methods are for any context.
+/// and cannot get any. All methods but [`new`](Self::new) are for any context.
 pub(crate) struct RefCounts(ZeroedTable<Count>);
 
 impl RefCounts {
     /// How many references an object can have.
     const MAX: i8 = i8::MAX;
 
-    /// Makes `len` counts. May sleep.
+    /// Makes `len` counts. Fails with `ENOMEM`, also if `len` is 0. May sleep.
     pub(crate) fn new(len: usize) -> Result<Self> {
         Ok(Self(ZeroedTable::new(len)?))
     }

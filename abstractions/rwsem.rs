@@ -36,7 +36,7 @@ unsafe impl<T: Send> Send for RwSemaphore<T> {}
 unsafe impl<T: Send + Sync> Sync for RwSemaphore<T> {}
 
 impl<T> RwSemaphore<T> {
-    /// Makes a lock around `data` that lockdep knows as `name`.
+    /// Makes a lock around `data` that lockdep knows as `name`. Any context.
     pub(crate) fn new(
         data: T,
         name: &'static CStr,

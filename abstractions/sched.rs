@@ -27,11 +27,15 @@ pub(crate) fn boottime_seconds() -> u32 {
 }
 
 /// Returns whether a signal is waiting for this task, so that it should come to an end.
+///
+/// Any context; in interrupts it is about the task that was interrupted.
 pub(crate) fn interrupted() -> bool {
     kernel::current!().signal_pending()
 }
 
 /// Returns how many pages of memory the machine has.
+///
+/// Any context.
 pub(crate) fn total_pages() -> usize {
     // SAFETY: Reads a number, no requirements.
     unsafe { bindings::zram_rs_total_pages() }

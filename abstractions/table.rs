@@ -36,7 +36,8 @@ unsafe impl<T: Zeroable + Send> Send for ZeroedTable<T> {}
 unsafe impl<T: Zeroable + Sync> Sync for ZeroedTable<T> {}
 
 impl<T: Zeroable> ZeroedTable<T> {
-    /// Allocates a table of `len` entries. May sleep.
+    /// Allocates a table of `len` entries. Fails if there is not enough memory, or `len` is 0 or
+    /// beyond any memory. May sleep.
     pub(crate) fn new(len: usize) -> Result<Self, AllocError> {
         const { assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>()) };
         let size = len

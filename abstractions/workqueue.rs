@@ -23,7 +23,7 @@ unsafe impl Send for HighPriority {}
 unsafe impl Sync for HighPriority {}
 
 impl HighPriority {
-    /// Makes a workqueue. May sleep.
+    /// Makes a workqueue. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         // SAFETY: `name` is a C string, which is copied.
         let queue = unsafe { bindings::zram_rs_highpri_workqueue(name.as_char_ptr()) };

@@ -22,7 +22,8 @@ use kernel::{
 /// How large a dictionary can be, in bytes. No algorithm gains anything from one that is larger.
 const MAX_DICTIONARY: usize = 64 << 20;
 
-/// How an algorithm is to work. What was not set is up to the algorithm.
+/// How an algorithm is to work. What was not set is up to the algorithm. All methods are for any
+/// context.
 #[derive(Clone, Default)]
 pub(crate) struct Params {
     /// The level of compression.
@@ -76,7 +77,9 @@ impl Params {
     }
 }
 
-/// The algorithms that a disk is to use, by priority. There always is one with the primary one.
+/// The algorithms that a disk is to use, by priority. There always is one with the primary one. All
+/// methods are for any context but [`set_params`](Self::set_params) and
+/// [`set_algorithm`](Self::set_algorithm), which may free a dictionary: they may sleep.
 pub(crate) struct Choices {
     algorithms: [Option<Algorithm>; Priority::COUNT],
     params: [Params; Priority::COUNT],

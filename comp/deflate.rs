@@ -87,6 +87,7 @@ impl ZStream {
     }
 }
 
+/// The streams of one CPU.
 pub(super) struct Deflate {
     compressor: ZStream,
     decompressor: ZStream,

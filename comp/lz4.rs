@@ -63,6 +63,8 @@ pub(super) struct Setup {
     primed: Option<Arc<Primed>>,
 }
 
+/// The working memory of one CPU.
+///
 /// # Invariants
 ///
 /// `memory` has the size of an `LZ4_stream_t`.

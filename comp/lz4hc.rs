@@ -34,6 +34,8 @@ pub(super) struct Setup {
     dictionary: Option<Arc<FileContents>>,
 }
 
+/// The working memory of one CPU.
+///
 /// # Invariants
 ///
 /// `memory` has the size of an `LZ4_streamHC_t`.

@@ -19,6 +19,7 @@ use kernel::{
     prelude::*, //
 };
 
+/// The working memory of one CPU.
 pub(super) struct Lzo<const RUN_LENGTH: bool> {
     memory: KVVec<u8>,
 }

@@ -20,6 +20,7 @@ use kernel::{
     prelude::*, //
 };
 
+/// The working memory of one CPU.
 pub(super) struct Sw842 {
     memory: KVVec<u64>,
 }

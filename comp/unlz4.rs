@@ -17,7 +17,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Decompresses a page, which may have been compressed with a dictionary.
+/// Decompresses a page, which may have been compressed with a dictionary. Fails with `EINVAL` if a
+/// page is not what comes out. Any context.
 pub(super) fn decompress(
     src: &[u8],
     dst: &MappedPage<'_>,
@@ -48,6 +49,7 @@ pub(super) fn decompress(
 }
 
 /// Turns what a compressor has returned into a size; it is 0 if there was not enough room.
+/// Any context.
 pub(super) fn compressed(len: c_int) -> Option<usize> {
     usize::try_from(len).ok().filter(|&len| len > 0)
 }

@@ -96,6 +96,8 @@ pub(super) struct Setup {
     size: usize,
 }
 
+/// The contexts of one CPU.
+///
 /// # Invariants
 ///
 /// `compressor` and `decompressor` are valid, and live in `_memory`.
