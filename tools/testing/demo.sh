@@ -176,9 +176,12 @@ swap_out_and_in() {
 	recorder=$!
 	until_it_says 'waiting for'
 	must "marking all as idle" put "$sys/idle" all
+	kill -USR1 $recorder
 	: >/tmp/go
 	until_it_says 'one half is in use'
+	kill -USR1 $recorder
 	write_back
+	kill -USR1 $recorder
 	rm /tmp/go
 	wait $pid || wrong "swapcheck ended with $?"
 	kill $recorder

@@ -113,8 +113,10 @@ test_recording() {
 	disk 16M
 	zram-watch --interval 0.1 --csv "$TMP/csv" &
 	pid=$!
-	recorded() { [ "$(wc -l <"$TMP/csv")" -ge 7 ]; }
-	eventually 20 recorded || fail "only $(wc -l <"$TMP/csv") lines in 20 s"
+	recorded() { [ -s "$TMP/csv" ] && [ "$(wc -l <"$TMP/csv")" -ge "$1" ]; }
+	eventually 20 recorded 3 || fail "nothing was recorded in 20 s"
+	kill -USR1 $pid
+	eventually 20 recorded 7 || fail "only $(wc -l <"$TMP/csv") lines in 20 s"
 	kill $pid
 	wait $pid
 	is "the status of zram-watch that was ended" $? 0
