@@ -3,6 +3,8 @@
 //! The module's parameters.
 //!
 //! Those of the `module!` macro can be given only once; see `helpers.c`.
+//!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
 use crate::bindings;
 
