@@ -32,8 +32,10 @@ reported() {
 	for what in reads writes discards writebacks; do
 		at_least "$what on $dev" "$(result $what)" 20
 	done
-	# Two processors are busy with many tasks, so a second may pass; but they do not wait.
-	[ "$(result slowest)" -lt 4000 ] || fail "statistics of $dev took $(result slowest) ms"
+	# Two processors are busy with many tasks, and may be so with other guests, so seconds may pass for any
+	# file; but nobody waits for a writeback.
+	[ "$(result slowest)" -lt $((4000 + $(result undisturbed))) ] ||
+		fail "statistics of $dev took $(result slowest) ms, where others took $(result undisturbed)"
 	bd_stat
 	note "zram$id: bd_stat $bd_count $bd_reads $bd_writes"
 	at_least "reads from the backing device of $dev" "$bd_reads" 100
