@@ -79,6 +79,9 @@ pub(crate) struct Device {
     /// Held by the one who post-processes, who may have a reference to the pages as long.
     #[pin]
     post_processing: Mutex<()>,
+    /// The same for the one who marks pages as idle.
+    #[pin]
+    marking: Mutex<()>,
     /// How much may be written back.
     #[pin]
     pub(crate) budget: Budget,
@@ -197,6 +200,7 @@ impl Device {
         let data = try_pin_init!(Self {
             pages: PagesRef::new()?,
             post_processing <- new_mutex!((), "zram_rs post-processing"),
+            marking <- new_mutex!((), "zram_rs marking"),
             budget <- Budget::new(),
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
             shared,
@@ -259,11 +263,11 @@ impl Device {
         Ok(())
     }
 
-    /// Ends a writeback or recompression that is under way, and keeps others from beginning. May
-    /// sleep.
-    fn end_post_processing(&self) -> MutexGuard<'_, ()> {
+    /// Ends a writeback, recompression or marking of idle pages that is under way, and keeps others
+    /// from beginning. May sleep.
+    fn end_post_processing(&self) -> [MutexGuard<'_, ()>; 2] {
         self.pages.with(Pages::stop);
-        self.post_processing.lock()
+        [self.post_processing.lock(), self.marking.lock()]
     }
 
     /// Returns whether the disk is initialised. May sleep.
@@ -452,9 +456,13 @@ impl Device {
                 cutoff => cutoff,
             },
         };
-        self.pages
-            .with(|pages| pages.mark_idle(cutoff))
-            .unwrap_or(Err(EINVAL))
+        let _turn = lock_interruptible(&self.marking)?;
+        // As with writeback: the disk's configuration is not locked meanwhile.
+        let pages = match &self.config().read().ready {
+            Some(ready) => ready.pages.clone(),
+            None => return Err(EINVAL),
+        };
+        pages.mark_idle(cutoff)
     }
 
     /// Returns the numbers of `mm_stat`. May sleep.

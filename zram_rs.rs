@@ -31,7 +31,8 @@
 //! # Locks, in their order
 //!
 //! 1. `Control::disks`: the list of disks
-//! 2. `Device::post_processing`: whose turn it is to write back or recompress
+//! 2. `Device::post_processing`: whose turn it is to write back or recompress; `Device::marking`:
+//!    whose turn it is to mark pages as idle
 //! 3. `Device::config`: what is set for a disk
 //! 4. the `open_mutex` of a disk: claims take it for a moment, with none of our locks beneath; the
 //!    block layer does I/O with it

@@ -181,6 +181,21 @@ test_statistics_answer_at_once() {
 	data_is_right
 }
 
+# Marking the pages of a large disk takes seconds, too.
+test_marking_idle_pages_holds_nobody_up() {
+	c_waits
+	add
+	stores "$sys/disksize" 16G
+	{ exec perl "$HERE/wbtool.pl" store "$sys/idle" all >"$TMP/a"; } &
+	pid=$!
+	sleep 0.3
+	within 1000 stores "$sys/mem_limit" 64M
+	within 1000 mm_stat
+	runs $pid || fail "all pages are marked, so this proves nothing"
+	within 1000 stores "$sys/reset" 1
+	ends a $pid EINTR 1000
+}
+
 # --- Signals --------------------------------------------------------------------------------------
 
 interrupted_by() {
