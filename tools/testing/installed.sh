@@ -146,10 +146,10 @@ test_restart_of_the_unit() {
 	swap_is_on "$DRIVER"
 }
 
-# The swap is in use meanwhile, and stays.
+# As install.rst says. The swap is in use meanwhile, and stays.
 test_purge() {
 	local left
-	ok apt-get purge -y zram-rs-dkms
+	ok apt purge zram-rs-dkms
 	note "$(grep -c . "$TMP/out") lines of output"
 	swap_is_on zram_rs
 	left=$(find / -xdev \( -name '*zram-rs*' -o -name '*zram_rs*' \) -not -path '/zr/*' -not -path '/root/*' \
