@@ -12,11 +12,15 @@
  *        zbench stat DEVICE KIND PAGES
  *        zbench blocks DEVICE GIB PAGES SECONDS
  *        zbench memory DEVICE
+ *        zbench loop ALGORITHM KIND PATTERN PAGES SECONDS
  *
  * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
  * page; "cpu", nanoseconds of all tasks' CPU time for a page, of those that live at the end of
  * it, and without what happens in interrupts while a CPU is idle (on User Mode Linux its clock
  * has steps of 10 ms: only long measurements tell it); and others, by their names.
+ *
+ * "loop" measures nothing: it reads or writes for so long, while somebody else looks (tools/profile).
+ * PATTERN is write-1m, read-4k, ... as in the cells of "io".
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is
  * made, with hot_add, and removed for each call. KIND is text, binary, random, same or mixed.
@@ -666,6 +670,31 @@ static void bench_io(const char *algorithm, const char *kind, uint64_t count, ui
 	remove_disk();
 }
 
+/* One pattern over and over, after a line that says that it begins. */
+static void loop(const char *algorithm, const char *kind, const char *name, uint64_t total,
+		 uint64_t seconds)
+{
+	const struct pattern *pattern = patterns;
+	struct job *jobs;
+	uint64_t ends;
+
+	while (strcmp(pattern->name, name))
+		if (++pattern == patterns + ARRAY_SIZE(patterns))
+			errx(2, "there is no pattern '%s'", name);
+	load_data(kind);
+	add_disk(algorithm);
+	size_disk(total);
+	fill_disk(0, total, 0);
+	jobs = jobs_of(1, total);
+	run(jobs, 1, pattern, 1);
+	puts("begin");
+	fflush(stdout);
+	ends = now() + seconds * 1000000000;
+	for (uint64_t shift = 2; now() < ends; shift++)
+		run(jobs, 1, pattern, shift);
+	remove_disk();
+}
+
 /* --- The floor: the compressor alone, by zram_floor.ko --------------------------------------- */
 
 static void bench_floor(const char *algorithm, const char *kind, uint64_t count, uint64_t least)
@@ -1121,6 +1150,8 @@ int main(int argc, char **argv)
 		bench_blocks(argv[2], number(argv[3]), number(argv[4]), number(argv[5]));
 	} else if (is("memory", argc, argv, 1)) {
 		bench_memory(argv[2]);
+	} else if (is("loop", argc, argv, 5)) {
+		loop(argv[2], argv[3], argv[4], number(argv[5]), number(argv[6]));
 	} else {
 		errx(2, "what is '%s', with %d arguments?", argv[1], argc - 2);
 	}

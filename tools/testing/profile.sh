@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: profile.sh ALGORITHM KIND PATTERN
+#
+# The guest's side of tools/profile: says where the kernel's functions are, "symbol ADDRESS NAME", and then reads or
+# writes in one pattern of zbench's, from the line "begin" on, until it is stopped from outside.
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+
+loaded "$DRIVER" || load num_devices=0
+export ZBENCH_DATA=$TMP
+"$(program zbench)" prepare 1024 || exit 1
+awk '$2 ~ /^[tTwW]$/ && $3 !~ /^\./ { print "symbol", $1, $3 $4 }' /proc/kallsyms
+"$(program zbench)" loop "$1" "$2" "$3" 1024 3600
