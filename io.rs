@@ -394,7 +394,7 @@ impl Pages {
     }
 
     /// Puts something into a slot that is locked, in the place of what was there.
-    #[inline]
+    #[inline(always)]
     fn put(&self, mut slot: SlotGuard<'_>, fresh: Fresh<'_>, now: u32) {
         let content = Content::from(fresh);
         let new = Kept::from(&content);
@@ -588,7 +588,7 @@ impl Pages {
     }
 
     /// The same, unless the page cannot be compressed to good use. May sleep.
-    #[inline]
+    #[inline(always)]
     fn shrink(&self, page: &MappedPage<'_>, nid: i32) -> Result<Option<Fresh<'_>>> {
         if let Some(word) = page.same_filled() {
             return Ok(Some(Fresh::Same(word)));
