@@ -19,8 +19,8 @@
  * it, and without what happens in interrupts while a CPU is idle (on User Mode Linux its clock
  * has steps of 10 ms: only long measurements tell it); and others, by their names.
  *
- * "loop" measures nothing: it reads or writes for so long, while somebody else looks (tools/profile).
- * PATTERN is write-1m, read-4k, ... as in the cells of "io".
+ * "loop" measures nothing: it reads or writes for so long, while somebody else looks
+ * (tools/profile). PATTERN is write-1m, read-4k, ... as in the cells of "io".
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is
  * made, with hot_add, and removed for each call. KIND is text, binary, random, same or mixed.
