@@ -151,14 +151,15 @@ pub(crate) struct Major {
 }
 
 impl Major {
-    /// Gets a free major number. Fails with `EBUSY` if there is none. May sleep.
+    /// Gets a free major number. Fails with `EBUSY` if there is none, and with `ENOMEM`. May sleep.
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
         // SAFETY: `name` is a C string that lives as long as the module.
         let number = unsafe { bindings::__register_blkdev(0, name.as_char_ptr(), None) };
-        match u32::try_from(number) {
-            Ok(number) if number != 0 => Ok(Self { number, name }),
-            _ => Err(EBUSY),
-        }
+        to_result(number)?;
+        Ok(Self {
+            number: number as u32,
+            name,
+        })
     }
 }
 
