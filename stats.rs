@@ -6,6 +6,7 @@ use crate::slot::Content;
 use core::mem::discriminant;
 use kernel::{
     page::PAGE_SIZE,
+    prelude::*,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -167,5 +168,54 @@ impl Stats {
     /// Returns the largest number of used pages.
     pub(crate) fn max_used_pages(&self) -> usize {
         self.max_used_pages.load(Relaxed)
+    }
+}
+
+#[kunit_tests(zram_rs_stats)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kept; 6] = [
+        Kept::Nothing,
+        Kept::Same,
+        Kept::Compressed(1),
+        Kept::Compressed(3000),
+        Kept::Huge,
+        Kept::Block,
+    ];
+
+    /// What is counted must be what there is in so many slots.
+    fn assert_counts(stats: &Stats, slots: &[Kept]) {
+        let count =
+            |what: fn(Kept) -> bool| slots.iter().filter(|&&kept| what(kept)).count() as u64;
+
+        let bytes: usize = slots.iter().map(|kept| kept.bytes()).sum();
+        assert_eq!(stats.stored_bytes.get(), bytes as u64);
+        assert_eq!(
+            stats.pages_stored.get(),
+            count(|kept| kept != Kept::Nothing)
+        );
+        assert_eq!(stats.same_pages.get(), count(|kept| kept == Kept::Same));
+        assert_eq!(stats.huge_pages.get(), count(|kept| kept == Kept::Huge));
+        assert_eq!(stats.bd_count.get(), count(|kept| kept == Kept::Block));
+    }
+
+    #[test]
+    fn every_change_is_counted() {
+        for old in KINDS {
+            for new in KINDS {
+                let stats = Stats::new();
+                // Beside another slot, so that nothing comes to less than zero by mistake.
+                stats.count(Kept::Nothing, Kept::Compressed(100));
+                stats.count(Kept::Nothing, old);
+                assert_counts(&stats, &[Kept::Compressed(100), old]);
+                stats.count(old, new);
+                assert_counts(&stats, &[Kept::Compressed(100), new]);
+                stats.count(new, Kept::Nothing);
+                assert_counts(&stats, &[Kept::Compressed(100)]);
+                let huge = u64::from(old == Kept::Huge) + u64::from(new == Kept::Huge);
+                assert_eq!(stats.huge_pages_since.get(), huge);
+            }
+        }
     }
 }
