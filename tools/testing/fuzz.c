@@ -310,7 +310,7 @@ static struct step {
 	const char *what, *file;
 	uint64_t from, length;
 	long result, more;
-} steps[128];
+} steps[16384];
 static unsigned long step_count;
 
 static const char *file_name(int fd)
@@ -375,6 +375,9 @@ static void tell_difference(const unsigned char *got, uint64_t page)
 	}
 	printf("# %lu bytes are different, %lu of them zero, the first at %lu, the last at %lu\n",
 	       different, zeros, first, last);
+	for (i = 0; i < SHARE * PAGE; i += PAGE)
+		if (!memcmp(got, io.model + i, PAGE))
+			printf("# it is what should be at %lu\n", io.from + i);
 	snprintf(path, sizeof(path), "/sys/kernel/debug/zram/zram%d/block_state", ids[io.disk]);
 	file = fopen(path, "r");
 	while (file && fgets(line, sizeof(line), file)) {
