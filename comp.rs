@@ -417,3 +417,50 @@ impl Instance for Streams {
         drop(stream);
     }
 }
+
+#[kunit_tests(zram_rs_comp)]
+mod tests {
+    use super::*;
+    use crate::abstractions::page::BouncePage;
+
+    /// Bytes that cannot be compressed, `loose` of them, and nothing but zeroes behind.
+    fn contents(loose: usize) -> Result<KVVec<u8>> {
+        let mut bytes = KVVec::with_capacity(loose, GFP_KERNEL)?;
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        for _ in 0..loose {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.push((state >> 32) as u8, GFP_KERNEL)?;
+        }
+        Ok(bytes)
+    }
+
+    #[test]
+    fn room_does_not_change_the_result() -> Result {
+        const LIMIT: usize = PAGE_SIZE / 16 * 13;
+        let copy = BouncePage::new()?;
+        let copy = copy.as_page();
+        let page = copy.map();
+        for &algorithm in Algorithm::ALL {
+            let setup = Setup::new(algorithm, &Params::default())?;
+            let mut stream = Stream::new(&setup)?;
+            let (mut fit, mut failed) = (0, 0);
+            for loose in (LIMIT - LIMIT / 4..LIMIT + LIMIT / 8).step_by(3) {
+                page.write_padded(&contents(loose)?);
+                stream.gave_up = false;
+                let with_all = stream.compress(&page, LIMIT)?.map(<[u8]>::len);
+                stream.gave_up = true;
+                let with_little = stream.compress(&page, LIMIT)?.map(<[u8]>::len);
+                assert_eq!(with_all, with_little);
+                match with_all {
+                    Some(_) => fit += 1,
+                    None => failed += 1,
+                }
+            }
+            // On both sides of the limit.
+            assert!(fit > 0 && failed > 0);
+        }
+        Ok(())
+    }
+}
