@@ -444,9 +444,9 @@ impl Device {
 
     /// Marks pages as idle: all, or those that were not used for `age` seconds.
     ///
-    /// Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a signal arrives or the
-    /// disk is being reset. If the system was not up for `age` seconds, nothing is done, and
-    /// nothing is wrong. The configuration cannot be changed meanwhile. May sleep, for long.
+    /// Waits for its turn. Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a
+    /// signal arrives or the disk is being reset. If the system was not up for `age` seconds,
+    /// nothing is done, and nothing is wrong. May sleep, for long.
     pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
         let cutoff = match age {
             None => None,

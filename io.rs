@@ -624,7 +624,7 @@ impl Pages {
         Ok(object)
     }
 
-    /// Frees what was taken out of a slot. Any context.
+    /// Frees what was taken out of a slot. Any context but interrupts.
     pub(crate) fn free(&self, content: Content) {
         self.stats.count(Kept::from(&content), Kept::Nothing);
         self.dispose(content);
