@@ -2,10 +2,10 @@
 
 //! The backing device of a disk, and its blocks.
 //!
-//! A block has room for a page. It is free, or has references: one of the slot whose page is in it,
-//! or of the writeback that is about to put one there, and one of each read that is under way. It
-//! is not given to anybody else before the last of them is gone. Finding a free block takes as long
-//! on a large device as on a small one, and on a full one as on an empty one.
+//! A block has room for a page. It is free, or has an owner: the slot whose page is in it, or the
+//! writeback that is about to put one there. Reads that are under way pin it: it is not given to
+//! anybody else before the last of them is done. Finding a free block takes as long on a large
+//! device as on a small one, and on a full one as on an empty one.
 
 use crate::{
     abstractions::{
@@ -13,6 +13,7 @@ use crate::{
             BlockDevice,
             ReadDevice, //
         },
+        bits::Bits,
         refcounts::RefCounts,
         workqueue::HighPriority, //
     },
@@ -29,45 +30,66 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        MutexGuard, //
     },
 };
 
-/// A reference to a block. Dropping it leaks the block; see [`Blocks::release`]. All methods are
-/// for any context.
+/// A block that one owns. Dropping it leaks the block; see [`Blocks::release`]. All methods are for
+/// any context.
 #[must_use = "a block that is dropped is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Block(usize);
 
 impl Block {
-    /// Returns which block it is.
-    pub(crate) fn number(&self) -> usize {
-        self.0
-    }
-
-    /// Keeps the reference as a number.
+    /// Keeps the block as a number.
     pub(crate) fn into_number(self) -> usize {
         self.0
     }
 
-    /// Takes a reference back that was kept as a number.
+    /// Takes a block back that was kept as a number.
     pub(crate) fn from_number(number: usize) -> Self {
         Self(number)
     }
 }
 
-/// How many blocks there are in a group, and groups in a zone.
-const FAN_OUT: usize = 512;
+/// A block that is being read. Dropping it leaks the block; see [`Blocks::unpin`].
+#[must_use = "a block that stays pinned is not given to anybody again"]
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct PinnedBlock(usize);
+
+impl PinnedBlock {
+    /// Returns which block it is. Any context.
+    pub(crate) fn number(&self) -> usize {
+        self.0
+    }
+}
+
+/// How many blocks there are in a group.
+const GROUP: usize = 4096;
+
+/// How many blocks there are in a zone.
+const ZONE: usize = 64 * GROUP;
+
+/// How many counts of pins there are. On a device that has more blocks than that, some have one in
+/// common: then those that are free are not given to anybody, either, while one is being read.
+const PINS: usize = 8192;
+
+/// The right to take blocks: where to look for a free one next.
+type Cursor<'a> = MutexGuard<'a, usize>;
 
 /// The blocks of a device.
 #[pin_data]
 pub(crate) struct Blocks {
-    counts: RefCounts,
-    /// How many blocks of each group of [`FAN_OUT`] blocks are free. Somewhat late: a block becomes
-    /// free first, and is counted then. It can even be taken in between, so this may be negative
-    /// for a moment.
+    /// Which blocks have an owner.
+    owned: Bits,
+    /// How many reads there are of the blocks whose number has the same remainder.
+    pins: RefCounts,
+    /// How many blocks of each group of [`GROUP`] blocks have no owner. Somewhat late: a block
+    /// becomes free first, and is counted then. It can even be taken in between, so this may be
+    /// negative for a moment.
     groups: KVVec<Atomic<i32>>,
-    /// The same for each zone of [`FAN_OUT`] groups.
+    /// The same for each zone of [`ZONE`] blocks.
     zones: KVVec<Atomic<i32>>,
     /// Where to look for a free block next: right behind the last that was taken, so that blocks
     /// that are taken one after the other are next to each other.
@@ -87,9 +109,10 @@ impl Blocks {
             Ok(counters)
         };
         try_pin_init!(Self {
-            counts: RefCounts::new(len)?,
-            groups: counters(FAN_OUT)?,
-            zones: counters(FAN_OUT * FAN_OUT)?,
+            owned: Bits::new(len)?,
+            pins: RefCounts::new(len.min(PINS))?,
+            groups: counters(GROUP)?,
+            zones: counters(ZONE)?,
             cursor <- new_mutex!(0, "zram_rs blocks"),
         })
     }
@@ -97,75 +120,83 @@ impl Blocks {
     /// Takes some blocks next to each other, at most `max`. Returns `None` if no block is free. May
     /// sleep.
     ///
-    /// Each block of the run is a reference that is to be released.
+    /// The caller owns each block of the run, and is to release it.
     pub(crate) fn reserve(&self, max: usize) -> Option<Range<usize>> {
         if max == 0 {
             return None;
         }
         let mut cursor = self.cursor.lock();
-        let len = self.counts.len();
+        let len = self.owned.len();
         let first = self
-            .claim_in(*cursor..len)
-            .or_else(|| self.claim_in(0..*cursor))?;
+            .claim_in(*cursor..len, &cursor)
+            .or_else(|| self.claim_in(0..*cursor, &cursor))?;
         let mut end = first + 1;
-        while end - first < max && self.claim(end) {
+        while end - first < max && self.claim(end, &cursor) {
             end += 1;
         }
         *cursor = if end < len { end } else { 0 };
         Some(first..end)
     }
 
-    /// Takes a reference to a block to which there is one already, which keeps it from becoming
-    /// free. Fails if there are too many. Any context.
-    pub(crate) fn pin(&self, number: usize) -> Option<Block> {
-        self.counts.get(number).then_some(Block(number))
+    /// Pins a block, which somebody must own meanwhile. Fails if there are too many pins. Any
+    /// context.
+    pub(crate) fn pin(&self, number: usize) -> Option<PinnedBlock> {
+        (self.owned.get(number) && self.pins.get(number % PINS)).then_some(PinnedBlock(number))
     }
 
-    /// Gives a reference back. With the last one the block becomes free. Any context.
+    /// Unpins a block. Any context.
+    pub(crate) fn unpin(&self, pin: PinnedBlock) {
+        let PinnedBlock(number) = pin;
+        self.pins.put(number % PINS);
+    }
+
+    /// Gives a block back. Any context.
     pub(crate) fn release(&self, block: Block) {
         let Block(number) = block;
-        if self.counts.put(number) {
+        if self.owned.clear(number) {
             self.count_free(number, 1);
         }
     }
 
     /// Takes the first free block of a range.
-    fn claim_in(&self, range: Range<usize>) -> Option<usize> {
+    fn claim_in(&self, range: Range<usize>, cursor: &Cursor<'_>) -> Option<usize> {
         let mut number = range.start;
         while number < range.end {
-            let group = number / FAN_OUT;
-            let zone = group / FAN_OUT;
-            let next_group = (group + 1) * FAN_OUT;
-            if group % FAN_OUT == 0 && number % FAN_OUT == 0 && !has_free(&self.zones, zone) {
-                number = (zone + 1) * FAN_OUT * FAN_OUT;
-            } else if !has_free(&self.groups, group) {
-                number = next_group;
-            } else {
-                let end = next_group.min(range.end);
-                if let Some(number) = (number..end).find(|&number| self.claim(number)) {
-                    return Some(number);
-                }
-                number = next_group;
+            if number % ZONE == 0 && !has_free(&self.zones, number / ZONE) {
+                number += ZONE;
+                continue;
             }
+            let end = (number / GROUP + 1) * GROUP;
+            if has_free(&self.groups, number / GROUP) {
+                let end = end.min(range.end);
+                while let Some(free) = self.owned.first_clear(number..end) {
+                    if self.claim(free, cursor) {
+                        return Some(free);
+                    }
+                    number = free + 1;
+                }
+            }
+            number = end;
         }
         None
     }
 
-    /// Takes a block if it is free.
-    fn claim(&self, number: usize) -> bool {
-        let claimed = self.counts.claim(number);
-        if claimed {
+    /// Takes a block if it is free. Others cannot take it meanwhile, nor pin it.
+    fn claim(&self, number: usize, _: &Cursor<'_>) -> bool {
+        // Whoever pinned it did so while it had an owner.
+        let free = !self.owned.get(number) && self.pins.is_zero(number % PINS);
+        if free {
+            self.owned.set(number);
             self.count_free(number, -1);
         }
-        claimed
+        free
     }
 
     fn count_free(&self, number: usize, change: i32) {
-        let group = number / FAN_OUT;
-        if let Some(free) = self.groups.get(group) {
+        if let Some(free) = self.groups.get(number / GROUP) {
             free.add(change, Relaxed);
         }
-        if let Some(free) = self.zones.get(group / FAN_OUT) {
+        if let Some(free) = self.zones.get(number / ZONE) {
             free.add(change, Relaxed);
         }
     }
@@ -225,24 +256,25 @@ mod tests {
 
     #[test]
     fn runs_are_contiguous() -> Result {
-        let blocks = blocks(3000)?;
+        const LEN: usize = 3 * GROUP;
+        let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(0), None);
         assert_eq!(blocks.reserve(1), Some(0..1));
         assert_eq!(blocks.reserve(32), Some(1..33));
         // Across the border of a group, and up to the end.
-        assert_eq!(blocks.reserve(1000), Some(33..1033));
-        assert_eq!(blocks.reserve(usize::MAX), Some(1033..3000));
+        assert_eq!(blocks.reserve(GROUP), Some(33..33 + GROUP));
+        assert_eq!(blocks.reserve(usize::MAX), Some(33 + GROUP..LEN));
         assert_eq!(blocks.reserve(1), None);
         Ok(())
     }
 
     #[test]
     fn what_is_released_is_found() -> Result {
-        const LEN: usize = 3 * FAN_OUT * FAN_OUT + 7;
+        const LEN: usize = 3 * ZONE + 7;
         let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(LEN), Some(0..LEN));
         assert_eq!(blocks.reserve(1), None);
-        for number in [0, 1, 511, 512, FAN_OUT * FAN_OUT - 1, LEN / 2, LEN - 1] {
+        for number in [0, 1, GROUP - 1, GROUP, ZONE - 1, LEN / 2, LEN - 1] {
             release(&blocks, number..number + 1);
             assert_eq!(blocks.reserve(3), Some(number..number + 1));
             assert_eq!(blocks.reserve(1), None);
@@ -267,10 +299,26 @@ mod tests {
         let second = blocks.pin(0).ok_or(EINVAL)?;
         blocks.release(Block(0));
         assert_eq!(blocks.reserve(1), None);
-        blocks.release(first);
+        blocks.unpin(first);
         assert_eq!(blocks.reserve(1), None);
-        blocks.release(second);
+        blocks.unpin(second);
         assert_eq!(blocks.reserve(1), Some(0..1));
+        Ok(())
+    }
+
+    #[test]
+    fn pins_may_be_in_common() -> Result {
+        const LEN: usize = 2 * PINS + 1;
+        let blocks = blocks(LEN)?;
+        assert_eq!(blocks.reserve(LEN), Some(0..LEN));
+        let pin = blocks.pin(7).ok_or(EINVAL)?;
+        // Of those that are free, one cannot be had now, and does not hide the one behind it.
+        release(&blocks, 7 + PINS..9 + PINS);
+        assert_eq!(blocks.reserve(2), Some(8 + PINS..9 + PINS));
+        assert_eq!(blocks.reserve(1), None);
+        blocks.unpin(pin);
+        assert_eq!(blocks.reserve(1), Some(7 + PINS..8 + PINS));
+        assert_eq!(blocks.reserve(1), None);
         Ok(())
     }
 
@@ -288,7 +336,7 @@ mod tests {
 
     #[test]
     fn every_other_block() -> Result {
-        const LEN: usize = 4 * FAN_OUT;
+        const LEN: usize = 4 * GROUP;
         let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(LEN), Some(0..LEN));
         for number in (0..LEN).step_by(2) {

@@ -25,7 +25,8 @@ use crate::{
     },
     backing::{
         Backing,
-        Block, //
+        Block,
+        PinnedBlock, //
     },
     comp::{
         AllStreams,
@@ -119,7 +120,7 @@ pub(crate) enum Found {
     /// In memory: what was to be done with it is done.
     Here,
     /// In this block of the backing device.
-    There(Block, Form),
+    There(PinnedBlock, Form),
 }
 
 /// What is to be put into a slot, while it can still be given up.
@@ -459,11 +460,14 @@ impl Pages {
         &self,
         index: usize,
         page: PageRef<'_>,
-        block: &Block,
+        block: &PinnedBlock,
         now: u32,
     ) -> Result<bool> {
         let fresh = self.compress(&page.map(), page.nid())?;
-        let slot = self.table.lock(index).filter(|slot| slot.is_in(block));
+        let slot = self
+            .table
+            .lock(index)
+            .filter(|slot| slot.is_in(block.number()));
         let Some(slot) = slot else { return Ok(false) };
         self.put(slot, fresh, now);
         Ok(true)

@@ -2,7 +2,7 @@
 
 //! Readback: answering reads of pages that are on the backing device.
 //!
-//! A read takes along what the slot said about the page at that time, and a reference to the block,
+//! A read takes along what the slot said about the page at that time, and a pin on the block,
 //! so that the block holds this page until it was read, whatever becomes of the slot. Pages that
 //! are on the device as they are, are complete in the interrupt that says that they were read;
 //! others are decompressed on a workqueue of high priority. So are those of which a writer replaces
@@ -19,7 +19,7 @@ use crate::{
         },
         sched::boottime_seconds,
     },
-    backing::Block,
+    backing::PinnedBlock,
     device::Device,
     io::{
         Form,
@@ -43,7 +43,7 @@ pub(crate) struct Read {
     part: Part,
     purpose: Purpose,
     /// Where the page is.
-    block: Block,
+    block: PinnedBlock,
     form: Form,
     // The last to be dropped: it keeps the disk.
     pages: Held<Device>,
@@ -55,7 +55,7 @@ impl Read {
     pub(crate) fn start(
         mut part: Part,
         purpose: Purpose,
-        block: Block,
+        block: PinnedBlock,
         form: Form,
         pages: Held<Device>,
     ) {
@@ -143,7 +143,7 @@ impl PageRead for Read {
             ..
         } = self;
         if let Some(backing) = pages.backing() {
-            backing.blocks.release(block);
+            backing.blocks.unpin(block);
         }
         if let Ok(Found::There(block, form)) = delivered {
             Self::start(part, purpose, block, form, pages);

@@ -35,45 +35,37 @@ impl RefCounts {
         Ok(Self(ZeroedTable::new(len)?))
     }
 
-    /// Returns how many counts there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Takes the first reference, and returns whether there was none before.
-    ///
-    /// What was done before the last reference was given back has happened.
-    pub(crate) fn claim(&self, index: usize) -> bool {
+    /// Returns whether there are no references. Then what was done before the last one was given
+    /// back has happened.
+    pub(crate) fn is_zero(&self, index: usize) -> bool {
         self.0
             .get(index)
-            .is_some_and(|count| count.0.cmpxchg(0, 1, Acquire).is_ok())
+            .is_none_or(|count| count.0.load(Acquire) == 0)
     }
 
-    /// Takes one more reference, and returns whether that was possible: there must be one already,
-    /// and not be too many.
+    /// Takes a reference, and returns whether that was possible: there must not be too many.
     pub(crate) fn get(&self, index: usize) -> bool {
-        self.change(index, |count| {
-            (count > 0 && count < Self::MAX).then(|| count + 1)
-        })
-        .is_some()
+        self.change(index, |count| (count < Self::MAX).then(|| count + 1))
     }
 
-    /// Gives back a reference, and returns whether it was the last.
+    /// Gives back a reference, if there is one, and returns whether there was.
     pub(crate) fn put(&self, index: usize) -> bool {
-        self.change(index, |count| (count > 0).then(|| count - 1)) == Some(0)
+        self.change(index, |count| (count > 0).then(|| count - 1))
     }
 
-    /// Changes a count to what `f` makes of it, and returns that.
-    fn change(&self, index: usize, f: impl Fn(i8) -> Option<i8>) -> Option<i8> {
-        let count = &self.0.get(index)?.0;
+    /// Changes a count to what `f` makes of it, and returns whether that is anything.
+    fn change(&self, index: usize, f: impl Fn(i8) -> Option<i8>) -> bool {
+        let Some(Count(count)) = self.0.get(index) else {
+            return false;
+        };
         let mut now = count.load(Relaxed);
-        loop {
-            let new = f(now)?;
+        while let Some(new) = f(now) {
             match count.cmpxchg(now, new, Release) {
-                Ok(_) => return Some(new),
+                Ok(_) => return true,
                 Err(other) => now = other,
             }
         }
+        false
     }
 }
 
@@ -84,35 +76,32 @@ mod tests {
     #[test]
     fn counts() -> Result {
         let counts = RefCounts::new(2)?;
-        assert!(!counts.get(0) && !counts.put(0));
-        assert!(counts.claim(0));
-        assert!(!counts.claim(0));
-        assert!(counts.get(0));
-        assert!(!counts.put(0));
-        assert!(!counts.claim(0));
+        assert!(counts.is_zero(0) && !counts.put(0));
+        assert!(counts.get(0) && counts.get(0));
+        assert!(!counts.is_zero(0));
         assert!(counts.put(0));
-        assert!(!counts.put(0));
-        assert!(counts.claim(0));
+        assert!(!counts.is_zero(0));
+        assert!(counts.put(0));
+        assert!(counts.is_zero(0) && !counts.put(0));
         // The neighbour does not notice, and there is no third.
-        assert!(counts.claim(1));
-        assert!(!counts.claim(2) && !counts.get(2) && !counts.put(2));
+        assert!(counts.get(1) && counts.is_zero(0));
+        assert!(counts.is_zero(2) && !counts.get(2) && !counts.put(2));
         Ok(())
     }
 
     #[test]
     fn does_not_overflow() -> Result {
         let counts = RefCounts::new(1)?;
-        assert!(counts.claim(0));
-        for _ in 1..RefCounts::MAX {
+        for _ in 0..RefCounts::MAX {
             assert!(counts.get(0));
         }
         assert!(!counts.get(0));
-        assert!(!counts.put(0));
-        assert!(counts.get(0));
-        for _ in 1..RefCounts::MAX {
-            assert!(!counts.put(0));
-        }
         assert!(counts.put(0));
+        assert!(counts.get(0));
+        for _ in 0..RefCounts::MAX {
+            assert!(!counts.is_zero(0) && counts.put(0));
+        }
+        assert!(counts.is_zero(0));
         Ok(())
     }
 }
