@@ -88,7 +88,6 @@ static struct shared *shared;
 static const char *backings[DISKS];
 static int ids[DISKS];
 static bool aligned;			/* memory of user space is */
-static bool uml;			/* this is User Mode Linux */
 static uint64_t state;
 
 static uint64_t next(void)
@@ -156,20 +155,6 @@ static void sow_pipes(int count)
 		close(pipes[n][0]);
 		close(pipes[n][1]);
 	}
-}
-
-static bool on_uml(void)
-{
-	FILE *file = fopen("/proc/cpuinfo", "r");
-	char line[200];
-	bool found = false;
-
-	if (!file)
-		err(2, "/proc/cpuinfo");
-	while (!found && fgets(line, sizeof(line), file))
-		found = strstr(line, "User Mode Linux");
-	fclose(file);
-	return found;
 }
 
 static int set(int id, const char *name, const char *text)
@@ -820,13 +805,6 @@ static void do_map(void)
 		madvise(map, length, MADV_DONTNEED);
 	compare("mapped memory", from, length, map);
 	munmap(map, length);
-	/*
-	 * User Mode Linux with two processors loses such changes when somebody else syncs at that
-	 * moment: they are in the page cache, and never written. (It does so with brd and null_blk,
-	 * too; other machines do not.) So there they are written once more.
-	 */
-	if (uml && pwrite(io.buffered, io.model + from, length, io.from + from) != (ssize_t)length)
-		tell("write of what was mapped", from, length, strerror(errno));
 	if (fsync(io.buffered))
 		tell("fsync", from, length, strerror(errno));
 }
@@ -1481,7 +1459,6 @@ int main(int argc, char **argv)
 		      -1, 0);
 	if (shared == MAP_FAILED)
 		err(2, "no memory");
-	uml = on_uml();
 	sow(256 << 20);
 	sow_pipes(64);
 	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
