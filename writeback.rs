@@ -286,11 +286,11 @@ struct Batch {
 type Request = Pin<KBox<WriteRequest<Batch>>>;
 
 /// A writeback that is under way.
-struct Engine<'a> {
+struct Engine<'a, 'w> {
     pages: &'a Pages,
     backing: &'a Backing,
     budget: &'a Budget,
-    writer: Writer<'a, Batch>,
+    writer: &'a mut Writer<'w, Batch>,
     idle: KVVec<Request>,
     /// What to tell the user in the end: the last thing that went wrong.
     result: Result,
@@ -321,29 +321,32 @@ pub(crate) fn run(
     if selector.len() == 0 {
         return Ok(());
     }
-    let mut engine = Engine {
-        pages,
-        backing,
-        budget,
-        writer: Writer::new(backing.source.device())?,
-        idle: allocate(batch_size, selector.len())?,
-        result: Ok(()),
-    };
-    let mut stopped = false;
-    while let Some(batch) = selector.next_batch() {
-        if let Err(error) = engine.write(batch) {
-            stopped = error == EINTR;
-            engine.result = Err(error);
-            break;
+    let idle = allocate(batch_size, selector.len())?;
+    Writer::with(backing.source.device(), |writer| {
+        let mut engine = Engine {
+            pages,
+            backing,
+            budget,
+            writer,
+            idle,
+            result: Ok(()),
+        };
+        let mut stopped = false;
+        while let Some(batch) = selector.next_batch() {
+            if let Err(error) = engine.write(batch) {
+                stopped = error == EINTR;
+                engine.result = Err(error);
+                break;
+            }
         }
-    }
-    while let Some(request) = engine.writer.wait() {
-        engine.complete(request);
-    }
-    if stopped {
-        return Err(EINTR);
-    }
-    engine.result
+        while let Some(request) = engine.writer.wait() {
+            engine.complete(request);
+        }
+        if stopped {
+            return Err(EINTR);
+        }
+        engine.result
+    })
 }
 
 /// Returns whether to come to an end: a signal arrived, or the disk is being reset.
@@ -386,7 +389,7 @@ fn allocate(batch_size: u32, pages: usize) -> Result<KVVec<Request>> {
     Ok(idle)
 }
 
-impl Engine<'_> {
+impl Engine<'_, '_> {
     /// Writes back some slots, and returns when all have been submitted.
     fn write(&mut self, slots: &[usize]) -> Result {
         let mut slots = slots.iter().copied().peekable();

@@ -239,7 +239,8 @@ impl WaitQueue {
 
 /// One who writes to a device, with several requests under way.
 ///
-/// When it is dropped, it waits for those that are.
+/// Nobody has one but for the time of [`with`](Self::with), which does not return before all of
+/// them are back.
 pub(crate) struct Writer<'a, T: Send> {
     device: &'a BlockDevice,
     done: Arc<DoneList<T>>,
@@ -249,19 +250,29 @@ pub(crate) struct Writer<'a, T: Send> {
     under_way: usize,
 }
 
-impl<'a, T: Send> Writer<'a, T> {
-    /// Makes a writer with no request under way. Fails with `ENOMEM`. May sleep.
-    pub(crate) fn new(device: &'a BlockDevice) -> Result<Self> {
+impl<T: Send> Writer<'_, T> {
+    /// Calls `f` with a writer, waits for the requests that are under way after that, and returns
+    /// what `f` returned. Fails with what `f` fails with, and with `ENOMEM`. May sleep.
+    ///
+    /// The writer is lent, and there is no other way to get one: it cannot be forgotten, which
+    /// would leave its requests at a device that may be closed.
+    pub(crate) fn with<R>(
+        device: &BlockDevice,
+        f: impl FnOnce(&mut Writer<'_, T>) -> Result<R>,
+    ) -> Result<R> {
         let done = DoneList {
             head: Atomic::new(ptr::null_mut()),
             wait: KBox::pin_init(WaitQueue::new(), GFP_KERNEL)?,
         };
-        Ok(Self {
+        let mut writer = Writer {
             device,
             done: Arc::new(done, GFP_KERNEL)?,
             taken: ptr::null_mut(),
             under_way: 0,
-        })
+        };
+        let result = f(&mut writer);
+        while writer.wait().is_some() {}
+        result
     }
 
     /// Writes the pages of `request` that are in `pages` to the device, where they go to as many
@@ -292,7 +303,7 @@ impl<'a, T: Send> Writer<'a, T> {
         fields.next = ptr::null_mut();
         // SAFETY: The request is pinned and not in use, and the vectors have room for as many
         // elements as there are pages. The device stays open until the request is back, which
-        // `drop` waits for.
+        // `with` waits for.
         unsafe {
             kernel::bindings::bio_init(
                 bio,
@@ -375,12 +386,6 @@ impl<'a, T: Send> Writer<'a, T> {
         // SAFETY: The wait queue is valid. Dropping the list here, should it be the last reference,
         // frees memory, but no requests: the writer has waited for them.
         unsafe { bindings::zram_rs_wake_up(done.wait.head.get()) };
-    }
-}
-
-impl<T: Send> Drop for Writer<'_, T> {
-    fn drop(&mut self) {
-        while self.wait().is_some() {}
     }
 }
 
