@@ -24,6 +24,7 @@ use crate::abstractions::{
     cpuhp::{
         self,
         Instance,
+        PrepareState,
         Registered, //
     },
     page::MappedPage,
@@ -363,10 +364,7 @@ pub(crate) type HotplugState = cpuhp::State<Streams>;
 ///
 /// Fails with `EBUSY` if another driver for zram has it. May sleep.
 pub(crate) fn hotplug_state() -> Result<HotplugState> {
-    HotplugState::new(
-        kernel::bindings::cpuhp_state_CPUHP_ZCOMP_PREPARE,
-        c"block/zram:prepare",
-    )
+    HotplugState::new(PrepareState::Zcomp, c"block/zram:prepare")
 }
 
 impl Streams {

@@ -30,11 +30,20 @@ pub(crate) trait Instance: Send + Sync + 'static {
     fn dead(&self, cpu: CpuId);
 }
 
+/// The states that can be taken: some of the `PREPARE` section, whose callbacks run while the CPU is
+/// down, may sleep, and may fail. Those of other sections run on the CPU itself, some of them with
+/// interrupts disabled.
+#[repr(i32)]
+pub(crate) enum PrepareState {
+    /// For the working memory of zram's compressors.
+    Zcomp = kernel::bindings::cpuhp_state_CPUHP_ZCOMP_PREPARE,
+}
+
 /// A state in the life of a CPU, at which instances of `T` are called.
 ///
 /// # Invariants
 ///
-/// The callbacks for `state` are this type's, as long as the object lives.
+/// `state` is a [`PrepareState`], whose callbacks are this type's as long as the object lives.
 pub(crate) struct State<T: Instance> {
     state: cpuhp_state,
     _instances: PhantomData<fn(T)>,
@@ -43,15 +52,15 @@ pub(crate) struct State<T: Instance> {
 impl<T: Instance> State<T> {
     /// Takes a state of which there is one in the system, and calls it `name`.
     ///
-    /// `state` must be one from the `PREPARE` section, whose callbacks run while the CPU is down.
     /// Fails with `EBUSY` if somebody else has it. May sleep.
-    pub(crate) fn new(state: cpuhp_state, name: &'static CStr) -> Result<Self> {
+    pub(crate) fn new(state: PrepareState, name: &'static CStr) -> Result<Self> {
         /// The type that `__cpuhp_setup_state` is declared to take, for all kinds of callbacks.
         type Callback = unsafe extern "C" fn(c_uint) -> c_int;
         /// The type that the callbacks of a state with instances really have.
         type InstanceCallback =
             unsafe extern "C" fn(c_uint, *mut kernel::bindings::hlist_node) -> c_int;
 
+        let state = state as cpuhp_state;
         // SAFETY: Pointers to functions. The state is set up as one with instances, so they are
         // turned back into their real type before they are called; so does
         // `cpuhp_setup_state_multi`.
@@ -62,7 +71,7 @@ impl<T: Instance> State<T> {
             )
         };
         // SAFETY: The name and the callbacks are valid as long as the module is, and `drop` removes
-        // them.
+        // them. They may do what callbacks of a `PrepareState` may.
         to_result(unsafe {
             kernel::bindings::__cpuhp_setup_state(
                 state,
