@@ -451,6 +451,29 @@ impl SlotGuard<'_> {
 mod tests {
     use super::*;
     use crate::zspool::Pool;
+    use kernel::{
+        new_condvar,
+        new_mutex,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc,
+            CondVar,
+            CondVarTimeoutResult,
+            Mutex, //
+        },
+        time::{
+            delay::fsleep,
+            msecs_to_jiffies,
+            Delta,
+            Instant,
+            Monotonic,
+            Msecs, //
+        },
+        workqueue, //
+    };
 
     fn table(pages: usize) -> Result<Pin<KBox<Table>>> {
         KBox::try_pin_init(Table::new(pages), GFP_KERNEL)
@@ -763,6 +786,138 @@ mod tests {
         assert!(table.try_lock(1).is_some());
         drop(guard);
         assert!(table.try_lock(0).is_some());
+        Ok(())
+    }
+
+    /// Two tasks that want one slot, at the same time, again and again.
+    ///
+    /// They wait for each other before each round, and then take a few turns with the slot: a task
+    /// that was not woken when the other unlocked it for the last time is woken by nothing else.
+    #[pin_data]
+    struct Contest {
+        #[pin]
+        table: Table,
+        /// How many times a task was ready for another round.
+        ready: Atomic<usize>,
+        /// Whether there are no more rounds.
+        over: Atomic<bool>,
+        /// How many tasks believe that they have the slot.
+        inside: Atomic<usize>,
+        /// How many times a task came when the other had the slot.
+        met: Atomic<usize>,
+        /// How many times both had it.
+        clashes: Atomic<usize>,
+        /// How many turns there were, when all is done.
+        turns: Atomic<usize>,
+        /// How many tasks are still at it.
+        #[pin]
+        left: Mutex<usize>,
+        #[pin]
+        done: CondVar,
+    }
+
+    impl Contest {
+        const TASKS: usize = 2;
+        const TURNS: usize = 4;
+        const DURATION: Delta = Delta::from_millis(500);
+        const TIMEOUT: Msecs = 10_000;
+
+        fn take_part(&self) {
+            let mut turns = 0;
+            let mut start = None;
+            for round in 1.. {
+                if !self.meet(round) {
+                    break;
+                }
+                for turn in 0..Self::TURNS {
+                    self.take_turn(round, turn);
+                    turns += 1;
+                }
+                let start = *start.get_or_insert_with(Instant::<Monotonic>::now);
+                if start.elapsed() > Self::DURATION && self.met.load(Relaxed) > 0 {
+                    self.over.store(true, Relaxed);
+                }
+            }
+            self.turns.add(turns, Relaxed);
+            *self.left.lock() -= 1;
+            self.done.notify_all();
+        }
+
+        /// Waits until all are ready for a round; returns whether there is one.
+        fn meet(&self, round: usize) -> bool {
+            self.ready.add(1, Relaxed);
+            while self.ready.load(Relaxed) < Self::TASKS * round {
+                if self.over.load(Relaxed) {
+                    return false;
+                }
+                // Who slept here would leave the other alone with the slot, and with the CPU.
+                cond_resched();
+                core::hint::spin_loop();
+            }
+            true
+        }
+
+        /// Counts in the slot. Now and then that takes long enough for the other to fall asleep;
+        /// mostly it takes about as long as falling asleep does.
+        fn take_turn(&self, round: usize, turn: usize) {
+            self.met.add(self.inside.load(Relaxed), Relaxed);
+            let Some(mut slot) = self.table.lock(0) else {
+                return;
+            };
+            self.clashes.add(self.inside.fetch_add(1, Relaxed), Relaxed);
+            if let View::Same(count) = slot.view() {
+                if round % 256 == 1 && turn == 1 {
+                    fsleep(Delta::from_micros(20));
+                } else {
+                    (0..(round + turn) % 64).for_each(|_| core::hint::spin_loop());
+                }
+                let _ = slot.replace(Content::Same(count + 1));
+            }
+            self.inside.fetch_sub(1, Relaxed);
+        }
+
+        /// Waits until all are done, but not for ever; returns how many are not.
+        fn wait(&self) -> usize {
+            let mut left = self.left.lock();
+            let mut jiffies = msecs_to_jiffies(Self::TIMEOUT);
+            while *left > 0 {
+                match self.done.wait_interruptible_timeout(&mut left, jiffies) {
+                    CondVarTimeoutResult::Woken { jiffies: rest } => jiffies = rest,
+                    _ => break,
+                }
+            }
+            self.over.store(true, Relaxed);
+            *left
+        }
+    }
+
+    #[test]
+    fn two_tasks_take_turns() -> Result {
+        let contest = Arc::pin_init(
+            try_pin_init!(Contest {
+                table <- Table::new(1),
+                ready: Atomic::new(0),
+                over: Atomic::new(false),
+                inside: Atomic::new(0),
+                met: Atomic::new(0),
+                clashes: Atomic::new(0),
+                turns: Atomic::new(0),
+                left <- new_mutex!(Contest::TASKS),
+                done <- new_condvar!(),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let _ = put(&contest.table, 0, Content::Same(0));
+        for _ in 0..Contest::TASKS {
+            let task = contest.clone();
+            workqueue::system_unbound().try_spawn(GFP_KERNEL, move || task.take_part())?;
+        }
+        // Who is not woken sleeps on, and keeps what it sleeps on.
+        assert_eq!(contest.wait(), 0);
+        assert_eq!(contest.clashes.load(Relaxed), 0);
+        let turns = contest.turns.load(Relaxed);
+        let slot = contest.table.try_lock(0).ok_or(EBUSY)?;
+        assert!(matches!(slot.view(), View::Same(count) if count == turns));
         Ok(())
     }
 
