@@ -520,10 +520,12 @@ impl<R: PageRead> ReadDevice<R> {
     /// Reads page `from` of the device into the page of `data`, and lets `data` know. May sleep,
     /// but does not fail for lack of memory.
     ///
-    /// This device must not be dropped in hard interrupt context: `data` should keep its owner from
-    /// doing so as long as it is not told.
-    pub(crate) fn read(self: &Arc<Self>, from: usize, data: R) {
+    /// The reference is gone before `data` is told. It must not be the last then, as this device
+    /// must not be dropped in hard interrupt context: `data` should keep the device's owner from
+    /// dropping its own as long as it is not told.
+    pub(crate) fn read(self: Arc<Self>, from: usize, data: R) {
         if data.page().is_none() {
+            drop(self);
             data.finish(Err(EINVAL));
             return;
         }
@@ -542,7 +544,7 @@ impl<R: PageRead> ReadDevice<R> {
         // SAFETY: The request and the bio are new, and ours until the bio is submitted. The page is
         // kept by the data, which stays in the request until the bio is done.
         unsafe {
-            (*(*request).device.get()).write(self.clone());
+            (*(*request).device.get()).write(self);
             let data = (*(*request).data.get()).write(data);
             (*bio).bi_iter.bi_sector = sector(from);
             (*bio).bi_end_io = Some(Self::end_io);
