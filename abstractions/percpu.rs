@@ -27,7 +27,8 @@ struct Padded<T> {
 ///
 /// There are `nr_cpu_ids()` objects.
 pub(crate) struct PerCpu<T> {
-    objects: Pin<KBox<[Padded<T>]>>,
+    // Machines with very many CPUs need more than there may be in one piece.
+    objects: Pin<KVBox<[Padded<T>]>>,
 }
 
 impl<T> PerCpu<T> {
@@ -36,7 +37,7 @@ impl<T> PerCpu<T> {
         // `nr_cpu_ids` is settled before the first module or initcall runs.
         // INVARIANT: As many objects as there are possible ids.
         Ok(Self {
-            objects: KBox::pin_slice::<_, _, Error>(
+            objects: KVBox::pin_slice::<_, _, Error>(
                 |_| {
                     let object = init();
                     try_pin_init!(Padded { object <- object })
