@@ -61,7 +61,7 @@ impl Read {
     ) {
         let Some(source) = pages.backing().map(|backing| backing.source.clone()) else {
             // There are no blocks without a device.
-            part.fail();
+            part.fail(EIO);
             return;
         };
         pages.stats.bd_reads.add(1);
@@ -121,8 +121,9 @@ impl PageRead for Read {
     }
 
     fn finish(mut self, result: Result) {
-        let delivered = result.and_then(|()| self.deliver());
-        if delivered.is_err() {
+        // What the device says is passed on; to others than us, all the rest is an I/O error.
+        let delivered = result.and_then(|()| self.deliver().map_err(|_| EIO));
+        if let Err(error) = delivered {
             let stats = &self.pages.stats;
             match (&self.purpose, self.page()) {
                 (Purpose::Merge(_), _) => stats.failed_writes.add(1),
@@ -133,7 +134,7 @@ impl PageRead for Read {
                 }
                 _ => stats.failed_reads.add(1),
             }
-            self.part.fail();
+            self.part.fail(error);
         }
         let Self {
             part,

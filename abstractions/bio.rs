@@ -189,14 +189,13 @@ impl Part {
         unsafe { (*self.chunk.bio.as_ptr()).bi_opf & INHERITED }
     }
 
-    /// Lets the bio complete with an I/O error.
-    pub(crate) fn fail(&mut self) {
+    /// Lets the bio complete with an error: an I/O error, if it is none that block devices have.
+    pub(crate) fn fail(&mut self, error: Error) {
+        // SAFETY: No requirements.
+        let status = unsafe { kernel::bindings::errno_to_blk_status(error.to_errno()) };
         // SAFETY: By the type invariants the bio is valid. Others may set the status at the same
         // time, to one that is as good.
-        unsafe {
-            (&raw mut (*self.chunk.bio.as_ptr()).bi_status)
-                .write_volatile(bindings::ZRAM_RS_BLK_STS_IOERR)
-        };
+        unsafe { (&raw mut (*self.chunk.bio.as_ptr()).bi_status).write_volatile(status) };
     }
 }
 
