@@ -19,7 +19,10 @@ use crate::{
             kstrtoull,
             Args, //
         },
-        sched::interrupted, //
+        sched::{
+            cond_resched,
+            interrupted, //
+        },
     },
     comp::{
         Choices,
@@ -141,6 +144,7 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
             if recompress(pages, index, priority, request.threshold, page)? {
                 left -= 1;
             }
+            cond_resched();
         }
     }
     if stop() {

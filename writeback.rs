@@ -22,6 +22,7 @@ use crate::{
             Args, //
         },
         sched::{
+            cond_resched,
             interrupted,
             total_pages, //
         },
@@ -434,6 +435,8 @@ impl Engine<'_, '_> {
             batch.charge = charge;
             batch.single = None;
             self.writer.submit(request, 0..filled, run.start);
+            // A device that is done when it has been asked is never waited for.
+            cond_resched();
         }
         Ok(())
     }
