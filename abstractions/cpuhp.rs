@@ -30,9 +30,9 @@ pub(crate) trait Instance: Send + Sync + 'static {
     fn dead(&self, cpu: CpuId);
 }
 
-/// The states that can be taken: some of the `PREPARE` section, whose callbacks run while the CPU is
-/// down, may sleep, and may fail. Those of other sections run on the CPU itself, some of them with
-/// interrupts disabled.
+/// The states that can be taken: some of the `PREPARE` section, whose callbacks run while the CPU
+/// is down, may sleep, and may fail. Those of other sections run on the CPU itself, some of them
+/// with interrupts disabled.
 #[repr(i32)]
 pub(crate) enum PrepareState {
     /// For the working memory of zram's compressors.

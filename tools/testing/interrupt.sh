@@ -55,6 +55,20 @@ begin() {
 	: >"$TMP/$1"
 	{ exec perl "$HERE/wbtool.pl" store "$sys/writeback" "$2" >"$TMP/$1"; } &
 	pid=$!
+	begun '*/writeback'
+}
+
+# begun PATTERN: waits until $pid has such a file open, which is right before it writes to it. Starting perl takes
+# long where much else is going on.
+begun() {
+	local fd
+	while runs "$pid"; do
+		for fd in "/proc/$pid/fd/"*; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ $(readlink "$fd") != $1 ]] || return 0
+		done
+		sleep 0.02
+	done
 }
 
 runs() {
@@ -188,6 +202,7 @@ test_marking_idle_pages_holds_nobody_up() {
 	stores "$sys/disksize" 16G
 	{ exec perl "$HERE/wbtool.pl" store "$sys/idle" all >"$TMP/a"; } &
 	pid=$!
+	begun '*/idle'
 	sleep 0.3
 	within 1000 stores "$sys/mem_limit" 64M
 	within 1000 mm_stat
