@@ -9,7 +9,10 @@ use crate::{
             File,
             Read, //
         },
-        sched::interrupted, //
+        sched::{
+            interrupted,
+            restartable, //
+        },
     },
     comp::Priority,
     device::PagesRef,
@@ -94,7 +97,7 @@ impl Read for BlockState {
             }
             if interrupted() {
                 if written == 0 {
-                    return Err(EINTR);
+                    return Err(restartable(EINTR));
                 }
                 break;
             }

@@ -94,6 +94,11 @@ impl Request {
         Ok(this)
     }
 
+    /// Returns whether only so many pages are wanted. Any context.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.max_pages != u64::MAX
+    }
+
     /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none. Any
     /// context.
     pub(crate) fn find(&self, choices: &Choices) -> Result<Priority> {

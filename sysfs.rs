@@ -20,6 +20,7 @@ use crate::{
             sysfs_streq,
             Args, //
         },
+        sched::restartable,
         sysfs::{
             Show,
             Store, //
@@ -272,7 +273,15 @@ struct Recompress;
 
 impl Store<Disk> for Recompress {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().recompress(&Request::parse(input)?)
+        let request = Request::parse(input)?;
+        disk.data().recompress(&request).map_err(|error| {
+            if request.is_limited() {
+                // Again would be more pages than that.
+                error
+            } else {
+                restartable(error)
+            }
+        })
     }
 }
 
@@ -287,7 +296,7 @@ impl Store<Disk> for Idle {
         } else {
             Some(kstrtouint(input, 0).map_err(|_| EINVAL)?)
         };
-        disk.data().mark_idle(age)
+        disk.data().mark_idle(age).map_err(restartable)
     }
 }
 
@@ -337,7 +346,7 @@ struct Writeback;
 
 impl Store<Disk> for Writeback {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().write_back(input)
+        disk.data().write_back(input).map_err(restartable)
     }
 }
 

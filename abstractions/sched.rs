@@ -6,6 +6,7 @@
 //! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 
 use crate::bindings;
+use kernel::prelude::*;
 
 /// Lets others run if they have been waiting for this CPU.
 ///
@@ -31,6 +32,20 @@ pub(crate) fn boottime_seconds() -> u32 {
 /// Any context; in interrupts it is about the task that was interrupted.
 pub(crate) fn interrupted() -> bool {
     kernel::current!().signal_pending()
+}
+
+/// Turns the `EINTR` of something that can be done again into what has the system call do that once
+/// the signal was dealt with: if it was for stopping or freezing the task, or its handler wants it
+/// so. Otherwise user space still gets `EINTR`.
+///
+/// For the context of a system call.
+pub(crate) fn restartable(error: Error) -> Error {
+    // Without a signal nobody would ever look at that error.
+    if error == EINTR && interrupted() {
+        ERESTARTSYS
+    } else {
+        error
+    }
 }
 
 /// Returns how many pages of memory the machine has.

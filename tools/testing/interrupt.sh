@@ -242,6 +242,30 @@ test_sigkill() {
 	interrupted_by KILL 0 1 '' 2>/dev/null
 }
 
+# As with Ctrl-Z and fg, or when the machine is suspended.
+test_stopped_and_continued() {
+	c_waits
+	local n
+	long_disk 0 1
+	begin a idle
+	progress 100
+	kill -STOP $pid
+	eventually 5 eval '[[ $(<"/proc/$pid/stat") == *") T "* ]]' || fail "the process was not stopped"
+	bd_stat
+	n=$bd_writes
+	[ "$n" -lt $pages ] || fail "everything was written back, so this proves nothing"
+	sleep 0.3
+	bd_stat
+	is "bd_writes some time later" "$bd_writes" "$n"
+	kill -CONT $pid
+	progress $((n + 100))
+	kill -INT $pid
+	ends a $pid EINTR 1000
+	partial
+	data_is_right
+	rest_can_be_written
+}
+
 # Pages that were selected and not used since are not selected any more: the very same request completes the rest.
 test_same_request_again() {
 	c_waits
