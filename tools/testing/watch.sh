@@ -52,8 +52,13 @@ test_nothing_to_show() {
 	not_ok zram-watch --once zram77
 	shows 'no device zram77'
 	not_ok zram-watch --interval 0
+	shows "'0' is no number"
 	not_ok zram-watch --interval
+	shows '--interval wants'
 	not_ok zram-watch --nonsense
+	shows 'no option --nonsense' usage
+	ok zram-watch --help
+	shows 'usage: zram-watch' '--interval SECONDS' failed_writes
 	ok zram-watch --once --csv "$TMP/csv"
 	is "the recording of nothing" "$(wc -l <"$TMP/csv")" 1
 }
