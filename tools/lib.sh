@@ -10,8 +10,22 @@
 #   KDIR            a kernel build tree of your own for the stock lane (an x86-64 build with CONFIG_RUST=y)
 #   JOBS            parallel jobs (default: all processors)
 #   V=1             show the output of every step instead of a progress line
+#
+# --help as the first argument shows the head of the script.
 
 set -euo pipefail
+
+case ${1:-} in
+-h | --help)
+	sed -n '4,/^[^#]*$/s/^# \{0,1\}//p' "$0"
+	exit 0
+	;;
+esac
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
 
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SRC=$(dirname "$TOOLS")
@@ -25,7 +39,8 @@ KERNEL=7.3
 SUITE=trixie
 BACKPORTS=$SUITE-backports
 
-mkdir -p "$CACHE/log" "$CACHE/stamp"
+mkdir -p "$CACHE/log" "$CACHE/stamp" 2>/dev/null && [ -w "$CACHE/log" ] && [ -w "$CACHE/stamp" ] ||
+	die "you cannot write to $CACHE, where everything is kept. Have ZRAM_RS_CACHE name a directory where you can."
 
 # --- Telling what happens -------------------------------------------------------------------------
 
@@ -39,10 +54,8 @@ elapsed() {
 
 say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
 
-die() {
-	printf 'error: %s\n' "$*" >&2
-	exit 1
-}
+# mib_free: how much room the cache has.
+mib_free() { df --output=avail -B1M "$CACHE" | tail -n 1 | tr -d ' '; }
 
 # progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows how far it is,
 # measured in lines of output against the EXPECTED number.
@@ -81,6 +94,8 @@ progress() {
 	[ -t 1 ] && printf '\r\033[K'
 	if [ $rc != 0 ]; then
 		tail -n 25 "$log" >&2
+		[ "$(mib_free)" -ge 200 ] || printf 'The disk is full: %s has %s MiB left. Make room there, or have %s\n' \
+			"$CACHE" "$(mib_free)" 'ZRAM_RS_CACHE name a directory on a larger disk.' >&2
 		die "$label failed (exit $rc); the whole output is in $log. Run the command again to resume."
 	fi
 	say "$label: done in $(elapsed $from)"
@@ -161,7 +176,8 @@ mirror() {
 		fi
 		[ "$(id -u)" = 0 ] && apt-get update >&2 || break
 	done
-	die "this machine's apt knows no Debian mirror. Run 'apt-get update' first, or set ZRAM_RS_MIRROR."
+	die "this machine's apt knows no Debian mirror. Run 'apt-get update' as root, or, if this is not Debian, set" \
+		"ZRAM_RS_MIRROR to the address of a Debian mirror and install debian-archive-keyring."
 }
 
 # bootstrap DIR PACKAGES: a Debian tree, complete or not there at all. apt checks every signature.
