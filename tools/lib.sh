@@ -158,6 +158,18 @@ in_root() {
 	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "$@"
 }
 
+# add_to_root WHAT LINES PACKAGES...: more of Debian's packages in the build root. They are not in make-root's list, as
+# kernels are made anew when that changes.
+add_to_root() (
+	want=$(key "$(cat "$CACHE/stamp/root")" "${@:3}")
+	lock_cache in-root
+	made "in-root-${1// /-}" "$want" && return
+	progress "$1 from Debian" "in-root-${1// /-}.log" "$2" in_root sh -ec \
+		'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' \
+		sh "${@:3}"
+	mark_made "in-root-${1// /-}" "$want"
+)
+
 # The machine's own Debian mirror, as apt knows it. A machine that was just installed does not know yet what
 # its mirror has; only root can make it look.
 mirror() {
