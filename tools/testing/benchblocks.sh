@@ -16,6 +16,10 @@
 
 gib=${1:-64}
 pairs=${2:-9}
+[ "$gib" -ge 4 ] || {
+	echo "usage: benchblocks.sh [GIB [PAIRS]], where GIB is 4 or more: a twentieth of it has to take what is measured" >&2
+	exit 1
+}
 large=$((gib << 18))
 small=$((1 << 18))
 count=32768

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The admin guide, Documentation/zram_rs.rst, does what it says: all commands in it, from top to bottom, in one
-# shell, and what they say compared with what the guide shows.
+# shell, and what they say compared with what the guide shows. Then what README.md has for using the driver.
 #
 # A line of a literal block that begins with "# " is a command; the lines behind it are what it says, "..." being
 # anything, and a line "..." any lines. A command that says nothing must succeed. Literal blocks without
@@ -104,6 +104,31 @@ test_every_command_does_what_is_shown() {
 	done
 	cd / || fail "there is no /"
 	rm /dev/sdb2
+}
+
+# README.md, from where the module was built on.
+test_the_readme_uses_it_without_installing() {
+	local readme=${GUIDE%/*}/README.md guide_line guide_lines guide_ran=0 module
+	[ -e "$readme" ] || readme=$HERE/../../README.md
+	mapfile -t guide_lines <"$readme"
+	module=$(modinfo -n zram_rs)
+	unload
+	cd "${module%/*}" || exit
+	for guide_line in "${guide_lines[@]}"; do
+		case $guide_line in
+		'```') [ $guide_ran = 0 ] || break ;;
+		*'insmod zram-rs.ko' | zramctl\ --find\ *4G* | mkswap\ *)
+			eval "$guide_line" >"$TMP/said" 2>&1 || fail "'$guide_line' failed: $(<"$TMP/said")"
+			guide_ran=$((guide_ran + 1))
+			;;
+		esac
+	done
+	is "the number of commands" $guide_ran 3
+	is "the swap device" "$(swapon --raw --noheadings --show=NAME,SIZE,PRIO)" "/dev/zram0 4G 100"
+	is "the algorithm" "$(zramctl --noheadings --output ALGORITHM /dev/zram0)" zstd
+	ok swapoff /dev/zram0
+	ok zramctl --reset /dev/zram0
+	ok rmmod zram_rs
 }
 
 run_tests
