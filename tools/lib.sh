@@ -7,7 +7,8 @@
 # Environment:
 #   ZRAM_RS_CACHE   where everything heavy is kept (default: $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
 #   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one this machine's apt is set up for)
-#   KDIR            a kernel build tree of your own for the stock lane (an x86-64 build with CONFIG_RUST=y)
+#   KDIR            a kernel build tree of your own that make-module builds for in the place of the stock kernel's (an
+#                   x86-64 build with CONFIG_RUST=y)
 #   JOBS            parallel jobs (default: all processors)
 #   V=1             show the output of every step instead of a progress line
 #
@@ -30,6 +31,11 @@ die() {
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SRC=$(dirname "$TOOLS")
 CACHE=${ZRAM_RS_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/zram_rs}
+if [ -n "${KDIR:-}" ]; then
+	KDIR=$(realpath -m -- "$KDIR")
+	grep -qs '^CONFIG_RUST=y' "$KDIR/.config" ||
+		die "KDIR is to name a kernel build tree that has CONFIG_RUST=y, and $KDIR/.config does not say so."
+fi
 JOBS=${JOBS:-$(nproc)}
 export JOBS
 
