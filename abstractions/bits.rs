@@ -47,7 +47,7 @@ impl Bits {
         self.len
     }
 
-    /// Returns whether a bit is set. If it is not, what was done before it was cleared has happened.
+    /// Returns whether a bit is set. If not, what was done before it was cleared has happened.
     pub(crate) fn get(&self, index: usize) -> bool {
         self.word(index)
             .is_none_or(|(word, bit)| word.load(Acquire) & bit != 0)
