@@ -154,12 +154,18 @@ impl<'a> Selector<'a> {
         batch.fill(usize::MAX);
 
         let resume = self.resume.take();
+        // Slots of the same size are looked at once each, however many batches they make up.
+        let end = match resume {
+            Some((partial, last)) if buckets == (partial..partial + 1) => last + 1,
+            _ => usize::MAX,
+        };
         let mut full = None;
         for range in self.ranges.iter().rev() {
             if full.is_some() {
                 break;
             }
-            self.table.for_each_rev(range.clone(), |index, slot| {
+            let range = range.start..range.end.min(end);
+            self.table.for_each_rev(range, |index, slot| {
                 let Some(size) = slot.object_size().filter(|_| slot.is_selected()) else {
                     return true;
                 };
@@ -295,7 +301,8 @@ mod tests {
             sizes.push(size, GFP_KERNEL)?;
         }
         let mut table = table(&pool, &sizes)?;
-        let ranges = [0..sizes.len()];
+        // A batch of the 1000s begins in the last range, one in the middle of the first.
+        let ranges = [0..4 * SMALL_BATCH, 4 * SMALL_BATCH..sizes.len()];
         let mut selector = Selector::new(&table, &ranges, |_| true, || false);
         selector.batch = None;
         let order = order(&mut selector, &table)?;
