@@ -820,6 +820,9 @@ static void do_ioctl(void)
 
 	if (type == 0x12 && (number == 93 || number == 119 || number == 125 || number == 127))
 		return;
+	/* BLKRASET and BLKFRASET: see main(). */
+	if (type == 0x12 && (number == 98 || number == 100))
+		return;
 	if (dice(2))
 		request |= dice(4) << 30 | dice(dice(2) ? 64 : 16384) << 16;
 	some_data(argument, sizeof(argument));
@@ -1297,6 +1300,15 @@ static void look_at_backing(int i)
 		problem("nothing was written to %s", backings[i]);
 }
 
+/* What all processes rely on; see main(). */
+static void must_not_read_ahead(int i)
+{
+	char text[32] = "";
+
+	if (get(attribute(ids[i], "queue/read_ahead_kb"), text, sizeof(text)) <= 0 || atoi(text))
+		problem("disk %d reads ahead: %s", i, text);
+}
+
 /* The disk must still do all that it has to do. */
 static void must_work(int i)
 {
@@ -1516,8 +1528,10 @@ int main(int argc, char **argv)
 		children[i] = 0;
 	}
 	prepare_io(0, 0);
-	for (i = 0; i < USED; i++)
+	for (i = 0; i < USED; i++) {
 		look_at_backing(i);
+		must_not_read_ahead(i);
+	}
 	close(io.direct);
 	close(io.buffered);
 	close(io.sync);
