@@ -98,7 +98,7 @@ visits_stat() {
 }
 
 visits_memory() {
-	echo "memory memory /dev/wbnone"
+	echo "memory memory /dev/wbidle"
 }
 
 visits_scale() {
@@ -145,9 +145,9 @@ backing() {
 	esac
 }
 
-# A RAM disk; one whose requests take 100 microseconds, up to 128 of them at a time; and one that keeps nothing,
-# and is so large that blocks can be looked for. What --disk gave is the file. Visits that need one which this
-# kernel does not have are skipped.
+# A RAM disk; one whose requests take 100 microseconds, up to 128 of them at a time; one that keeps nothing, and is so
+# large that blocks can be looked for; and one that keeps nothing, and takes a millisecond for that. What --disk gave
+# is the file. Visits that need one which this kernel does not have are skipped.
 devices() {
 	local mib=1088
 	[ "$size" = full ] || mib=64
@@ -155,6 +155,7 @@ devices() {
 	# In subshells, because they end where there is no null_blk.
 	(nullb wbslow $mib irqmode 2 completion_nsec 100000 hw_queue_depth 128)
 	(nullb wbnone $(((block_gib + 1) << 10)) memory_backed 0 irqmode 0)
+	(nullb wbidle 64 memory_backed 0 irqmode 2 completion_nsec 1000000 hw_queue_depth 1024)
 }
 
 # What a visit has left there is no memory for the next one.

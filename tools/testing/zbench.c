@@ -1100,20 +1100,21 @@ static void bench_memory(const char *device)
 	/*
 	 * What a writeback takes while it is under way, by the lowest that free memory gets.
 	 * Pages that do not compress, to a device that keeps nothing, so that memory is only
-	 * given back besides.
+	 * given back besides. There are as many pages as requests: with more, a request of
+	 * zram_rs would have several.
 	 */
 	load_data("random");
 	add_disk("lz4");
 	store("backing_dev", "%s", device);
 	store("writeback_batch_size", "%lu", batch);
-	size_disk(batch * 4);
-	fill_disk(0, batch * 4, 0);
+	size_disk(batch);
+	fill_disk(0, batch, 0);
 	before = free_kib();
 	lowest = before;
 	written = false;
 	if (pthread_create(&thread, NULL, watch_memory, NULL))
 		errx(2, "no thread");
-	store("writeback", "page_indexes=0-%lu", batch * 4 - 1);
+	store("writeback", "page_indexes=0-%lu", batch - 1);
 	written = true;
 	pthread_join(thread, NULL);
 	result("bytes", (before - lowest) * 1024.0 / batch, "memory/page-in-flight");
