@@ -1493,7 +1493,8 @@ int main(int argc, char **argv)
 			 * which the block layer does not look for them there.
 			 */
 			set(ids[i], "queue/read_ahead_kb", "0");
-			held[i] = open_id(ids[i], O_RDONLY);
+			/* Exclusively, so that none of them becomes another's backing device. */
+			held[i] = open_id(ids[i], O_RDONLY | O_EXCL);
 			if (held[i] < 0)
 				err(2, "zram%d", ids[i]);
 		}
