@@ -9,10 +9,7 @@ use crate::{
             File,
             Read, //
         },
-        sched::{
-            interrupted,
-            restartable, //
-        },
+        sched::interrupted, //
     },
     comp::Priority,
     device::PagesRef,
@@ -97,7 +94,7 @@ impl Read for BlockState {
             }
             if interrupted() {
                 if written == 0 {
-                    return Err(restartable(EINTR));
+                    return Err(ERESTARTSYS);
                 }
                 break;
             }

@@ -2,7 +2,10 @@
 
 //! A large table of bits.
 
-use super::table::ZeroedTable;
+use super::table::{
+    AtomicEntry,
+    ZeroedTable, //
+};
 use core::ops::Range;
 use kernel::{
     prelude::*,
@@ -14,13 +17,6 @@ use kernel::{
     },
 };
 
-/// Some bits, the lowest is the first.
-#[repr(transparent)]
-struct Word(Atomic<u64>);
-
-// SAFETY: A word of which no bit is set is a word.
-unsafe impl Zeroable for Word {}
-
 const WORD: usize = u64::BITS as usize;
 
 /// Many bits, each of which is set and cleared by itself. They start out clear.
@@ -29,7 +25,8 @@ const WORD: usize = u64::BITS as usize;
 /// bit was. Bits beyond the end cannot be changed, and count as set. All methods but
 /// [`new`](Self::new) are for any context.
 pub(crate) struct Bits {
-    words: ZeroedTable<Word>,
+    /// In each the lowest bit is the first.
+    words: ZeroedTable<AtomicEntry<u64>>,
     len: usize,
 }
 

@@ -84,9 +84,9 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
+        #[cfg(CONFIG_DEBUG_FS)]
         // SAFETY: By the type invariants; null and errors are ignored. What is in the directory
         // keeps a reference to it, so it is empty.
-        #[cfg(CONFIG_DEBUG_FS)]
         unsafe {
             bindings::debugfs_remove(self.dentry)
         };
@@ -128,9 +128,9 @@ impl<T: Read> File<T> {
 
 impl<T: Read> Drop for File<T> {
     fn drop(&mut self) {
+        #[cfg(CONFIG_DEBUG_FS)]
         // SAFETY: By the type invariants; null and errors are ignored. This waits for those who are
         // in `read`, and nobody gets there afterwards.
-        #[cfg(CONFIG_DEBUG_FS)]
         unsafe {
             bindings::debugfs_remove(self.dentry)
         };

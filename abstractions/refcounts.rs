@@ -2,29 +2,24 @@
 
 //! A table of small reference counts.
 
-use super::table::ZeroedTable;
+use super::table::{
+    AtomicEntry,
+    ZeroedTable, //
+};
 use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
-        Atomic,
         Relaxed,
         Release, //
     },
 };
 
-/// A reference count of one byte.
-#[repr(transparent)]
-struct Count(Atomic<i8>);
-
-// SAFETY: A count of zero is a count.
-unsafe impl Zeroable for Count {}
-
 /// Many reference counts, of one byte each. They start at zero.
 ///
 /// Indices beyond the end of the table count as objects that do not exist: they have no references
 /// and cannot get any. All methods but [`new`](Self::new) are for any context.
-pub(crate) struct RefCounts(ZeroedTable<Count>);
+pub(crate) struct RefCounts(ZeroedTable<AtomicEntry<i8>>);
 
 impl RefCounts {
     /// How many references an object can have.
@@ -55,7 +50,7 @@ impl RefCounts {
 
     /// Changes a count to what `f` makes of it, and returns whether that is anything.
     fn change(&self, index: usize, f: impl Fn(i8) -> Option<i8>) -> bool {
-        let Some(Count(count)) = self.0.get(index) else {
+        let Some(AtomicEntry(count)) = self.0.get(index) else {
             return false;
         };
         let mut now = count.load(Relaxed);

@@ -14,8 +14,19 @@ use core::{
 };
 use kernel::{
     alloc::AllocError,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        AtomicType, //
+    },
 };
+
+/// An atomic variable that can be an entry.
+#[repr(transparent)]
+pub(crate) struct AtomicEntry<T: AtomicType>(pub(crate) Atomic<T>);
+
+// SAFETY: An atomic variable has the bits of its value, which can be zero.
+unsafe impl<T: AtomicType + Zeroable> Zeroable for AtomicEntry<T> {}
 
 /// A table that begins as all zeroes.
 ///
