@@ -36,8 +36,10 @@ struct device {
 	int algorithm[PRIORITIES];
 	/* Parameters that make disksize fail. */
 	int spoilt;
-	int recompressed;
 };
+
+/* Whether there was a recompression in this section, of any device. */
+static int recompressed;
 
 static const char * const backings[] = {
 	"/dev/zs0", "/dev/loop40", "/dev/loop41", "/dev/loop42"
@@ -131,7 +133,11 @@ static void hot_remove(int which)
 
 static void reset(void)
 {
-	emit("set %d reset %s", number, percent(95) ? "1" : ONE_OF("0", "2", "x", "65536"));
+	if (percent(4)) {
+		emit("set %d reset %s", number, ONE_OF("0", "x", "65536"));
+		return;
+	}
+	emit("set %d reset %s", number, percent(97) ? "1" : "2");
 	if (!dev->open) {
 		forget(dev);
 		dev->exists = 1;
@@ -314,7 +320,6 @@ static void disksize(void)
 	}
 	dev->ready = 1;
 	dev->pages = pages;
-	dev->recompressed = 0;
 }
 
 /* A setting that is meant for a device without a size. */
@@ -458,7 +463,7 @@ static void idle(void)
 		emit("set %d idle %s", number,
 		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"",
 			    "allx", "1000000000"));
-	} else if (percent(50) && !dev->recompressed) {
+	} else if (percent(50) && !recompressed) {
 		/* access-time-kept: only recompressed pages are that old, and only in C. */
 		emit("set %d idle $uptime-3", number);
 	} else if (percent(20)) {
@@ -542,7 +547,7 @@ static void recompress(void)
 			    "priority=0", "priority=4", "priority=x", "foo=bar x",
 			    "type=idle type=foo", "priority=2 algo=nothing", "threshold=3264",
 			    "threshold=3265"));
-		dev->recompressed = 1;
+		recompressed = 1;
 		return;
 	}
 	if (percent(60))
@@ -562,7 +567,7 @@ static void recompress(void)
 		sprintf(text + strlen(text), " algo=%s", dev->algorithm[i] >= 0 && percent(80) ?
 			algorithms[dev->algorithm[i]] : any_algorithm(&algorithm));
 	emit("set %d recompress%s", number, *text ? text : " foo=bar");
-	dev->recompressed = 1;
+	recompressed = 1;
 }
 
 static void post_process(void)
@@ -687,6 +692,7 @@ static void section(__u64 seed, int steps)
 	int i, wild;
 
 	state = seed * 0x2545f4914f6cdd1dULL;
+	recompressed = 0;
 	for (i = 0; i < DEVICES; i++)
 		forget(&devices[i]);
 	printf("=== seed %llu\n", seed);
