@@ -20,7 +20,8 @@
  * has steps of 10 ms: only long measurements tell it); and others, by their names.
  *
  * "loop" measures nothing: it reads or writes for so long, while somebody else looks
- * (tools/profile). PATTERN is write-1m, read-4k, ... as in the cells of "io".
+ * (tools/profile). PATTERN is write-1m, read-4k, ... as in the cells of "io", or readback-raw or
+ * readback-compressed: random reads, 32 at a time, from /dev/ram0.
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is
  * made, with hot_add, and removed for each call. KIND is text, binary, random, same or mixed.
@@ -670,31 +671,6 @@ static void bench_io(const char *algorithm, const char *kind, uint64_t count, ui
 	remove_disk();
 }
 
-/* One pattern over and over, after a line that says that it begins. */
-static void loop(const char *algorithm, const char *kind, const char *name, uint64_t total,
-		 uint64_t seconds)
-{
-	const struct pattern *pattern = patterns;
-	struct job *jobs;
-	uint64_t ends;
-
-	while (strcmp(pattern->name, name))
-		if (++pattern == patterns + ARRAY_SIZE(patterns))
-			errx(2, "there is no pattern '%s'", name);
-	load_data(kind);
-	add_disk(algorithm);
-	size_disk(total);
-	fill_disk(0, total, 0);
-	jobs = jobs_of(1, total);
-	run(jobs, 1, pattern, 1);
-	puts("begin");
-	fflush(stdout);
-	ends = now() + seconds * 1000000000;
-	for (uint64_t shift = 2; now() < ends; shift++)
-		run(jobs, 1, pattern, shift);
-	remove_disk();
-}
-
 /* --- The floor: the compressor alone, by zram_floor.ko --------------------------------------- */
 
 static void bench_floor(const char *algorithm, const char *kind, uint64_t count, uint64_t least)
@@ -816,9 +792,9 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 
 /* --- Cells 3, 4 and 6: writeback and readback ------------------------------------------------ */
 
-static void backed_disk(const char *device, const char *mode, uint64_t count)
+static void backed_disk(const char *device, const char *algorithm, const char *mode, uint64_t count)
 {
-	add_disk("lz4");
+	add_disk(algorithm);
 	/* A kernel that is too old for one of them has no such file. */
 	if (strcmp(mode, "raw"))
 		store("compressed_writeback", "1");
@@ -841,7 +817,7 @@ static void bench_writeback(const char *label, const char *device, const char *m
 			    const char *kind, uint64_t count, uint64_t few, char **batches)
 {
 	load_data(kind);
-	backed_disk(device, mode, count);
+	backed_disk(device, "lz4", mode, count);
 	for (int i = 0; batches[i]; i++) {
 		/* One request at a time takes a slow device long. */
 		uint64_t n = strcmp(batches[i], "1") ? count : few, began, took, cpu;
@@ -896,7 +872,7 @@ static void bench_readback(const char *label, const char *device, const char *mo
 	unsigned char *buffer = pages(DEEP);
 
 	load_data(kind);
-	backed_disk(device, mode, count);
+	backed_disk(device, "lz4", mode, count);
 	fill_disk(0, count, 0);
 	write_back(count);
 	sync();
@@ -939,7 +915,7 @@ static void bench_stat(const char *device, const char *kind, uint64_t count)
 	char text[256];
 
 	load_data(kind);
-	backed_disk(device, "raw", count);
+	backed_disk(device, "lz4", "raw", count);
 	fill_disk(0, count, 0);
 	began = now();
 	if (pthread_create(&thread, NULL, write_all, &count))
@@ -1118,6 +1094,47 @@ static void bench_memory(const char *device)
 	written = true;
 	pthread_join(thread, NULL);
 	result("bytes", (before - lowest) * 1024.0 / batch, "memory/page-in-flight");
+	remove_disk();
+}
+
+/* --- For profiles ---------------------------------------------------------------------------- */
+
+/* One pattern over and over, after a line that says that it begins. */
+static void loop(const char *algorithm, const char *kind, const char *name, uint64_t total,
+		 uint64_t seconds)
+{
+	const struct pattern *pattern = patterns, *end = patterns + ARRAY_SIZE(patterns);
+	unsigned char *buffer = NULL;
+	struct job *jobs = NULL;
+	uint64_t ends;
+
+	while (pattern < end && strcmp(pattern->name, name))
+		pattern++;
+	load_data(kind);
+	if (pattern < end) {
+		add_disk(algorithm);
+		size_disk(total);
+		fill_disk(0, total, 0);
+		jobs = jobs_of(1, total);
+		run(jobs, 1, pattern, 1);
+	} else if (!strncmp(name, "readback-", strlen("readback-"))) {
+		buffer = pages(DEEP);
+		backed_disk("/dev/ram0", algorithm, strchr(name, '-') + 1, total);
+		fill_disk(0, total, 0);
+		write_back(total);
+		read_pages(total, true, DEEP, buffer);
+	} else {
+		errx(2, "there is no pattern '%s'", name);
+	}
+	puts("begin");
+	fflush(stdout);
+	ends = now() + seconds * 1000000000;
+	for (uint64_t shift = 2; now() < ends; shift++) {
+		if (jobs)
+			run(jobs, 1, pattern, shift);
+		else
+			read_pages(total, true, DEEP, buffer);
+	}
 	remove_disk();
 }
 
