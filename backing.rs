@@ -212,7 +212,8 @@ fn has_free(counters: &[Atomic<i32>], index: usize) -> bool {
 #[pin_data]
 pub(crate) struct Backing {
     /// The device.
-    pub(crate) source: Arc<ReadDevice<Read>>,
+    #[pin]
+    pub(crate) source: ReadDevice<Read>,
     /// Its blocks.
     #[pin]
     pub(crate) blocks: Blocks,
@@ -232,7 +233,7 @@ impl Backing {
         }
         Arc::pin_init(
             try_pin_init!(Self {
-                source: Arc::pin_init(ReadDevice::new(device, queue), GFP_KERNEL)?,
+                source <- ReadDevice::new(device, queue),
                 blocks <- Blocks::new(len),
             }),
             GFP_KERNEL,

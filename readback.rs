@@ -10,7 +10,10 @@
 
 use crate::{
     abstractions::{
-        bdev::PageRead,
+        bdev::{
+            PageRead,
+            ReadDevice, //
+        },
         bio::Part,
         gendisk::Held,
         page::{
@@ -23,7 +26,8 @@ use crate::{
     device::Device,
     io::{
         Form,
-        Found, //
+        Found,
+        Pages, //
     },
 };
 use kernel::prelude::*;
@@ -45,45 +49,37 @@ pub(crate) struct Read {
     /// Where the page is.
     block: PinnedBlock,
     form: Form,
-    // The last to be dropped: it keeps the disk.
-    pages: Held<Device>,
 }
 
 impl Read {
     /// Begins to read a page, which `part` of a bio is about. The rest of it happens by itself. May
     /// sleep.
     pub(crate) fn start(
-        mut part: Part,
+        part: Part,
         purpose: Purpose,
         block: PinnedBlock,
         form: Form,
         pages: Held<Device>,
     ) {
-        let Some(source) = pages.backing().map(|backing| backing.source.clone()) else {
-            // There are no blocks without a device.
-            part.fail(EIO);
-            return;
-        };
         pages.stats.bd_reads.add(1);
-        source.read(
+        ReadDevice::read(
+            pages,
             block.number(),
             Self {
                 part,
                 purpose,
                 block,
                 form,
-                pages,
             },
         );
     }
 
     /// Makes of the page that was read what it is for; says where the page is if it has been
     /// written elsewhere since, and a part is to be written to it.
-    fn deliver(&self) -> Result<Found> {
+    fn deliver(&self, pages: &Pages) -> Result<Found> {
         let page = self.page().ok_or(EIO)?;
         if let Form::Compressed { size, priority } = self.form {
-            self.pages
-                .decompress_in_place(&page.map(), size, priority)?;
+            pages.decompress_in_place(&page.map(), size, priority)?;
         }
         let chunk = self.part.chunk();
         match self.purpose {
@@ -92,11 +88,8 @@ impl Read {
             Purpose::Merge(_) => {
                 chunk.copy_to(&page.map())?;
                 let now = boottime_seconds();
-                if !self
-                    .pages
-                    .write_merged(chunk.index, page, &self.block, now)?
-                {
-                    return self.pages.write_part(chunk, page, now);
+                if !pages.write_merged(chunk.index, page, &self.block, now)? {
+                    return pages.write_part(chunk, page, now);
                 }
             }
         }
@@ -105,6 +98,12 @@ impl Read {
 }
 
 impl PageRead for Read {
+    type Disk = Device;
+
+    fn device(pages: &Pages) -> Option<&ReadDevice<Self>> {
+        pages.backing().map(|backing| &backing.source)
+    }
+
     fn page(&self) -> Option<PageRef<'_>> {
         match &self.purpose {
             Purpose::Whole => self.part.chunk().whole_page(),
@@ -120,11 +119,11 @@ impl PageRead for Read {
         matches!(self.form, Form::Compressed { .. }) || matches!(self.purpose, Purpose::Merge(_))
     }
 
-    fn finish(mut self, result: Result) {
+    fn finish(mut self, pages: &Held<Device>, result: Result) -> Option<(usize, Self)> {
         // What the device says is passed on; to others than us, all the rest is an I/O error.
-        let delivered = result.and_then(|()| self.deliver().map_err(|_| EIO));
+        let delivered = result.and_then(|()| self.deliver(pages).map_err(|_| EIO));
         if let Err(error) = delivered {
-            let stats = &self.pages.stats;
+            let stats = &pages.stats;
             match (&self.purpose, self.page()) {
                 (Purpose::Merge(_), _) => stats.failed_writes.add(1),
                 (Purpose::Whole, Some(page)) => {
@@ -136,23 +135,20 @@ impl PageRead for Read {
             }
             self.part.fail(error);
         }
-        let Self {
-            part,
-            purpose,
-            block,
-            pages,
-            ..
-        } = self;
         if let Some(backing) = pages.backing() {
-            backing.blocks.unpin(block);
+            backing.blocks.unpin(self.block);
         }
-        if let Ok(Found::There(block, form)) = delivered {
-            Self::start(part, purpose, block, form, pages);
-            return;
-        }
-        drop(purpose);
-        // The disk must not go before the bio is complete.
-        drop(part);
-        drop(pages);
+        let Ok(Found::There(block, form)) = delivered else {
+            return None;
+        };
+        pages.stats.bd_reads.add(1);
+        Some((
+            block.number(),
+            Self {
+                block,
+                form,
+                ..self
+            },
+        ))
     }
 }

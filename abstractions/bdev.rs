@@ -7,6 +7,10 @@
 
 use super::{
     bio::Part,
+    gendisk::{
+        Held,
+        Operations, //
+    },
     page::{
         BouncePage,
         PageRef, //
@@ -391,8 +395,14 @@ impl<T: Send> Writer<'_, T> {
 
 // --- Reading ----------------------------------------------------------------------------------
 
-/// A page that is to be read from a device.
+/// A page that is to be read from a device, on behalf of I/O to a disk.
 pub(crate) trait PageRead: Send + Sized + 'static {
+    /// The disk that the I/O is to.
+    type Disk: Operations;
+
+    /// Returns the device that pages are read from, if the disk has one. Any context.
+    fn device(ready: &<Self::Disk as Operations>::Ready) -> Option<&ReadDevice<Self>>;
+
     /// Returns the page to read into; there must be one. Any context.
     fn page(&self) -> Option<PageRef<'_>>;
 
@@ -402,22 +412,25 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     /// Returns whether the page, once it was read, needs work that may sleep. Any context.
     fn needs_work(&self) -> bool;
 
-    /// Called when the page was read, or could not be.
+    /// Called when the page was read, or could not be. Returns what is to be read instead, and from
+    /// which page of the device, or `None` when all is done.
     ///
     /// From a workqueue of high priority, and may sleep, if the page was read and needs work;
-    /// otherwise in hard interrupt context.
-    fn finish(self, result: Result);
+    /// otherwise in hard interrupt context, where nothing else can be read.
+    fn finish(self, disk: &Held<Self::Disk>, result: Result) -> Option<(usize, Self)>;
 }
 
 /// A read that is under way, allocated together with its bio.
 ///
 /// # Invariants
 ///
-/// Between being submitted and being done, `device` and `data` are initialised.
+/// Between being submitted and being done, all fields are initialised but for `work`. `device` is
+/// what [`PageRead::device`] returned for what `disk` gives access to.
 #[repr(C)]
 struct ReadRequest<R: PageRead> {
     work: Opaque<kernel::bindings::work_struct>,
-    device: UnsafeCell<MaybeUninit<Arc<ReadDevice<R>>>>,
+    device: UnsafeCell<MaybeUninit<NonNull<ReadDevice<R>>>>,
+    disk: UnsafeCell<MaybeUninit<Held<R::Disk>>>,
     data: UnsafeCell<MaybeUninit<R>>,
     bio: Opaque<kernel::bindings::bio>,
 }
@@ -465,8 +478,8 @@ impl<R: PageRead> ReadBios<R> {
 #[pinned_drop]
 impl<R: PageRead> PinnedDrop for ReadBios<R> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the set is initialised. Each read that is under way has a
-        // reference to the owner of this object, so there is none.
+        // SAFETY: By the type invariants the set is initialised. Each read that is under way keeps
+        // this object, so there is none.
         unsafe { kernel::bindings::bioset_exit(self.set.get()) };
     }
 }
@@ -508,7 +521,11 @@ impl<R: PageRead> ReadDevice<R> {
             // Reads are submitted on the way of other I/O, where those that were submitted before
             // are held back: when the reserve is used up, somebody else has to submit them, or they
             // would never come back. That is the rescuer.
-            bios <- ReadBios::new(Self::RESERVE, kernel::bindings::BIOSET_NEED_RESCUER),
+            // Each CPU keeps some that were used, for the next reads.
+            bios <- ReadBios::new(
+                Self::RESERVE,
+                kernel::bindings::BIOSET_NEED_RESCUER | kernel::bindings::BIOSET_PERCPU_CACHE,
+            ),
         })
     }
 
@@ -517,34 +534,33 @@ impl<R: PageRead> ReadDevice<R> {
         &self.device
     }
 
-    /// Reads page `from` of the device into the page of `data`, and lets `data` know. May sleep,
-    /// but does not fail for lack of memory.
-    ///
-    /// The reference is gone before `data` is told. It must not be the last then, as this device
-    /// must not be dropped in hard interrupt context: `data` should keep the device's owner from
-    /// dropping its own as long as it is not told.
-    pub(crate) fn read(self: Arc<Self>, from: usize, data: R) {
-        if data.page().is_none() {
-            drop(self);
-            data.finish(Err(EINVAL));
+    /// Reads page `from` of the disk's device into the page of `data`, and lets `data` know. If
+    /// there is no such device, it lets `data` know at once. May sleep, but does not fail for lack
+    /// of memory.
+    pub(crate) fn read(disk: Held<R::Disk>, from: usize, data: R) {
+        let Some(this) = R::device(&disk).filter(|_| data.page().is_some()) else {
+            // Nothing was read, so there is no reason to read anything else.
+            let _ = data.finish(&disk, Err(EIO));
             return;
-        }
+        };
+        let device = NonNull::from(this);
         let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
         // SAFETY: The set is initialised. With these flags the allocation waits until it succeeds.
         let bio = unsafe {
             kernel::bindings::bio_alloc_bioset(
-                self.device.bdev.as_ptr(),
+                this.device.bdev.as_ptr(),
                 1,
                 flags,
                 bindings::ZRAM_RS_GFP_NOIO,
-                self.bios.set.get(),
+                this.bios.set.get(),
             )
         };
         let request = Self::request(bio);
         // SAFETY: The request and the bio are new, and ours until the bio is submitted. The page is
         // kept by the data, which stays in the request until the bio is done.
         unsafe {
-            (*(*request).device.get()).write(self);
+            (*(*request).device.get()).write(device);
+            (*(*request).disk.get()).write(disk);
             let data = (*(*request).data.get()).write(data);
             (*bio).bi_iter.bi_sector = sector(from);
             (*bio).bi_end_io = Some(Self::end_io);
@@ -579,8 +595,10 @@ impl<R: PageRead> ReadDevice<R> {
             unsafe { Self::finish(request, result) };
             return;
         }
-        // SAFETY: The request stays until its work is done, and the device until the request is
-        // finished.
+        // SAFETY: By the type invariants the device is there. It lives in what the disk gives access
+        // to, which stays where it is as long as the request has the disk.
+        let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
+        // SAFETY: The request stays until its work is done.
         unsafe {
             kernel::bindings::init_work_with_key(
                 (*request).work.get(),
@@ -589,10 +607,7 @@ impl<R: PageRead> ReadDevice<R> {
                 c"zram_rs read".as_char_ptr(),
                 static_lock_class!().as_ptr(),
             );
-            (*(*request).device.get())
-                .assume_init_ref()
-                .queue
-                .enqueue((*request).work.get());
+            device.queue.enqueue((*request).work.get());
         }
     }
 
@@ -607,23 +622,26 @@ impl<R: PageRead> ReadDevice<R> {
         unsafe { Self::finish(request, Ok(())) };
     }
 
-    /// Gives back the request, and tells its data. Hard interrupt context, or process context.
+    /// Tells the data of a request, and gives the request back. Hard interrupt context, or process
+    /// context.
     ///
     /// # Safety
     ///
     /// `request` must be done, and not be used any more.
     unsafe fn finish(request: *mut ReadRequest<R>, result: Result) {
         // SAFETY: By the type invariants both are there, and they are taken out once.
-        let (device, data) = unsafe {
+        let (disk, data) = unsafe {
             (
-                (*(*request).device.get()).assume_init_read(),
+                (*(*request).disk.get()).assume_init_read(),
                 (*(*request).data.get()).assume_init_read(),
             )
         };
-        // SAFETY: The bio is ours, and goes back to its set along with the request around it.
+        let next = data.finish(&disk, result);
+        // SAFETY: The bio is ours, and goes back to its set along with the request around it. The
+        // set is there, since we have the disk.
         unsafe { kernel::bindings::bio_put((*request).bio.get()) };
-        // Not the last reference: until the data is told, the device's owner has one.
-        drop(device);
-        data.finish(result);
+        if let Some((from, data)) = next {
+            Self::read(disk, from, data);
+        }
     }
 }
