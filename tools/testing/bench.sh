@@ -30,8 +30,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # How large, how long.
 case $size in
-full) io_pages=4096 io_ms=80 fio_size=64M floor_ms=200 swap_pages=16384 readback_pages=16384 stat_pages=65536 block_gib=64 block_s=40 ;;
-smoke) io_pages=1024 io_ms=8 fio_size=8M floor_ms=20 swap_pages=2048 readback_pages=2048 stat_pages=8192 block_gib=4 block_s=2 ;;
+full) io_pages=4096 io_ms=80 fio_size=64M floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 stat_pages=65536 block_gib=64 block_s=40 ;;
+smoke) io_pages=1024 io_ms=8 fio_size=8M floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 stat_pages=8192 block_gib=4 block_s=2 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -88,7 +88,7 @@ visits_readback() {
 	local name mode
 	for mode in raw compressed; do
 		for name in ram slow; do
-			echo "readback/$name/$mode readback $name $(backing $name) $mode binary $readback_pages"
+			echo "readback/$name/$mode readback $name $(backing $name) $mode binary $readback_pages $readback_ms"
 		done
 	done
 }
