@@ -465,7 +465,7 @@ static void idle(void)
 			    "allx", "1000000000"));
 	} else if (percent(50) && !recompressed) {
 		/* access-time-kept: only recompressed pages are that old, and only in C. */
-		emit("set %d idle $uptime-3", number);
+		emit("set %d idle $uptime-1", number);
 	} else if (percent(20)) {
 		emit("tick");
 		emit("set %d idle 0", number);

@@ -284,7 +284,7 @@ each x "" ALL -1 4294967296 "all " " all" allx "al\0l" "all\n\n" : set 0 idle %
 state 0
 each 4294967295 1000000000 0xffffffff 037777777777 : set 0 idle %
 state 0
-set 0 idle $uptime-3
+set 0 idle $uptime-1
 state 0
 raw 0 idle all
 state 0

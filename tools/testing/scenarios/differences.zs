@@ -11,7 +11,7 @@ set 0 disksize 64K
 write 0 0 16 hex 1 direct
 set 0 recompress foo=bar
 peek 0 0 4096 1 # differs: access-time-kept
-set 0 idle $uptime-3
+set 0 idle $uptime-1
 state 0 # differs: access-time-kept
 read 0 0 16 direct
 peek 0 0 4096 1
