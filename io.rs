@@ -109,7 +109,7 @@ pub(crate) enum Form {
     /// Compressed, to `size` bytes, with the algorithm of this priority.
     Compressed {
         /// In bytes.
-        size: usize,
+        size: u32,
         /// Which algorithm.
         priority: Priority,
     },
@@ -324,7 +324,10 @@ impl Pages {
                     priority,
                 } => {
                     let form = if self.compressed && size < PAGE_SIZE {
-                        Form::Compressed { size, priority }
+                        Form::Compressed {
+                            size: size as u32,
+                            priority,
+                        }
                     } else {
                         Form::Raw
                     };

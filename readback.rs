@@ -79,7 +79,7 @@ impl Read {
     fn deliver(&self, pages: &Pages) -> Result<Found> {
         let page = self.page().ok_or(EIO)?;
         if let Form::Compressed { size, priority } = self.form {
-            pages.decompress_in_place(&page.map(), size, priority)?;
+            pages.decompress_in_place(&page.map(), size as usize, priority)?;
         }
         let chunk = self.part.chunk();
         match self.purpose {

@@ -538,7 +538,7 @@ impl<R: PageRead> ReadDevice<R> {
     /// there is no such device, it lets `data` know at once. May sleep, but does not fail for lack
     /// of memory.
     pub(crate) fn read(disk: Held<R::Disk>, from: usize, data: R) {
-        let Some(this) = R::device(&disk).filter(|_| data.page().is_some()) else {
+        let Some(this) = R::device(&disk) else {
             // Nothing was read, so there is no reason to read anything else.
             let _ = data.finish(&disk, Err(EIO));
             return;
@@ -562,11 +562,12 @@ impl<R: PageRead> ReadDevice<R> {
             (*(*request).device.get()).write(device);
             (*(*request).disk.get()).write(disk);
             let data = (*(*request).data.get()).write(data);
+            let Some(page) = data.page() else {
+                return Self::finish(request, Err(EIO));
+            };
             (*bio).bi_iter.bi_sector = sector(from);
             (*bio).bi_end_io = Some(Self::end_io);
-            if let Some(page) = data.page() {
-                kernel::bindings::__bio_add_page(bio, page.as_ptr(), PAGE_SIZE as c_uint, 0);
-            }
+            kernel::bindings::__bio_add_page(bio, page.as_ptr(), PAGE_SIZE as c_uint, 0);
             kernel::bindings::submit_bio(bio);
         }
     }
@@ -595,8 +596,8 @@ impl<R: PageRead> ReadDevice<R> {
             unsafe { Self::finish(request, result) };
             return;
         }
-        // SAFETY: By the type invariants the device is there. It lives in what the disk gives access
-        // to, which stays where it is as long as the request has the disk.
+        // SAFETY: By the type invariants the device is there. It lives in what the disk gives
+        // access to, which stays where it is as long as the request has the disk.
         let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
         // SAFETY: The request stays until its work is done.
         unsafe {

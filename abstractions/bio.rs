@@ -133,15 +133,13 @@ impl Bio {
         // The size of a discard is that of the range to discard; no memory goes with it.
         let has_memory = matches!(self.operation(), Operation::Read | Operation::Write);
         Chunks {
-            bio: self.bio,
             pos,
             left: if has_memory { size } else { 0 },
             // INVARIANT: This is where the bio begins, and `left` bytes follow.
             cursor: Cursor {
-                // SAFETY: By the type invariants the bio is valid.
-                vec: unsafe { (*self.bio.as_ptr()).bi_io_vec },
-                index: index as usize,
-                offset: offset as usize,
+                bio: self.bio,
+                index,
+                offset,
                 _bio: PhantomData,
             },
         }
@@ -186,7 +184,7 @@ impl Part {
     pub(super) fn inherited_flags(&self) -> u32 {
         const INHERITED: u32 = bindings::ZRAM_RS_REQ_INHERITED;
         // SAFETY: By the type invariants the bio is valid.
-        unsafe { (*self.chunk.bio.as_ptr()).bi_opf & INHERITED }
+        unsafe { (*self.chunk.cursor.bio.as_ptr()).bi_opf & INHERITED }
     }
 
     /// Lets the bio complete with an error: an I/O error, if it is none that block devices have.
@@ -195,7 +193,7 @@ impl Part {
         let status = unsafe { kernel::bindings::errno_to_blk_status(error.to_errno()) };
         // SAFETY: By the type invariants the bio is valid. Others may set the status at the same
         // time, to one that is as good.
-        unsafe { (&raw mut (*self.chunk.bio.as_ptr()).bi_status).write_volatile(status) };
+        unsafe { (&raw mut (*self.chunk.cursor.bio.as_ptr()).bi_status).write_volatile(status) };
     }
 }
 
@@ -203,7 +201,7 @@ impl Drop for Part {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the bio is valid, and this part of it is not completed
         // yet.
-        unsafe { kernel::bindings::bio_endio(self.chunk.bio.as_ptr()) };
+        unsafe { kernel::bindings::bio_endio(self.chunk.cursor.bio.as_ptr()) };
     }
 }
 
@@ -211,18 +209,31 @@ impl Drop for Part {
 ///
 /// # Invariants
 ///
-/// `vec` is the vector of a bio that lives for `'a`, and the place is within the bio's memory or
-/// just behind it.
+/// `bio` is valid, and not complete, during `'a`, and the place is within its memory or just behind
+/// it.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
-    vec: *const kernel::bindings::bio_vec,
-    index: usize,
-    /// Bytes of the current element that have been passed.
-    offset: usize,
+    bio: NonNull<kernel::bindings::bio>,
+    /// Which element of the bio's vector.
+    index: u32,
+    /// Bytes of that element that have been passed.
+    offset: u32,
     _bio: PhantomData<&'a Bio>,
 }
 
 impl<'a> Cursor<'a> {
+    /// Returns the element of the bio's vector at this place.
+    ///
+    /// # Safety
+    ///
+    /// The place must not be behind the bio's memory.
+    #[inline]
+    unsafe fn element(&self) -> &'a kernel::bindings::bio_vec {
+        // SAFETY: By the type invariants the bio is valid, and by the safety requirements there is
+        // an element at this index. Nobody changes the vector of a bio that a driver has.
+        unsafe { &*(*self.bio.as_ptr()).bi_io_vec.add(self.index as usize) }
+    }
+
     /// Returns the page at this place, the offset into it, and how many of its bytes follow.
     ///
     /// # Safety
@@ -230,11 +241,11 @@ impl<'a> Cursor<'a> {
     /// The place must not be behind the bio's memory.
     #[inline]
     unsafe fn segment(&self) -> (PageRef<'a>, usize, usize) {
-        // SAFETY: By the safety requirements there is an element at this index.
-        let element = unsafe { &*self.vec.add(self.index) };
-        let start = element.bv_offset as usize + self.offset;
+        // SAFETY: By the safety requirements.
+        let element = unsafe { self.element() };
+        let start = element.bv_offset as usize + self.offset as usize;
         let offset = start % PAGE_SIZE;
-        let len = (element.bv_len as usize - self.offset).min(PAGE_SIZE - offset);
+        let len = ((element.bv_len - self.offset) as usize).min(PAGE_SIZE - offset);
         // SAFETY: The pages of an element are contiguous (see `struct bio_vec`), and `start` is
         // within the element, as no element of a bio is empty.
         let page = unsafe { element.bv_page.add(start / PAGE_SIZE) };
@@ -250,11 +261,11 @@ impl<'a> Cursor<'a> {
     ///
     /// At least `bytes` bytes of the bio must follow.
     #[inline]
-    unsafe fn advance(&mut self, bytes: usize) {
+    unsafe fn advance(&mut self, bytes: u32) {
         self.offset += bytes;
         while self.offset > 0 {
             // SAFETY: While there are bytes to pass there is an element at this index.
-            let len = unsafe { (*self.vec.add(self.index)).bv_len as usize };
+            let len = unsafe { self.element() }.bv_len;
             if self.offset < len {
                 break;
             }
@@ -268,10 +279,8 @@ impl<'a> Cursor<'a> {
 ///
 /// # Invariants
 ///
-/// `left` bytes of the bio's memory follow `cursor`. `bio` is that bio, and is valid, and not
-/// complete, during `'a`.
+/// `left` bytes of the bio's memory follow `cursor`.
 pub(crate) struct Chunks<'a> {
-    bio: NonNull<kernel::bindings::bio>,
     pos: u64,
     left: usize,
     cursor: Cursor<'a>,
@@ -289,14 +298,13 @@ impl<'a> Iterator for Chunks<'a> {
         let len = self.left.min(PAGE_SIZE - offset);
         // INVARIANT: `len` is at most `left`.
         let chunk = Chunk {
-            bio: self.bio,
             index: (self.pos >> PAGE_SHIFT) as usize,
-            offset,
-            len,
+            offset: offset as u32,
+            len: len as u32,
             cursor: self.cursor,
         };
         // SAFETY: By the type invariants `left` bytes follow, and `len` is not more.
-        unsafe { self.cursor.advance(len) };
+        unsafe { self.cursor.advance(chunk.len) };
         self.pos += len as u64;
         // INVARIANT: The cursor went on by as much.
         self.left -= len;
@@ -309,15 +317,14 @@ impl<'a> Iterator for Chunks<'a> {
 /// # Invariants
 ///
 /// `len` is not zero, at most `PAGE_SIZE - offset`, and `len` bytes of the bio's memory follow
-/// `cursor`. `bio` is that bio, and is valid, and not complete, during `'a`.
+/// `cursor`.
 pub(crate) struct Chunk<'a> {
-    bio: NonNull<kernel::bindings::bio>,
     /// Which page of the disk.
     pub(crate) index: usize,
     /// Where in that page the part begins, in bytes.
-    offset: usize,
+    offset: u32,
     /// How many bytes it has.
-    len: usize,
+    len: u32,
     cursor: Cursor<'a>,
 }
 
@@ -330,24 +337,23 @@ impl<'a> Chunk<'a> {
     pub(crate) fn whole_page(&self) -> Option<PageRef<'a>> {
         // SAFETY: By the type invariants there are bytes at the cursor.
         let (page, _, len) = unsafe { self.cursor.segment() };
-        (len == PAGE_SIZE && self.len == PAGE_SIZE).then_some(page)
+        (len == PAGE_SIZE && self.covers_page()).then_some(page)
     }
 
     /// Splits off the responsibility for this chunk of its bio, which is not complete before the
     /// part is dropped as well.
     pub(crate) fn part(&self) -> Part {
         // SAFETY: By the type invariants the bio is valid and has not been completed.
-        unsafe { bindings::zram_rs_bio_inc_remaining(self.bio.as_ptr()) };
+        unsafe { bindings::zram_rs_bio_inc_remaining(self.cursor.bio.as_ptr()) };
         // INVARIANT: The bio is not completed before the reference that was just taken is given
         // back. The chunk's memory is the bio's.
         Part {
             chunk: Chunk {
-                bio: self.bio,
                 index: self.index,
                 offset: self.offset,
                 len: self.len,
                 cursor: Cursor {
-                    vec: self.cursor.vec,
+                    bio: self.cursor.bio,
                     index: self.cursor.index,
                     offset: self.cursor.offset,
                     _bio: PhantomData,
@@ -358,7 +364,7 @@ impl<'a> Chunk<'a> {
 
     /// Returns whether the bio is about all of the page of the disk.
     pub(crate) fn covers_page(&self) -> bool {
-        self.len == PAGE_SIZE
+        self.len as usize == PAGE_SIZE
     }
 
     /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the
@@ -385,14 +391,15 @@ impl<'a> Chunk<'a> {
     ) -> Result {
         let mut cursor = self.cursor;
         let mut done = 0;
-        while done < self.len {
+        let (offset, all) = (self.offset as usize, self.len as usize);
+        while done < all {
             // SAFETY: By the type invariants `len` bytes follow the chunk's cursor, and less than
             // that have been passed.
             let (page, page_offset, available) = unsafe { cursor.segment() };
-            let len = available.min(self.len - done);
-            f(self.offset + done, page, page_offset, len)?;
+            let len = available.min(all - done);
+            f(offset + done, page, page_offset, len)?;
             // SAFETY: The same; `len` is not more than what is left.
-            unsafe { cursor.advance(len) };
+            unsafe { cursor.advance(len as u32) };
             done += len;
         }
         Ok(())
