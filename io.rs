@@ -506,22 +506,10 @@ impl Pages {
         };
         let page = page.map();
         let result = match slot.view() {
-            View::Stored {
-                handle,
-                size,
-                priority,
-            } if self.compressed => self
-                .streams
-                .get(priority)
-                .map(|streams| {
-                    streams.with(|stream| {
-                        let (_, scratch) = stream.split();
-                        self.pool
-                            .read(handle, size, scratch, |bytes| page.write_padded(bytes));
-                    });
-                    true
-                })
-                .ok_or(EIO),
+            View::Stored { handle, size, .. } if self.compressed => {
+                self.pool.read_padded(handle, size, &page);
+                Ok(true)
+            }
             _ => self.read_object(&slot, index, &page),
         };
         if !matches!(result, Ok(true)) {
@@ -553,7 +541,6 @@ impl Pages {
     /// Puts the block that a page was written to in the place of the object in memory, unless the
     /// page is not selected any more. May sleep.
     pub(crate) fn written_back(&self, index: usize, block: Block, backing: &Backing) {
-        self.stats.bd_writes.add(1);
         let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_selected) else {
             backing.blocks.release(block);
             return;

@@ -489,6 +489,9 @@ impl Engine<'_, '_> {
             self.writer.submit(request, 0..1, first);
             return;
         }
+        if status.is_ok() {
+            self.pages.stats.bd_writes.add(done.len());
+        }
         for page in done.clone() {
             self.settle(batch, page, status);
         }

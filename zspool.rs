@@ -131,6 +131,26 @@ impl Pool {
         unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), PAGE_SIZE, bytes) };
     }
 
+    /// Copies an object to the start of a page, and fills the rest with zeroes.
+    ///
+    /// `size` is the size that the object was allocated with. May sleep.
+    pub(crate) fn read_padded(&self, handle: HandleRef<'_>, size: usize, page: &MappedPage<'_>) {
+        let size = size.min(PAGE_SIZE);
+        let (pool, to) = (self.pool.as_ptr(), page.as_ptr());
+        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
+        // slot it is in, where its size is, too. An object that lies across two pages is put
+        // together in the page, which has room for any object.
+        let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle.0.get(), size, to.cast()) };
+        if bytes.cast() != to {
+            // SAFETY: zsmalloc returns `size` bytes that stay valid, and unchanged, until
+            // `zs_obj_read_end`. These are not in the page.
+            page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), size) });
+        }
+        // SAFETY: This ends what was begun above.
+        unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), size, bytes) };
+        page.clear_from(size);
+    }
+
     /// Replaces what is in an object that takes a page of its own. May sleep.
     pub(crate) fn rewrite_page(&self, handle: &mut Handle, page: &MappedPage<'_>) {
         // SAFETY: The handle is that of a live object of this pool, as in `adopt`; nobody else has

@@ -149,10 +149,9 @@ impl MappedPage<'_> {
         };
     }
 
-    /// Copies `bytes` to the start of the page, and fills the rest with zeroes.
-    pub(crate) fn write_padded(&self, bytes: &[u8]) {
-        let len = bytes.len().min(PAGE_SIZE);
-        self.write(bytes);
+    /// Fills what is behind the first `len` bytes with zeroes.
+    pub(crate) fn clear_from(&self, len: usize) {
+        let len = len.min(PAGE_SIZE);
         // SAFETY: The page is valid for writes of `PAGE_SIZE` bytes.
         unsafe { kernel::bindings::memset(self.ptr.as_ptr().add(len).cast(), 0, PAGE_SIZE - len) };
     }
