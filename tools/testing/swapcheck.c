@@ -16,8 +16,12 @@
  * what is in swap then. First it waits until FILE is there, and then uses the first half of its
  * pages (of each process), but not the other one; then it waits until FILE is gone. It says so:
  *
- *	swapcheck: waiting for FILE
+ *	swapcheck: cold=N, waiting for FILE
  *	swapcheck: one half is in use, waiting for the end of FILE
+ *
+ * where "cold" counts the pages of the half that is left alone which can come from nowhere but the
+ * swap device: they are in swap, no page of the swap cache has their content any more, and they are
+ * neither zero nor one repeated word, for which there are cheaper places than a disk.
  *
  * The last line of output is for scripts:
  *
@@ -57,6 +61,7 @@ static const char * const kind_name[] = { "text", "records", "random", "same", "
 struct progress {
 	volatile uint64_t done;		/* pages written and verified, all passes */
 	volatile int waits;		/* how often it stopped */
+	volatile uint64_t cold;		/* set before it stops */
 	uint64_t out, in, mismatches;
 };
 
@@ -199,16 +204,47 @@ static void complain(const unsigned char *page, const unsigned char *wanted, uin
 		(unsigned long long)index, kind_name[kind_of(index)], i, page[i], wanted[i]);
 }
 
+/*
+ * Of pages that begin with the one that has this index, those that have to be read from the swap
+ * device before they can be used.
+ */
+static uint64_t only_on_device(int pagemap, unsigned char *start, size_t pages, uint64_t index)
+{
+	unsigned char resident[BATCH];
+	uint64_t entry[BATCH], count = 0;
+	size_t i, n;
+
+	for (; pages; pages -= n, start += n * page_size, index += n) {
+		n = pages < BATCH ? pages : BATCH;
+		if (pread(pagemap, entry, n * 8, (uintptr_t)start / page_size * 8) !=
+		    (ssize_t)(n * 8))
+			err(2, "/proc/self/pagemap");
+		/* Of a page in swap, it says whether the swap cache has it. */
+		if (mincore(start, n * page_size, resident))
+			err(2, "mincore");
+		for (i = 0; i < n; i++) {
+			enum kind kind = kind_of(index + i);
+
+			count += (entry[i] & PM_SWAP) && !(resident[i] & 1) &&
+				 kind != SAME && kind != ZERO;
+		}
+	}
+	return count;
+}
+
 /* Stops until the file is there, then until it is not. */
-static void wait_twice(struct progress *progress, const unsigned char *memory, size_t pages)
+static void wait_twice(struct progress *progress, int pagemap, unsigned char *memory, size_t pages,
+		       uint64_t first)
 {
 	volatile unsigned char sum = 0;
-	size_t i;
+	size_t i, half = pages / 2;
 
+	progress->cold = only_on_device(pagemap, memory + half * page_size, pages - half,
+					first + half);
 	progress->waits = 1;
 	while (access(file, F_OK))
 		usleep(20000);
-	for (i = 0; i < pages / 2; i++)
+	for (i = 0; i < half; i++)
 		sum += memory[i * page_size];
 	progress->waits = 2;
 	while (!access(file, F_OK))
@@ -239,7 +275,7 @@ static int run(struct progress *progress, uint64_t first, size_t pages, unsigned
 			err(2, "MADV_PAGEOUT");
 		progress->out += swapped(pagemap, memory, pages);
 		if (file && !pass)
-			wait_twice(progress, memory, pages);
+			wait_twice(progress, pagemap, memory, pages, first);
 
 		for (i = 0; i < pages; i += n) {
 			n = pages - i < BATCH ? pages - i : BATCH;
@@ -278,7 +314,7 @@ static unsigned long number(const char *text)
 int main(int argc, char **argv)
 {
 	unsigned long mib = 256, processes = 1, passes = 1, i;
-	uint64_t pages, total, out = 0, in = 0, mismatches = 0;
+	uint64_t pages, total, cold = 0, out = 0, in = 0, mismatches = 0;
 	struct progress *progress;
 	int option, status, worst = 0, shown = 0, waits = 0;
 	size_t left;
@@ -347,8 +383,15 @@ int main(int argc, char **argv)
 		}
 		if (waits < fewest) {
 			waits = fewest;
-			printf(waits == 1 ? "swapcheck: waiting for %s\n" :
-			       "swapcheck: one half is in use, waiting for the end of %s\n", file);
+			if (waits == 1) {
+				for (i = 0; i < processes; i++)
+					cold += progress[i].cold;
+				printf("swapcheck: cold=%llu, waiting for %s\n",
+				       (unsigned long long)cold, file);
+			} else {
+				printf("swapcheck: one half is in use, waiting for the end of %s\n",
+				       file);
+			}
 			fflush(stdout);
 		}
 		/* A sign of life at every tenth of the way. */
