@@ -124,7 +124,15 @@ put() {
 	errno_of "$message"
 }
 
-# put_bare FILE VALUE: the same without the newline.
+# put_to FD VALUE: the same to a file that is open, whatever has become of its name.
+put_to() {
+	local message=
+	{ printf '%s\n' "$2" >&"$1"; } 2>"$TMP/errno.$BASHPID"
+	read -r message <"$TMP/errno.$BASHPID"
+	errno_of "$message"
+}
+
+# put_bare FILE VALUE: the same as put, without the newline.
 put_bare() {
 	local message=
 	{ printf '%s' "$2" >"$1"; } 2>"$TMP/errno.$BASHPID"

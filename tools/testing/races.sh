@@ -45,7 +45,7 @@ reported() {
 
 # churn NULL_DISK: disks that do not live long. Ends when $TMP/done is there.
 churn() {
-	local round=0 writer kinds=(random text)
+	local round=0 writer file kinds=(random text)
 	while [ ! -e "$TMP/done" ]; do
 		backed "$1" $((round % 2)) lz4 2M
 		does open "$dev" direct
@@ -54,11 +54,13 @@ churn() {
 		does close
 		# A batch of one makes it last.
 		stores "$sys/writeback_batch_size" $((round % 3 + 1))
+		exec {file}>"$sys/writeback"
 		(
-			put "$sys/writeback" page_indexes=0-511
+			put_to "$file" page_indexes=0-511
 			echo "$errno" >"$TMP/churn.writeback"
 		) &
 		writer=$!
+		exec {file}>&-
 		sleep 0.0$((RANDOM % 10))
 		if [ $((round % 3)) != 0 ]; then
 			stores "$sys/reset" 1
@@ -79,8 +81,8 @@ churn() {
 		wait $writer
 		read -r errno <"$TMP/churn.writeback"
 		case $errno in
-		# In time; stopped; too late.
-		OK | *'Interrupted system call'* | EINVAL | ENODEV | ENOENT) ;;
+		# In time; stopped; too late for the reset; too late for the removal.
+		OK | *'Interrupted system call'* | EINVAL | ENODEV) ;;
 		*) fail "a writeback during reset or removal: $errno" ;;
 		esac
 		round=$((round + 1))
