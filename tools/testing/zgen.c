@@ -38,8 +38,11 @@ struct device {
 	int spoilt;
 };
 
-/* Whether there was a recompression in this section, of any device. */
-static int recompressed;
+/* By number: whether pages may have been recompressed that are still there. */
+static int recompressed[DEVICES];
+
+/* Whether a device may have zram0 behind it, which cannot be reset then. */
+static int claimed;
 
 static const char * const backings[] = {
 	"/dev/zs0", "/dev/loop40", "/dev/loop41", "/dev/loop42"
@@ -109,6 +112,14 @@ static void forget(struct device *device)
 		device->algorithm[i] = -1;
 }
 
+/* A device that nobody has open was told to go, or to begin again. */
+static void emptied(int which)
+{
+	forget(&devices[which]);
+	if (which || !claimed)
+		recompressed[which] = 0;
+}
+
 /* --- Adding, setting up, removing --------------------------------------------------------- */
 
 static void hot_add(void)
@@ -128,7 +139,7 @@ static void hot_remove(int which)
 {
 	emit("hot_remove %d", which);
 	if (which >= 0 && which < DEVICES && !devices[which].open)
-		forget(&devices[which]);
+		emptied(which);
 }
 
 static void reset(void)
@@ -139,7 +150,7 @@ static void reset(void)
 	}
 	emit("set %d reset %s", number, percent(97) ? "1" : "2");
 	if (!dev->open) {
-		forget(dev);
+		emptied(number);
 		dev->exists = 1;
 	}
 }
@@ -167,7 +178,7 @@ static void start_anew(void)
 	if (dev->open)
 		open_or_close();
 	emit("set %d reset 1", number);
-	forget(dev);
+	emptied(number);
 	dev->exists = 1;
 }
 
@@ -278,12 +289,14 @@ static void algorithm_params(void)
 static void backing_dev(void)
 {
 	int which = below(COUNT_OF(backings)), i;
+	const char *name;
 
 	if (percent(8)) {
-		emit("set %d backing_dev %s", number,
-		     ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null", "/dev/zram0",
-			    "none", "\"/dev/loop40 \"", "\"/dev/loop40\\0x\""));
-		/* The last one may succeed. */
+		name = ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null",
+			      "/dev/zram0", "none", "\"/dev/loop40 \"", "\"/dev/loop40\\0x\"");
+		emit("set %d backing_dev %s", number, name);
+		claimed |= !strcmp(name, "/dev/zram0");
+		/* That one and the last one may succeed. */
 		dev->backing = -1;
 		return;
 	}
@@ -463,7 +476,7 @@ static void idle(void)
 		emit("set %d idle %s", number,
 		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"",
 			    "allx", "1000000000"));
-	} else if (percent(50) && !recompressed) {
+	} else if (percent(50) && !recompressed[number]) {
 		/* access-time-kept: only recompressed pages are that old, and only in C. */
 		emit("set %d idle $uptime-1", number);
 	} else if (percent(20)) {
@@ -547,7 +560,7 @@ static void recompress(void)
 			    "priority=0", "priority=4", "priority=x", "foo=bar x",
 			    "type=idle type=foo", "priority=2 algo=nothing", "threshold=3264",
 			    "threshold=3265"));
-		recompressed = 1;
+		recompressed[number] = 1;
 		return;
 	}
 	if (percent(60))
@@ -567,7 +580,7 @@ static void recompress(void)
 		sprintf(text + strlen(text), " algo=%s", dev->algorithm[i] >= 0 && percent(80) ?
 			algorithms[dev->algorithm[i]] : any_algorithm(&algorithm));
 	emit("set %d recompress%s", number, *text ? text : " foo=bar");
-	recompressed = 1;
+	recompressed[number] = 1;
 }
 
 static void post_process(void)
@@ -692,9 +705,9 @@ static void section(__u64 seed, int steps)
 	int i, wild;
 
 	state = seed * 0x2545f4914f6cdd1dULL;
-	recompressed = 0;
+	claimed = 0;
 	for (i = 0; i < DEVICES; i++)
-		forget(&devices[i]);
+		emptied(i);
 	printf("=== seed %llu\n", seed);
 	steps_left = steps;
 	wild = percent(10) ? 40 : 3;
