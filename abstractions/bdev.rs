@@ -370,9 +370,9 @@ impl<T: Send> Writer<'_, T> {
     ///
     /// Called by the block layer with the bio of a request that was submitted.
     unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
+        let bio = Opaque::cast_from(bio).cast_mut();
         // SAFETY: The bio is part of a request, which is ours again.
-        let request =
-            unsafe { container_of!(Opaque::cast_from(bio).cast_mut(), WriteRequest<T>, bio) };
+        let request = unsafe { container_of!(bio, WriteRequest<T>, bio) };
         // SAFETY: The same. The list is kept by us beyond the point at which the writer may free
         // it.
         let Some(done) = (unsafe { (*request).done.take() }) else {
@@ -616,9 +616,9 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// Called by the workqueue with the work of a request that has been read.
     unsafe extern "C" fn work(work: *mut kernel::bindings::work_struct) {
+        let work = Opaque::cast_from(work).cast_mut();
         // SAFETY: The work is that of a request.
-        let request =
-            unsafe { container_of!(Opaque::cast_from(work).cast_mut(), ReadRequest<R>, work) };
+        let request = unsafe { container_of!(work, ReadRequest<R>, work) };
         // SAFETY: The request is ours, and not used any more.
         unsafe { Self::finish(request, Ok(())) };
     }

@@ -149,10 +149,10 @@ impl Backend for Deflate {
             return Err(EINVAL);
         }
         zlib.aim(src.as_ptr(), PAGE_SIZE, dst.as_mut_ptr(), dst.len());
+        let all = bindings::Z_FINISH as c_int;
         // SAFETY: By the type invariants; page and buffer have the sizes that were set. The page is
         // copied before anything but its checksum is made of it, so it may change.
-        let status =
-            unsafe { bindings::zlib_deflate(zlib.stream.get(), bindings::Z_FINISH as c_int) };
+        let status = unsafe { bindings::zlib_deflate(zlib.stream.get(), all) };
         match u32::try_from(status) {
             Ok(bindings::Z_STREAM_END) => Ok(Some(zlib.total_out())),
             // It has more to say.
@@ -168,9 +168,9 @@ impl Backend for Deflate {
             return Err(EINVAL);
         }
         zlib.aim(src.as_ptr(), src.len(), dst.as_ptr(), PAGE_SIZE);
+        let all = bindings::Z_SYNC_FLUSH as c_int;
         // SAFETY: By the type invariants; source and page have the sizes that were set.
-        let status =
-            unsafe { bindings::zlib_inflate(zlib.stream.get(), bindings::Z_SYNC_FLUSH as c_int) };
+        let status = unsafe { bindings::zlib_inflate(zlib.stream.get(), all) };
         if status == bindings::Z_STREAM_END as c_int && zlib.total_out() == PAGE_SIZE {
             Ok(())
         } else {

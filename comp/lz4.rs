@@ -105,18 +105,17 @@ impl Backend for Lz4 {
             let memory = self.memory.as_mut_ptr().cast();
             // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
             // a stream; the algorithm copes with a page that changes under it.
-            let len =
-                unsafe { bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory) };
-            return Ok(unlz4::compressed(len));
+            return Ok(unlz4::compressed(unsafe {
+                bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
+            }));
         };
         self.memory.copy_from_slice(&primed.stream);
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The same. The stream is a copy of a valid one, and lives no longer than what that
         // refers to.
-        let len = unsafe {
+        Ok(unlz4::compressed(unsafe {
             bindings::LZ4_compress_fast_continue(stream, from, to, len, room, acceleration)
-        };
-        Ok(unlz4::compressed(len))
+        }))
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {

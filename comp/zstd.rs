@@ -57,13 +57,13 @@ impl Dictionary {
     ) -> Result<Self> {
         let (bytes, len) = (contents.as_ptr().cast(), contents.len());
         // SAFETY: The dictionary has this length; the allocator is one.
-        let decompression =
-            unsafe { bindings::zstd_create_ddict_byreference(bytes, len, ALLOCATOR) };
-        let decompression = NonNull::new(decompression).ok_or(EINVAL)?;
+        let ddict = unsafe { bindings::zstd_create_ddict_byreference(bytes, len, ALLOCATOR) };
+        let decompression = NonNull::new(ddict).ok_or(EINVAL)?;
         // SAFETY: The same, and the parameters are valid.
-        let compression =
-            unsafe { bindings::zstd_create_cdict_byreference(bytes, len, parameters, ALLOCATOR) };
-        let Some(compression) = NonNull::new(compression) else {
+        let compression = NonNull::new(unsafe {
+            bindings::zstd_create_cdict_byreference(bytes, len, parameters, ALLOCATOR)
+        });
+        let Some(compression) = compression else {
             // SAFETY: It was just made.
             unsafe { bindings::zstd_free_ddict(decompression.as_ptr()) };
             return Err(EINVAL);
