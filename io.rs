@@ -539,7 +539,8 @@ impl Pages {
     }
 
     /// Puts the block that a page was written to in the place of the object in memory, unless the
-    /// page is not selected any more. May sleep.
+    /// page is not selected any more. That it was written is counted by the caller, for all of a
+    /// request at once. May sleep.
     pub(crate) fn written_back(&self, index: usize, block: Block, backing: &Backing) {
         let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_selected) else {
             backing.blocks.release(block);

@@ -8,7 +8,8 @@
 # changes with each pair. All visits are paid once before any is paid again, so that a bench that has no more time
 # (after SECONDS) has about as many pairs of everything. The visits that are named were paid already.
 #
-# SIZE is full or smoke. The groups are those of the table below. What it says is for tools/bench:
+# SIZE is full or smoke. The groups are those of the table below; with a slash, GROUP is a pattern for visits of that
+# group. What it says is for tools/bench:
 #
 #   plan NUMBER                               of visits still to be paid, pair by pair
 #   begin PAIR VISIT
@@ -117,21 +118,29 @@ visits_fullblocks() {
 	echo "blocks/full blocks /dev/wbnone $block_gib 32768 $block_s"
 }
 
+visits_of() {
+	case $1 in
+	writeback)
+		if [ "$size" = smoke ]; then
+			visits_writeback 4096 1 32 128
+		else
+			visits_writeback 65536 1 32 128
+			# The default batch only: an hour would not be enough.
+			visits_writeback 262144 32
+		fi
+		;;
+	*) "visits_$1" ;;
+	esac
+}
+
 visits() {
-	local group
-	for group in ${groups//,/ }; do
-		case $group in
-		writeback)
-			if [ "$size" = smoke ]; then
-				visits_writeback 4096 1 32 128
-			else
-				visits_writeback 65536 1 32 128
-				# The default batch only: an hour would not be enough.
-				visits_writeback 262144 32
-			fi
-			;;
-		*) "visits_$group" ;;
-		esac
+	local group all visit
+	IFS=, read -ra all <<<"$groups"
+	for group in "${all[@]}"; do
+		visits_of "${group%%/*}" | while read -r visit; do
+			# shellcheck disable=SC2053 # a pattern
+			[[ $group == */* && ${visit%% *} != $group ]] || echo "$visit"
+		done
 	done
 }
 
