@@ -285,6 +285,46 @@ test_a_bad_block_is_one_bad_page() {
 	done
 }
 
+# scsi_disk: of scsi_debug, into $scsi.
+scsi_disk() {
+	local path
+	for path in /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/*; do
+		scsi=/dev/${path##*/}
+	done
+	[ -b "$scsi" ]
+}
+
+# Devices know other errors than EIO, and whoever reads is told which it was.
+test_a_medium_error_is_no_io_error() {
+	local compressed index bad
+	modprobe sd_mod 2>/dev/null
+	for compressed in 0 1; do
+		modprobe scsi_debug dev_size_mb=8 opts=2 medium_error_start=$((17 * 8)) medium_error_count=8 2>/dev/null ||
+			skip "this kernel has no scsi_debug"
+		eventually 10 scsi_disk || fail "there is no disk of scsi_debug"
+		backed "$scsi" 512K lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 128 text 1
+		writes_back page_indexes=0-127
+		counts "of a disk that can be written" 128 0 128
+		bad=0
+		for ((index = 0; index < 128; index++)); do
+			io check $index 1 text 1
+			case $reply in
+			ok) ;;
+			ENODATA) bad=$((bad + 1)) ;;
+			*) fail "page $index: $reply" ;;
+			esac
+		done
+		is "the number of bad pages" $bad 1
+		io_stat
+		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" 1
+		does close
+		remove
+		ok rmmod scsi_debug
+	done
+}
+
 test_reads_that_fail_now_and_then() {
 	local compressed index until good bad
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
