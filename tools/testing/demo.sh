@@ -178,6 +178,7 @@ swap_out_and_in() {
 	zram-watch --csv /tmp/record "${swap#/dev/}" &
 	recorder=$!
 	until_it_says 'waiting for'
+	cold=0
 	eval "$(sed -n 's/^swapcheck: \(cold=[0-9]*\),.*/\1/p' /tmp/swapcheck)"
 	must "marking all as idle" put "$sys/idle" all
 	kill -USR1 $recorder
