@@ -801,6 +801,8 @@ mod tests {
         ready: Atomic<usize>,
         /// Whether there are no more rounds.
         over: Atomic<bool>,
+        /// How many tasks want the slot, or have it.
+        coming: Atomic<usize>,
         /// How many tasks believe that they have the slot.
         inside: Atomic<usize>,
         /// How many times a task came when the other had the slot.
@@ -857,16 +859,24 @@ mod tests {
             true
         }
 
-        /// Counts in the slot. Now and then that takes long enough for the other to fall asleep;
-        /// mostly it takes about as long as falling asleep does.
+        /// Counts in the slot. Now and then that takes long enough for the other to fall asleep,
+        /// and once in such a round until the other wants the slot, too; mostly it takes about as
+        /// long as falling asleep does.
         fn take_turn(&self, round: usize, turn: usize) {
+            self.coming.add(1, Relaxed);
             self.met.add(self.inside.load(Relaxed), Relaxed);
             let Some(mut slot) = self.table.lock(0) else {
                 return;
             };
             self.clashes.add(self.inside.fetch_add(1, Relaxed), Relaxed);
             if let View::Same(count) = slot.view() {
-                if round % 256 == 1 && turn == 1 {
+                // In the first turn of all in a round, the other has all of its own before it.
+                let first = count == Self::TASKS * Self::TURNS * (round - 1);
+                let alone = || self.coming.load(Relaxed) < Self::TASKS && !self.over.load(Relaxed);
+                if round % 256 == 1 && (first || turn == 1) {
+                    while first && alone() {
+                        fsleep(Delta::from_micros(20));
+                    }
                     fsleep(Delta::from_micros(20));
                 } else {
                     (0..(round + turn) % 64).for_each(|_| core::hint::spin_loop());
@@ -874,6 +884,8 @@ mod tests {
                 let _ = slot.replace(Content::Same(count + 1));
             }
             self.inside.fetch_sub(1, Relaxed);
+            // Before unlocking: who has the slot sees the other come, and not go.
+            self.coming.fetch_sub(1, Relaxed);
         }
 
         /// Waits until all are done, but not for ever; returns how many are not.
@@ -898,6 +910,7 @@ mod tests {
                 table <- Table::new(1),
                 ready: Atomic::new(0),
                 over: Atomic::new(false),
+                coming: Atomic::new(0),
                 inside: Atomic::new(0),
                 met: Atomic::new(0),
                 clashes: Atomic::new(0),
