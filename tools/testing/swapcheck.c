@@ -34,6 +34,7 @@
 
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -232,6 +233,22 @@ static uint64_t only_on_device(int pagemap, unsigned char *start, size_t pages, 
 	return count;
 }
 
+/*
+ * Keeps khugepaged from making one page of what is around this address: for that it swaps in what
+ * is missing, and nobody else does where one half is used and the other is not.
+ */
+static void stay_small(uintptr_t address, uintptr_t start, uintptr_t end)
+{
+	const uintptr_t huge = 2 << 20;
+	uintptr_t from = address & -huge, to = from + huge;
+
+	from = from < start ? start : from;
+	to = to > end ? end : to;
+	/* A kernel that has no huge pages does not know what this is. */
+	if (madvise((void *)from, to - from, MADV_NOHUGEPAGE) && errno != EINVAL)
+		err(2, "MADV_NOHUGEPAGE");
+}
+
 /* Stops until the file is there, then until it is not. */
 static void wait_twice(struct progress *progress, int pagemap, unsigned char *memory, size_t pages,
 		       uint64_t first)
@@ -265,6 +282,9 @@ static int run(struct progress *progress, uint64_t first, size_t pages, unsigned
 	if (pagemap < 0)
 		err(2, "/proc/self/pagemap");
 
+	if (file)
+		stay_small((uintptr_t)(memory + pages / 2 * page_size), (uintptr_t)memory,
+			   (uintptr_t)(memory + pages * page_size));
 	for (pass = 0; pass < passes; pass++) {
 		for (i = 0; i < pages; i++) {
 			if (written_in(first + i, pass) == pass)
