@@ -4,8 +4,8 @@
 # Writeback to and readback from devices that fail: altogether, now and then, in single blocks, or by lying.
 #
 # Proves that what could not be written stays in memory, is readable and can be written later; that no block
-# and no budget is lost; that whoever reads what cannot be read gets EIO and nobody else's bytes; and that
-# everything is right once the device works again.
+# and no budget is lost; that whoever reads what cannot be read gets the device's error and nobody else's bytes; and
+# that everything is right once the device works again.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
