@@ -200,11 +200,17 @@ static __u64 hash_page(const void *page)
 	return hash | 2;
 }
 
+/*
+ * The seconds since boot as the drivers see them: by the clock that moves with the timer's tick.
+ * The precise one is ahead of it for some milliseconds of each second, in which a driver takes an
+ * age of $uptime-1 for one that no page can have, and leaves all marks as they are. There is no
+ * coarse clock that counts suspension, but a guest is not suspended.
+ */
 static long long uptime(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return now.tv_sec;
 }
 
@@ -1385,8 +1391,6 @@ static int run_step(const char *line)
 
 		while (uptime() == now)
 			sleep_ms(5);
-		/* The kernel's own coarse clock may be behind by a timer tick. */
-		sleep_ms(50);
 		printf("ok");
 	} else {
 		/* Found out by both drivers alike, so that it has to fail in another way. */
