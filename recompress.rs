@@ -155,6 +155,7 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
     if stop() {
         return Err(EINTR);
     }
+    selector.done();
     Ok(())
 }
 

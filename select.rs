@@ -70,7 +70,8 @@ impl Histogram {
 /// Slots that were selected, and are handed out batch by batch.
 ///
 /// Slots that nobody has used since are marked until whoever gets them takes the mark away. The
-/// marks that are left are taken away when this is dropped.
+/// marks that are left are taken away when this is dropped; if there are none, [`done`](Self::done)
+/// saves the time.
 pub(crate) struct Selector<'a> {
     table: &'a Table,
     ranges: &'a [Range<usize>],
@@ -137,10 +138,7 @@ impl<'a> Selector<'a> {
             Some(batch) => &mut batch[..],
             None => &mut self.small_batch[..],
         };
-        let Some(buckets) = self.histogram.top(batch.len()) else {
-            self.marks = false;
-            return None;
-        };
+        let buckets = self.histogram.top(batch.len())?;
         // A place for each bucket in the batch, the largest sizes first.
         let mut places = [0; BUCKETS];
         let mut end = 0;
@@ -195,6 +193,12 @@ impl<'a> Selector<'a> {
         }
         self.resume = full;
         Some(batch)
+    }
+
+    /// Lets go of the slots when all of them were handed out, and whoever got them has taken the
+    /// marks away. Any context.
+    pub(crate) fn done(mut self) {
+        self.marks = self.len() != 0;
     }
 }
 
@@ -282,7 +286,7 @@ mod tests {
         // The last of the table first where sizes are in the same bucket.
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [4, 1, 6, 3, 2, 0, 5]);
-        drop(selector);
+        selector.done();
         table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
     }
@@ -347,6 +351,17 @@ mod tests {
         drop(selector);
         for index in 0..8 {
             assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
+        }
+        // Also if some were handed out, to somebody who did not take them; or all, and asked again.
+        for times in 1..4 {
+            let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+            for _ in 0..times {
+                let _ = selector.next_batch();
+            }
+            drop(selector);
+            for index in 0..8 {
+                assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
+            }
         }
         table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
