@@ -138,6 +138,12 @@ impl Blocks {
         Some(first..end)
     }
 
+    /// Returns how many blocks are free, or were a moment ago. Any context.
+    pub(crate) fn free(&self) -> usize {
+        let free = |zone: &Atomic<i32>| usize::try_from(zone.load(Relaxed)).unwrap_or(0);
+        self.zones.iter().map(free).sum()
+    }
+
     /// Pins a block, which somebody must own meanwhile. Fails if there are too many pins. Any
     /// context.
     pub(crate) fn pin(&self, number: usize) -> Option<PinnedBlock> {
@@ -273,12 +279,15 @@ mod tests {
     fn what_is_released_is_found() -> Result {
         const LEN: usize = 3 * ZONE + 7;
         let blocks = blocks(LEN)?;
+        assert_eq!(blocks.free(), LEN);
         assert_eq!(blocks.reserve(LEN), Some(0..LEN));
         assert_eq!(blocks.reserve(1), None);
         for number in [0, 1, GROUP - 1, GROUP, ZONE - 1, LEN / 2, LEN - 1] {
             release(&blocks, number..number + 1);
+            assert_eq!(blocks.free(), 1);
             assert_eq!(blocks.reserve(3), Some(number..number + 1));
             assert_eq!(blocks.reserve(1), None);
+            assert_eq!(blocks.free(), 0);
         }
         // In order from where the last was found, around the end.
         release(&blocks, 10..13);

@@ -8,6 +8,9 @@
 //! back, the task puts the blocks into those slots that nobody has used meanwhile, and frees the
 //! memory.
 //!
+//! Where there is much to do, and room for all of it, a worker on another processor does the same
+//! with half of the requests, for what is left when it gets there.
+//!
 //! No lock is held while a request is under way but the one that keeps others from post-processing
 //! the same disk.
 
@@ -23,9 +26,10 @@ use crate::{
         },
         sched::{
             cond_resched,
-            interrupted,
+            online_processors,
             total_pages, //
         },
+        workqueue::with_help, //
     },
     backing::{
         Backing,
@@ -41,7 +45,14 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     str::CString,
-    sync::Mutex, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    },
+    task::Task, //
 };
 
 /// How many requests are under way at most, unless the user says otherwise.
@@ -49,6 +60,9 @@ pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
 
 /// How many pages a request can take.
 const REQUEST_PAGES: usize = 32;
+
+/// From how many pages on it is worth while to ask for help.
+const WORTH_HELP: usize = 2 * REQUEST_PAGES;
 
 /// Which share of the machine's memory the pages in requests may take.
 const MEMORY_SHARE: usize = 256;
@@ -286,13 +300,101 @@ struct Batch {
 
 type Request = Pin<KBox<WriteRequest<Batch>>>;
 
-/// A writeback that is under way.
-struct Engine<'a, 'w> {
+/// A writeback that is under way: what all who take part in it share.
+struct Job<'a> {
     pages: &'a Pages,
     backing: &'a Backing,
     budget: &'a Budget,
+    /// Whoever asked for it.
+    asker: &'a Task,
+}
+
+impl Job<'_> {
+    /// Returns whether to come to an end: the asker got a signal, or the disk is being reset.
+    fn is_stopped(&self) -> bool {
+        self.pages.is_stopping() || self.asker.signal_pending()
+    }
+
+    /// Returns whether so many pages are better written back by two than by one. If they are, it
+    /// does not matter in which order: there is room for all of them, whatever one of the two has
+    /// set aside before it knows how much it needs.
+    fn needs_help(&self, pages: usize) -> bool {
+        pages >= WORTH_HELP
+            && online_processors() > 1
+            && !self.budget.is_enabled()
+            && self.backing.blocks.free() >= pages + REQUEST_PAGES
+    }
+
+    /// Writes back what is in a queue from its back on, beside the asker, with these requests.
+    /// Fails if it has to end before all was attempted; if something went wrong, `result` says
+    /// what. Without memory for a writer of its own, it does nothing.
+    fn help(
+        &self,
+        queue: &Queue<'_>,
+        requests: &mut KVVec<Request>,
+        result: &mut Result,
+    ) -> Result {
+        let mut end = Ok(());
+        let _ = Writer::with(self.backing.source.device(), |writer| {
+            let mut engine = Engine::new(self, writer, requests);
+            end = engine.write(queue.pieces(End::Back));
+            *result = result.and(engine.finish(end));
+            Ok(())
+        });
+        end
+    }
+}
+
+/// Slots that are to be written back, in pieces of what a request can take.
+struct Queue<'a> {
+    slots: &'a [usize],
+    /// How many pieces were taken.
+    taken: Atomic<usize>,
+}
+
+/// From which end slots are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The largest first.
+    Front,
+    /// The smallest first. Two who meet in the middle do not wait for each other on the way: the
+    /// allocator has a lock for each size.
+    Back,
+}
+
+impl<'a> Queue<'a> {
+    fn new(slots: &'a [usize]) -> Self {
+        Self {
+            slots,
+            taken: Atomic::new(0),
+        }
+    }
+
+    /// Returns the pieces in order from one end, until all have been taken, by whomever. Nobody
+    /// else must take them from that end.
+    fn pieces(&self, end: End) -> impl Iterator<Item = &'a [usize]> + '_ {
+        let count = self.slots.len().div_ceil(REQUEST_PAGES);
+        (0..count).map_while(move |number| {
+            // All that were taken are at the two ends: there is one between them if not all were.
+            if self.taken.fetch_add(1, Relaxed) >= count {
+                return None;
+            }
+            let start = REQUEST_PAGES
+                * match end {
+                    End::Front => number,
+                    End::Back => count - 1 - number,
+                };
+            self.slots
+                .get(start..self.slots.len().min(start + REQUEST_PAGES))
+        })
+    }
+}
+
+/// One who takes part in a writeback.
+struct Engine<'a, 'w> {
+    job: &'a Job<'a>,
     writer: &'a mut Writer<'w, Batch>,
-    idle: KVVec<Request>,
+    idle: &'a mut KVVec<Request>,
     /// What to tell the user in the end: the last thing that went wrong.
     result: Result,
 }
@@ -309,50 +411,55 @@ pub(crate) fn run(
     batch_size: u32,
     selection: &Selection,
 ) -> Result {
-    let stop = || is_stopped(pages);
+    let job = Job {
+        pages,
+        backing,
+        budget,
+        asker: kernel::current!(),
+    };
     let mut selector = Selector::new(
         &pages.table,
         &selection.ranges,
         |slot| selection.filter.accepts(slot),
-        stop,
+        || job.is_stopped(),
     );
-    if stop() {
+    if job.is_stopped() {
         return Err(EINTR);
     }
     if selector.len() == 0 {
         return Ok(());
     }
-    let idle = allocate(batch_size, selector.len())?;
+    let mut idle = allocate(batch_size, selector.len())?;
+    let mut share = if job.needs_help(selector.len()) {
+        halve(&mut idle)
+    } else {
+        KVVec::new()
+    };
+    let alone = share.is_empty();
     Writer::with(backing.source.device(), |writer| {
-        let mut engine = Engine {
-            pages,
-            backing,
-            budget,
-            writer,
-            idle,
-            result: Ok(()),
-        };
-        let mut stopped = false;
+        let mut engine = Engine::new(&job, writer, &mut idle);
+        let mut end = Ok(());
+        let mut helped = Ok(());
         while let Some(batch) = selector.next_batch() {
-            if let Err(error) = engine.write(batch) {
-                stopped = error == EINTR;
-                engine.result = Err(error);
+            let queue = Queue::new(batch);
+            let mut write = || engine.write(queue.pieces(End::Front));
+            end = if alone {
+                write()
+            } else {
+                let mut helper_end = Ok(());
+                let mut help = || helper_end = job.help(&queue, &mut share, &mut helped);
+                with_help(&mut help, write).and(helper_end)
+            };
+            if end.is_err() {
                 break;
             }
         }
-        while let Some(request) = engine.writer.wait() {
-            engine.complete(request);
+        let result = engine.finish(end).and(helped);
+        if end.is_ok() {
+            selector.done();
         }
-        if stopped {
-            return Err(EINTR);
-        }
-        engine.result
+        result
     })
-}
-
-/// Returns whether to come to an end: a signal arrived, or the disk is being reset.
-fn is_stopped(pages: &Pages) -> bool {
-    pages.is_stopping() || interrupted()
 }
 
 /// Allocates requests for at most `pages` pages in all, at least one.
@@ -390,16 +497,57 @@ fn allocate(batch_size: u32, pages: usize) -> Result<KVVec<Request>> {
     Ok(idle)
 }
 
-impl Engine<'_, '_> {
+/// Takes half of the requests away, for a helper; none if there is no memory for that.
+fn halve(idle: &mut KVVec<Request>) -> KVVec<Request> {
+    let mut share = KVVec::new();
+    let len = idle.len() / 2;
+    if share.reserve(len, GFP_KERNEL | __GFP_NOWARN).is_ok() {
+        while share.len() < len {
+            let Some(request) = idle.pop() else { break };
+            // There is room for it.
+            let _ = share.push_within_capacity(request);
+        }
+    }
+    share
+}
+
+impl<'a, 'w> Engine<'a, 'w> {
+    fn new(
+        job: &'a Job<'a>,
+        writer: &'a mut Writer<'w, Batch>,
+        idle: &'a mut KVVec<Request>,
+    ) -> Self {
+        Self {
+            job,
+            writer,
+            idle,
+            result: Ok(()),
+        }
+    }
+
+    /// Waits for all requests. Returns what to tell the user, if writing ended like this.
+    fn finish(mut self, end: Result) -> Result {
+        if end.is_err() {
+            self.result = end;
+        }
+        while let Some(request) = self.writer.wait() {
+            self.complete(request);
+        }
+        if end == Err(EINTR) {
+            return end;
+        }
+        self.result
+    }
+
     /// Writes back some slots, and returns when all have been submitted.
-    fn write(&mut self, slots: &[usize]) -> Result {
-        let mut slots = slots.iter().copied().peekable();
+    fn write<'s>(&mut self, slots: impl Iterator<Item = &'s [usize]>) -> Result {
+        let mut slots = slots.flatten().copied().peekable();
         while let Some(&next) = slots.peek() {
-            if is_stopped(self.pages) {
+            if self.job.is_stopped() {
                 return Err(EINTR);
             }
             // Whether there is room or budget is asked only for pages that need it.
-            if !self.pages.is_selected(next) {
+            if !self.job.pages.is_selected(next) {
                 slots.next();
                 continue;
             }
@@ -413,19 +561,19 @@ impl Engine<'_, '_> {
                 continue;
             };
 
-            let charge = self.budget.charge(request.capacity());
+            let charge = self.job.budget.charge(request.capacity());
             if charge.pages == 0 {
                 return Err(EIO);
             }
-            let Some(run) = self.backing.blocks.reserve(charge.pages) else {
-                self.budget.refund(charge, charge.pages);
+            let Some(run) = self.job.backing.blocks.reserve(charge.pages) else {
+                self.job.budget.refund(charge, charge.pages);
                 return Err(ENOSPC);
             };
             let filled = self.fill(&mut request, &mut slots, run.len());
             for number in run.start + filled..run.end {
-                self.backing.blocks.release(Block::from_number(number));
+                self.job.backing.blocks.release(Block::from_number(number));
             }
-            self.budget.refund(charge, charge.pages - filled);
+            self.job.budget.refund(charge, charge.pages - filled);
             if filled == 0 {
                 self.put_back(request);
                 continue;
@@ -455,7 +603,7 @@ impl Engine<'_, '_> {
             let Some(page) = request.page(filled) else {
                 break;
             };
-            match self.pages.copy_for_writeback(index, page) {
+            match self.job.pages.copy_for_writeback(index, page) {
                 Ok(true) => (),
                 Ok(false) => continue,
                 Err(error) => {
@@ -464,7 +612,7 @@ impl Engine<'_, '_> {
                 }
             }
             if let Err(error) = request.as_mut().data().slots.push_within_capacity(index) {
-                self.pages.deselect(index);
+                self.job.pages.deselect(index);
                 self.result = Err(error.into());
                 break;
             }
@@ -482,7 +630,7 @@ impl Engine<'_, '_> {
             Some(page) => page..page + 1,
             None => 0..len,
         };
-        let stopped = is_stopped(self.pages);
+        let stopped = self.job.is_stopped();
         if status.is_err() && done.len() > 1 && !stopped {
             // Something among these pages, or among these blocks, is bad. Find out which.
             batch.single = Some(0);
@@ -490,7 +638,7 @@ impl Engine<'_, '_> {
             return;
         }
         if status.is_ok() {
-            self.pages.stats.bd_writes.add(done.len());
+            self.job.pages.stats.bd_writes.add(done.len());
         }
         for page in done.clone() {
             self.settle(batch, page, status);
@@ -516,12 +664,12 @@ impl Engine<'_, '_> {
         };
         let block = Block::from_number(batch.first + page);
         match status {
-            Ok(()) => self.pages.written_back(index, block, self.backing),
+            Ok(()) => self.job.pages.written_back(index, block, self.job.backing),
             Err(error) => {
                 self.result = Err(error);
-                self.pages.deselect(index);
-                self.backing.blocks.release(block);
-                self.budget.refund(batch.charge, 1);
+                self.job.pages.deselect(index);
+                self.job.backing.blocks.release(block);
+                self.job.budget.refund(batch.charge, 1);
             }
         }
     }
@@ -624,6 +772,62 @@ mod tests {
         for (text, error) in errors {
             assert_eq!(parse(text), Err(error));
         }
+    }
+
+    /// What is left in a queue of `len` slots for the front, after so many pieces for the back.
+    fn front_after_back(len: usize, back: usize) -> Result<KVec<usize>> {
+        let mut slots = KVec::new();
+        for index in 0..len {
+            slots.push(index, GFP_KERNEL)?;
+        }
+        let queue = Queue::new(&slots);
+        let mut end = len;
+        for piece in queue.pieces(End::Back).take(back) {
+            assert_eq!(piece.last(), Some(&(end - 1)));
+            end = piece[0];
+        }
+        let mut front = KVec::new();
+        for piece in queue.pieces(End::Front) {
+            front.extend_from_slice(piece, GFP_KERNEL)?;
+        }
+        assert_eq!(front[..], slots[..end]);
+        // There is no more for anybody.
+        assert!(queue.pieces(End::Back).next().is_none());
+        Ok(front)
+    }
+
+    #[test]
+    fn queue_has_two_ends() -> Result {
+        const PIECE: usize = REQUEST_PAGES;
+        assert_eq!(front_after_back(0, 0)?.len(), 0);
+        assert_eq!(front_after_back(1, 0)?.len(), 1);
+        assert_eq!(front_after_back(1, 1)?.len(), 0);
+        assert_eq!(front_after_back(3 * PIECE, 1)?.len(), 2 * PIECE);
+        // The last piece may be shorter.
+        assert_eq!(front_after_back(3 * PIECE + 1, 0)?.len(), 3 * PIECE + 1);
+        assert_eq!(front_after_back(3 * PIECE + 1, 2)?.len(), 2 * PIECE);
+        assert_eq!(front_after_back(3 * PIECE + 1, 9)?.len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn queue_gives_each_slot_to_one() -> Result {
+        const LEN: usize = 10_000;
+        let mut slots = KVec::new();
+        let mut times = KVec::new();
+        for index in 0..LEN {
+            slots.push(index, GFP_KERNEL)?;
+            times.push(Atomic::new(0), GFP_KERNEL)?;
+        }
+        let queue = Queue::new(&slots);
+        let take = |end| {
+            for &index in queue.pieces(end).flatten() {
+                times[index].add(1, Relaxed);
+            }
+        };
+        with_help(&mut || take(End::Back), || take(End::Front));
+        assert!(times.iter().all(|times| times.load(Relaxed) == 1));
+        Ok(())
     }
 
     #[test]

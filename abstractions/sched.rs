@@ -55,3 +55,11 @@ pub(crate) fn total_pages() -> usize {
     // SAFETY: Reads a number, no requirements.
     unsafe { bindings::zram_rs_total_pages() }
 }
+
+/// Returns how many processors there are to run on, for the moment.
+///
+/// Any context.
+pub(crate) fn online_processors() -> u32 {
+    // SAFETY: Reads a number, no requirements.
+    unsafe { bindings::zram_rs_online_processors() }
+}

@@ -2,6 +2,7 @@
 
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/lockdep.h>
@@ -153,6 +154,11 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 }
 
 /* For somebody who is in the queue already, and so keeps it from being frozen. */
+unsigned int zram_rs_online_processors(void)
+{
+	return num_online_cpus();
+}
+
 void zram_rs_queue_get(struct request_queue *queue)
 {
 	percpu_ref_get(&queue->q_usage_counter);

@@ -38,6 +38,7 @@ void zram_rs_fill_words(unsigned long *dst, unsigned long word, size_t words);
 void zram_rs_flush_dcache_page(struct page *page);
 struct workqueue_struct *zram_rs_highpri_workqueue(const char *name);
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
+unsigned int zram_rs_online_processors(void);
 void zram_rs_queue_get(struct request_queue *queue);
 void zram_rs_queue_put(struct request_queue *queue);
 unsigned long zram_rs_total_pages(void);

@@ -137,6 +137,39 @@ test_bad_blocks_among_good_ones() {
 	done
 }
 
+# Where there is room for all, two write at the same time; each finds out by itself which of its pages went wrong.
+test_bad_blocks_among_many() {
+	local compressed batch bad blocks='0 7 31 32 100 255 512 700 900' count=9
+	for compressed in 0 1; do
+		nullb wb$compressed 8
+		for bad in $blocks; do
+			echo "+$((bad * 8))-$((bad * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
+		done
+		backed "$nullb" 4M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 512 random 1
+		does bulk 512 512 text 1
+		writes_back page_indexes=0-1023 EIO
+		bd_stat
+		# C zram tries the bad block again and again, with other pages.
+		[ "$DRIVER" = zram ] || counts "with bad blocks" $((1024 - count)) 0 $((1024 - count))
+		does bulkcheck 0 512 random 1
+		does bulkcheck 512 512 text 1
+		bd_stat
+		before=$((bd_writes - bd_count))
+		# Behind them there are good blocks.
+		writes_back page_indexes=0-1023
+		bd_stat
+		is "bd_count" "$bd_count" 1024
+		is "bd_writes" "$bd_writes" $((before + 1024))
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 512 random 1
+		both_ways 512 512 text 1
+		does close
+	done
+}
+
 # Up for a second, down for a second: each attempt makes some progress, and the limit is exact in the end.
 test_writes_that_fail_now_and_then() {
 	local compressed tries

@@ -236,6 +236,49 @@ test_sigint_compressed() {
 	interrupted_by INT 1 2 EINTR
 }
 
+# Without a limit, a worker takes part, from the other end: the smallest pages go first there. It gets no signals, but
+# ends with the task that it helps.
+test_sigint_with_help() {
+	c_waits
+	local compressed
+	for compressed in 0 1; do
+		[ $compressed = 0 ] || { remove && tidy; }
+		long_disk $compressed 4
+		stores "$sys/writeback_limit_enable" 0
+		begin a idle
+		progress 300
+		kill -INT $pid
+		ends a $pid EINTR 1000
+		bd_stat
+		mm_stat
+		note "$bd_count of $pages pages were written back, $((pages / 2 - huge)) of them incompressible"
+		is "bd_count" "$bd_count" "$bd_writes"
+		[ "$bd_writes" -lt $pages ] || fail "everything was written back"
+		[ "$huge" -lt $((pages / 2)) ] || fail "none of the largest pages was written back"
+		[ "$compr" -lt $((huge * PAGE + text)) ] || fail "none of the smallest pages was written back"
+		is "writeback_limit" "$(<"$sys/writeback_limit")" 10000
+		data_is_right
+		stores "$sys/writeback_limit_enable" 1
+		stores "$sys/writeback_limit" $((10000 - bd_writes))
+		rest_can_be_written
+	done
+}
+
+test_reset_with_help() {
+	c_waits
+	long_disk 0 4
+	stores "$sys/writeback_limit_enable" 0
+	begin a idle
+	progress 300
+	within 1000 stores "$sys/reset" 1
+	is "the backing device" "$(<"$sys/backing_dev")" none
+	ends a $pid EINTR 200
+	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
+	counts "after reset" 0 0 0
+	mm_stat
+	is "mm_stat" "$orig $compr $used" "0 0 0"
+}
+
 # There is nobody left to say what it was.
 test_sigkill() {
 	c_waits
