@@ -139,7 +139,7 @@ test_writeback() {
 	bd_stat
 	# Half of what swapcheck has is idle, and a quarter of that is the same all over and goes nowhere. There may
 	# also be pages of daemons that the last test drove out.
-	at_least "cold pages" "$cold" 4096
+	at_least "cold pages" "$cold" 6000
 	at_least "pages on the backing device" "$bd_count" "$cold"
 	rm "$TMP/go"
 	wait $pid || fail "swapcheck ended with $?"

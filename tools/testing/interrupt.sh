@@ -89,8 +89,7 @@ progress() {
 	done
 }
 
-# ends NAME PID ERRNO[|ERRNO] MILLISECONDS: the writeback must end so, that soon. Whoever is told to stop has at most
-# some requests to wait for; a second is for machines that are busy with something else.
+# ends NAME PID ERRNO[|ERRNO] MILLISECONDS: the writeback must end so, that soon.
 ends() {
 	local from
 	now
@@ -273,7 +272,7 @@ test_reset_with_help() {
 	progress 300
 	within 1000 stores "$sys/reset" 1
 	is "the backing device" "$(<"$sys/backing_dev")" none
-	ends a $pid EINTR 1000
+	ends a $pid EINTR 200
 	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
 	counts "after reset" 0 0 0
 	mm_stat
@@ -349,7 +348,7 @@ test_a_failing_device_is_left_soon() {
 			stores "$sys/idle" all
 		else
 			within 1000 stores "$sys/reset" 1
-			ends a $pid 'EINTR|EIO' 1000
+			ends a $pid 'EINTR|EIO' 200
 		fi
 	done
 }
@@ -367,7 +366,7 @@ test_reset() {
 		# At once, and not only when the last one who did something has noticed.
 		is "the backing device" "$(<"$sys/backing_dev")" none
 		stores "$sys/backing_dev" "$nullb"
-		ends a $pid EINTR 1000
+		ends a $pid EINTR 200
 		is "disksize" "$(<"$sys/disksize")" 0
 		is "initstate" "$(<"$sys/initstate")" 0
 		counts "after reset" 0 0 0
@@ -395,7 +394,7 @@ test_reset_with_others_waiting() {
 	sleep 0.3
 	within 1000 stores "$sys/reset" 1
 	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
-	ends a $first EINTR 1000
+	ends a $first EINTR 200
 	wait $pid
 	note "writeback b: $(<"$TMP/b")"
 	[[ $(<"$TMP/b") =~ ^(EINTR|EINVAL)$ ]] || fail "the result of writeback b is $(<"$TMP/b")"
@@ -431,7 +430,7 @@ test_hot_remove() {
 		within 1500 remove
 		[ ! -e "$sys" ] || fail "$sys is still there"
 		is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
-		ends a $pid EINTR 1000
+		ends a $pid EINTR 200
 	done
 }
 
@@ -446,7 +445,7 @@ test_rmmod() {
 	sleep 0.2
 	within 2000 ok rmmod "$DRIVER"
 	! loaded "$DRIVER" || fail "$DRIVER is still loaded"
-	ends a $first EINTR 1000
+	ends a $first EINTR 200
 	wait $pid
 	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
 	load num_devices=0
@@ -470,7 +469,7 @@ test_a_second_one_waits_and_can_be_interrupted() {
 	sleep 0.3
 	runs $pid || fail "the second writeback did not wait: $(<"$TMP/b")"
 	kill -INT $pid
-	ends b $pid EINTR 1000
+	ends b $pid EINTR 500
 	runs "$first" || fail "the first writeback has ended, so this proves nothing"
 	# One more, which gets its turn.
 	begin c page_indexes=$((pages / 2))-$((pages / 2 + 99))
