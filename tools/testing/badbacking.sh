@@ -44,6 +44,22 @@ survey() {
 	[[ $seen != *f* ]] || fail "pages have foreign bytes: $seen"
 }
 
+# spoils and mends NAME BLOCK...: writing to these blocks of what nullb has made fails, or does not any more.
+spoils() {
+	badblocks + "$@"
+}
+
+mends() {
+	badblocks - "$@"
+}
+
+badblocks() {
+	local sign=$1 name=$2 block
+	for block in "${@:3}"; do
+		echo "$sign$((block * 8))-$((block * 8 + 7))" >"$NULLB/$name/badblocks"
+	done
+}
+
 # --- Writes ---------------------------------------------------------------------------------------
 
 test_no_write_succeeds() {
@@ -89,12 +105,11 @@ test_no_write_succeeds() {
 
 # A disk that is as large as its backing device, so that each block counts.
 test_bad_blocks_among_good_ones() {
-	local compressed batch bad blocks='0 7 31 32 100 255' count=6
+	local compressed batch blocks='0 7 31 32 100 255' count=6
 	for compressed in 0 1; do
 		nullb wb$compressed 1
-		for bad in $blocks; do
-			echo "+$((bad * 8))-$((bad * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
-		done
+		# shellcheck disable=SC2086 # words
+		spoils wb$compressed $blocks
 		backed "$nullb" 1M lz4 $compressed
 		stores "$sys/writeback_limit_enable" 1
 		does open "$dev" direct
@@ -123,9 +138,8 @@ test_bad_blocks_among_good_ones() {
 			}
 		done
 		# Every block is free or has a page.
-		for bad in $blocks; do
-			echo "-$((bad * 8))-$((bad * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
-		done
+		# shellcheck disable=SC2086 # words
+		mends wb$compressed $blocks
 		writes_back huge
 		bd_stat
 		is "bd_count when the device has recovered" "$bd_count" 256
@@ -139,12 +153,11 @@ test_bad_blocks_among_good_ones() {
 
 # Where there is room for all, two write at the same time; each finds out by itself which of its pages went wrong.
 test_bad_blocks_among_many() {
-	local compressed batch bad blocks='0 7 31 32 100 255 512 700 900' count=9
+	local compressed blocks='0 7 31 32 100 255 512 700 900' count=9
 	for compressed in 0 1; do
 		nullb wb$compressed 8
-		for bad in $blocks; do
-			echo "+$((bad * 8))-$((bad * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
-		done
+		# shellcheck disable=SC2086 # words
+		spoils wb$compressed $blocks
 		backed "$nullb" 4M lz4 $compressed
 		does open "$dev" direct
 		does bulk 0 512 random 1
