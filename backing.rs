@@ -71,6 +71,9 @@ const GROUP: usize = 4096;
 /// How many blocks there are in a zone.
 const ZONE: usize = 64 * GROUP;
 
+/// From how many free blocks on a group is one to go back to: three in four.
+const ROOMY: i32 = (GROUP / 4 * 3) as i32;
+
 /// How many counts of pins there are. On a device that has more blocks than that, some have one in
 /// common: then those that are free are not given to anybody, either, while one is being read.
 const PINS: usize = 8192;
@@ -91,8 +94,12 @@ pub(crate) struct Blocks {
     groups: KVVec<Atomic<i32>>,
     /// The same for each zone of [`ZONE`] blocks.
     zones: KVVec<Atomic<i32>>,
+    /// How many groups have at least [`ROOMY`] free blocks. As late as the counts of these.
+    roomy: Atomic<i32>,
     /// Where to look for a free block next: right behind the last that was taken, so that blocks
-    /// that are taken one after the other are next to each other.
+    /// that are taken one after the other are next to each other. From the end of a group it goes
+    /// to the first that is roomy, so that what is written to grows with what is in use, not with
+    /// time: the device may be a sparse file, or memory.
     #[pin]
     cursor: Mutex<usize>,
 }
@@ -113,6 +120,7 @@ impl Blocks {
             pins: RefCounts::new(len.min(PINS))?,
             groups: counters(GROUP)?,
             zones: counters(ZONE)?,
+            roomy: Atomic::new(((len + GROUP - ROOMY as usize) / GROUP) as i32),
             cursor <- new_mutex!(0, "zram_rs blocks"),
         })
     }
@@ -127,15 +135,35 @@ impl Blocks {
         }
         let mut cursor = self.cursor.lock();
         let len = self.owned.len();
+        let group_end = (*cursor / GROUP + 1) * GROUP;
         let first = self
-            .claim_in(*cursor..len, &cursor)
+            .claim_in(*cursor..group_end.min(len), &cursor)
+            .or_else(|| self.claim_in(self.roomy_group()?..len, &cursor))
+            .or_else(|| self.claim_in(*cursor..len, &cursor))
             .or_else(|| self.claim_in(0..*cursor, &cursor))?;
         let mut end = first + 1;
         while end - first < max && self.claim(end, &cursor) {
             end += 1;
         }
-        *cursor = if end < len { end } else { 0 };
+        let left = end / GROUP > first / GROUP;
+        let next = left.then(|| self.roomy_group()).flatten().unwrap_or(end);
+        *cursor = if next < len { next } else { 0 };
         Some(first..end)
+    }
+
+    /// Returns where the first roomy group begins.
+    fn roomy_group(&self) -> Option<usize> {
+        if self.roomy.load(Relaxed) <= 0 {
+            return None;
+        }
+        let is_roomy = |free: &Atomic<i32>| free.load(Relaxed) >= ROOMY;
+        let of_zones = self.groups.chunks(ZONE / GROUP);
+        (self.zones.iter().zip(of_zones).enumerate())
+            .filter(|(_, (zone, _))| is_roomy(zone))
+            .find_map(|(zone, (_, groups))| {
+                let group = groups.iter().position(is_roomy)?;
+                Some(zone * ZONE + group * GROUP)
+            })
     }
 
     /// Returns how many blocks are free, or were a moment ago. Any context.
@@ -200,7 +228,12 @@ impl Blocks {
 
     fn count_free(&self, number: usize, change: i32) {
         if let Some(free) = self.groups.get(number / GROUP) {
-            free.add(change, Relaxed);
+            let before = free.fetch_add(change, Relaxed);
+            match (before >= ROOMY, before + change >= ROOMY) {
+                (false, true) => self.roomy.add(1, Relaxed),
+                (true, false) => self.roomy.add(-1, Relaxed),
+                _ => (),
+            }
         }
         if let Some(free) = self.zones.get(number / ZONE) {
             free.add(change, Relaxed);
@@ -296,6 +329,41 @@ mod tests {
         assert_eq!(blocks.reserve(2), Some(12..13));
         assert_eq!(blocks.reserve(2), Some(5..6));
         assert_eq!(blocks.reserve(2), None);
+        Ok(())
+    }
+
+    #[test]
+    fn roomy_groups_are_used_again() -> Result {
+        const LEN: usize = 2 * ZONE + GROUP / 2;
+        let count = ROOMY as usize;
+        let blocks = blocks(LEN)?;
+        assert_eq!(blocks.reserve(3 * GROUP), Some(0..3 * GROUP));
+        // What was taken last is free again, and comes first.
+        release(&blocks, 2 * GROUP..3 * GROUP);
+        assert_eq!(blocks.reserve(2), Some(3 * GROUP..3 * GROUP + 2));
+        assert_eq!(blocks.reserve(GROUP - 2), Some(3 * GROUP + 2..4 * GROUP));
+        assert_eq!(blocks.reserve(2), Some(2 * GROUP..2 * GROUP + 2));
+        // One block less than that is not enough.
+        release(&blocks, GROUP..GROUP + count - 1);
+        assert_eq!(blocks.reserve(GROUP - 2), Some(2 * GROUP + 2..3 * GROUP));
+        assert_eq!(blocks.reserve(GROUP), Some(4 * GROUP..5 * GROUP));
+        release(&blocks, 2 * GROUP - 1..2 * GROUP);
+        assert_eq!(blocks.reserve(GROUP), Some(5 * GROUP..6 * GROUP));
+        assert_eq!(blocks.reserve(8), Some(GROUP..GROUP + 8));
+        // In another zone, too.
+        let rest = blocks.free();
+        let mut taken = 0;
+        while taken < rest {
+            taken += blocks.reserve(LEN).ok_or(EINVAL)?.len();
+        }
+        assert_eq!((taken, blocks.reserve(1)), (rest, None));
+        assert_eq!(blocks.roomy.load(Relaxed), 0);
+        release(&blocks, ZONE + 5 * GROUP..ZONE + 6 * GROUP);
+        release(&blocks, 2 * ZONE..LEN);
+        assert_eq!(blocks.roomy.load(Relaxed), 1);
+        assert_eq!(blocks.free(), GROUP + GROUP / 2);
+        release(&blocks, 0..LEN);
+        assert_eq!(blocks.roomy.load(Relaxed) as usize, LEN / GROUP);
         Ok(())
     }
 

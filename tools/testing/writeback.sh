@@ -763,6 +763,28 @@ test_blocks_are_used_again() {
 	done
 }
 
+# What was written to once is written to again before the rest of the device is: a file that is a disk does not grow
+# for ever.
+test_as_much_of_the_device_as_it_takes() {
+	local part=$((4096 * PAGE)) written=0 round
+	nullb wbn $((8 * part >> 20))
+	backed "$nullb" $((part / 2)) lz4
+	does open "$dev" direct
+	for round in {1..12}; do
+		does bulk 0 2048 random "$round"
+		writes_back huge
+	done
+	counts "of twelve times half a part" 2048 0 $((12 * 2048))
+	for round in {0..7}; do
+		dd if="$nullb" bs="$part" skip="$round" count=1 status=none | cmp -s -n "$part" - /dev/zero ||
+			written=$((written + 1))
+	done
+	at_least "parts of eight that were written to" "$written" 1
+	at_least "parts of eight that were not" $((8 - written)) 5
+	does bulkcheck 0 2048 random 12
+	does close
+}
+
 # --- What ends it early ---------------------------------------------------------------------------
 
 test_full_device() {
