@@ -26,6 +26,7 @@ use crate::{
         },
         sched::{
             cond_resched,
+            give_way,
             online_processors,
             total_pages, //
         },
@@ -336,7 +337,7 @@ impl Job<'_> {
     ) -> Result {
         let mut end = Ok(());
         let _ = Writer::with(self.backing.source.device(), |writer| {
-            let mut engine = Engine::new(self, writer, requests);
+            let mut engine = Engine::new(self, Role::Helper, writer, requests);
             end = engine.write(queue.pieces(End::Back));
             *result = result.and(engine.finish(end));
             Ok(())
@@ -390,9 +391,19 @@ impl<'a> Queue<'a> {
     }
 }
 
+/// What brings somebody to take part in a writeback.
+#[derive(Clone, Copy)]
+enum Role {
+    /// It was asked for.
+    Asker,
+    /// There is a processor that nobody else needs, as long as nobody does.
+    Helper,
+}
+
 /// One who takes part in a writeback.
 struct Engine<'a, 'w> {
     job: &'a Job<'a>,
+    role: Role,
     writer: &'a mut Writer<'w, Batch>,
     idle: &'a mut KVVec<Request>,
     /// What to tell the user in the end: the last thing that went wrong.
@@ -437,7 +448,7 @@ pub(crate) fn run(
     };
     let alone = share.is_empty();
     Writer::with(backing.source.device(), |writer| {
-        let mut engine = Engine::new(&job, writer, &mut idle);
+        let mut engine = Engine::new(&job, Role::Asker, writer, &mut idle);
         let mut end = Ok(());
         let mut helped = Ok(());
         while let Some(batch) = selector.next_batch() {
@@ -514,11 +525,13 @@ fn halve(idle: &mut KVVec<Request>) -> KVVec<Request> {
 impl<'a, 'w> Engine<'a, 'w> {
     fn new(
         job: &'a Job<'a>,
+        role: Role,
         writer: &'a mut Writer<'w, Batch>,
         idle: &'a mut KVVec<Request>,
     ) -> Self {
         Self {
             job,
+            role,
             writer,
             idle,
             result: Ok(()),
@@ -584,7 +597,10 @@ impl<'a, 'w> Engine<'a, 'w> {
             batch.single = None;
             self.writer.submit(request, 0..filled, run.start);
             // A device that is done when it has been asked is never waited for.
-            cond_resched();
+            match self.role {
+                Role::Asker => cond_resched(),
+                Role::Helper => give_way(),
+            }
         }
         Ok(())
     }

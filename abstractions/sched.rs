@@ -17,6 +17,15 @@ pub(crate) fn cond_resched() {
     unsafe { bindings::zram_rs_cond_resched() };
 }
 
+/// Lets others run who want this CPU, whether it is their turn or not: for what is done in time
+/// that nobody else needs.
+///
+/// May sleep.
+pub(crate) fn give_way() {
+    // SAFETY: May be called from any context that may sleep.
+    unsafe { kernel::bindings::yield_() };
+}
+
 /// Returns the seconds since boot, time in suspend included, as a number that wraps after 136
 /// years.
 ///
