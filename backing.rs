@@ -136,6 +136,7 @@ impl Blocks {
         let mut cursor = self.cursor.lock();
         let len = self.owned.len();
         let group_end = (*cursor / GROUP + 1) * GROUP;
+        // On in this group, then where there is most room, then wherever there is any.
         let first = self
             .claim_in(*cursor..group_end.min(len), &cursor)
             .or_else(|| self.claim_in(self.roomy_group()?..len, &cursor))
@@ -145,8 +146,9 @@ impl Blocks {
         while end - first < max && self.claim(end, &cursor) {
             end += 1;
         }
-        let left = end / GROUP > first / GROUP;
-        let next = left.then(|| self.roomy_group()).flatten().unwrap_or(end);
+        let leaves_group = end / GROUP > first / GROUP;
+        let roomy = leaves_group.then(|| self.roomy_group()).flatten();
+        let next = roomy.unwrap_or(end);
         *cursor = if next < len { next } else { 0 };
         Some(first..end)
     }
@@ -335,16 +337,15 @@ mod tests {
     #[test]
     fn roomy_groups_are_used_again() -> Result {
         const LEN: usize = 2 * ZONE + GROUP / 2;
-        let count = ROOMY as usize;
         let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(3 * GROUP), Some(0..3 * GROUP));
-        // What was taken last is free again, and comes first.
+        // The group that was begun goes on; then comes the first that is free again.
         release(&blocks, 2 * GROUP..3 * GROUP);
         assert_eq!(blocks.reserve(2), Some(3 * GROUP..3 * GROUP + 2));
         assert_eq!(blocks.reserve(GROUP - 2), Some(3 * GROUP + 2..4 * GROUP));
         assert_eq!(blocks.reserve(2), Some(2 * GROUP..2 * GROUP + 2));
         // One block less than that is not enough.
-        release(&blocks, GROUP..GROUP + count - 1);
+        release(&blocks, GROUP..GROUP + ROOMY as usize - 1);
         assert_eq!(blocks.reserve(GROUP - 2), Some(2 * GROUP + 2..3 * GROUP));
         assert_eq!(blocks.reserve(GROUP), Some(4 * GROUP..5 * GROUP));
         release(&blocks, 2 * GROUP - 1..2 * GROUP);

@@ -766,7 +766,7 @@ test_blocks_are_used_again() {
 # What was written to once is written to again before the rest of the device is: a file that is a disk does not grow
 # for ever.
 test_as_much_of_the_device_as_it_takes() {
-	local part=$((4096 * PAGE)) written=0 round
+	local part=$((4096 * PAGE)) written=0 round number
 	nullb wbn $((8 * part >> 20))
 	backed "$nullb" $((part / 2)) lz4
 	does open "$dev" direct
@@ -775,8 +775,8 @@ test_as_much_of_the_device_as_it_takes() {
 		writes_back huge
 	done
 	counts "of twelve times half a part" 2048 0 $((12 * 2048))
-	for round in {0..7}; do
-		dd if="$nullb" bs="$part" skip="$round" count=1 status=none | cmp -s -n "$part" - /dev/zero ||
+	for number in {0..7}; do
+		dd if="$nullb" bs="$part" skip="$number" count=1 status=none | cmp -s -n "$part" - /dev/zero ||
 			written=$((written + 1))
 	done
 	at_least "parts of eight that were written to" "$written" 1
