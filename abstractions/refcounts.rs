@@ -15,15 +15,15 @@ use kernel::{
     },
 };
 
-/// Many reference counts, of one byte each. They start at zero.
+/// Many reference counts. They start at zero.
 ///
 /// Indices beyond the end of the table count as objects that do not exist: they have no references
 /// and cannot get any. All methods but [`new`](Self::new) are for any context.
-pub(crate) struct RefCounts(ZeroedTable<AtomicEntry<i8>>);
+pub(crate) struct RefCounts(ZeroedTable<AtomicEntry<i32>>);
 
 impl RefCounts {
     /// How many references an object can have.
-    const MAX: i8 = i8::MAX;
+    const MAX: i32 = i16::MAX as i32;
 
     /// Makes `len` counts. Fails with `ENOMEM`, also if `len` is 0. May sleep.
     pub(crate) fn new(len: usize) -> Result<Self> {
@@ -39,28 +39,29 @@ impl RefCounts {
     }
 
     /// Takes a reference, and returns whether that was possible: there must not be too many.
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> bool {
-        self.change(index, |count| (count < Self::MAX).then(|| count + 1))
+        self.change(index, 1, |before| before < Self::MAX)
     }
 
     /// Gives back a reference, if there is one, and returns whether there was.
+    #[inline]
     pub(crate) fn put(&self, index: usize) -> bool {
-        self.change(index, |count| (count > 0).then(|| count - 1))
+        self.change(index, -1, |before| before > 0)
     }
 
-    /// Changes a count to what `f` makes of it, and returns whether that is anything.
-    fn change(&self, index: usize, f: impl Fn(i8) -> Option<i8>) -> bool {
+    /// Changes a count, takes that back if it must not be, and returns whether it may. No count
+    /// gets near the end of its type, however many do that at the same time.
+    #[inline]
+    fn change(&self, index: usize, by: i32, may: impl FnOnce(i32) -> bool) -> bool {
         let Some(AtomicEntry(count)) = self.0.get(index) else {
             return false;
         };
-        let mut now = count.load(Relaxed);
-        while let Some(new) = f(now) {
-            match count.cmpxchg(now, new, Release) {
-                Ok(_) => return true,
-                Err(other) => now = other,
-            }
+        let may = may(count.fetch_add(by, Release));
+        if !may {
+            count.add(-by, Relaxed);
         }
-        false
+        may
     }
 }
 
