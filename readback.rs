@@ -76,7 +76,12 @@ impl Read {
 
     /// Makes of the page that was read what it is for; says where the page is if it has been
     /// written elsewhere since, and a part is to be written to it.
+    #[inline]
     fn deliver(&self, pages: &Pages) -> Result<Found> {
+        if let (Purpose::Whole, Form::Raw) = (&self.purpose, self.form) {
+            // The device has put it where it is wanted.
+            return Ok(Found::Here);
+        }
         let page = self.page().ok_or(EIO)?;
         if let Form::Compressed { size, priority } = self.form {
             pages.decompress_in_place(&page.map(), size as usize, priority)?;

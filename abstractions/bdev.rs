@@ -129,6 +129,17 @@ fn sector(page: usize) -> u64 {
     page as u64 * (PAGE_SIZE as u64 >> kernel::block::SECTOR_SHIFT)
 }
 
+/// Returns how a bio ended that has this status.
+#[inline]
+fn result_of(status: kernel::bindings::blk_status_t) -> Result {
+    // Mostly.
+    if status == 0 {
+        return Ok(());
+    }
+    // SAFETY: No requirements.
+    to_result(unsafe { kernel::bindings::blk_status_to_errno(status) })
+}
+
 // --- Writing ----------------------------------------------------------------------------------
 
 /// A request to write some pages to a device, and data of the driver's that goes with it.
@@ -202,9 +213,7 @@ impl<T: Send> WriteRequest<T> {
     /// Returns how the last use of the request ended: fails with what the device failed with.
     pub(crate) fn status(&self) -> Result {
         // SAFETY: The bio is not in use, as somebody else than the device has the request.
-        let status = unsafe { (*self.bio.get()).bi_status };
-        // SAFETY: No requirements.
-        to_result(unsafe { kernel::bindings::blk_status_to_errno(status) })
+        result_of(unsafe { (*self.bio.get()).bi_status })
     }
 }
 
@@ -586,9 +595,7 @@ impl<R: PageRead> ReadDevice<R> {
     unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
         let request = Self::request(bio);
         // SAFETY: The bio is done, and its request ours again.
-        let status = unsafe { (*bio).bi_status };
-        // SAFETY: No requirements.
-        let result = to_result(unsafe { kernel::bindings::blk_status_to_errno(status) });
+        let result = result_of(unsafe { (*bio).bi_status });
         // SAFETY: By the type invariants the data is there.
         let data = unsafe { (*(*request).data.get()).assume_init_ref() };
         if result.is_err() || !data.needs_work() {
