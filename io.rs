@@ -305,19 +305,18 @@ impl Pages {
         page: PageRef<'_>,
         now: u32,
     ) -> Result<(Found, SlotGuard<'_>)> {
-        let page = page.map();
         loop {
             let mut slot = self.table.lock(index).ok_or(EIO)?;
             slot.touch(now);
             match slot.view() {
-                View::Empty => page.fill(0),
-                View::Same(word) => page.fill(word),
-                View::Huge { handle } => self.pool.read_page(handle, &page),
+                View::Empty => page.map().fill(0),
+                View::Same(word) => page.map().fill(word),
+                View::Huge { handle } => self.pool.read_page(handle, &page.map()),
                 View::Stored {
                     handle,
                     size,
                     priority,
-                } => self.decompress(handle, size, priority, &page, index)?,
+                } => self.decompress(handle, size, priority, &page.map(), index)?,
                 View::WrittenBack {
                     block,
                     size,
