@@ -162,7 +162,7 @@ impl Operations for Device {
 
     fn submit_bio(pages: Entered<'_, Self>, mut bio: Bio) {
         match bio.operation() {
-            Operation::Read => Pages::read_bio(&pages, &mut bio),
+            Operation::Read => Pages::read_bio(&pages, bio),
             Operation::Write => Pages::write_bio(&pages, &mut bio),
             Operation::Discard | Operation::WriteZeroes => pages.discard_bio(&bio),
             Operation::Other => bio.fail_unsupported(),

@@ -9,7 +9,8 @@ use crate::{
     abstractions::{
         bio::{
             Bio,
-            Chunk, //
+            Chunk,
+            Single, //
         },
         gendisk::Entered,
         page::{
@@ -189,16 +190,38 @@ impl Pages {
     }
 
     /// Reads what a bio asks for. May sleep.
-    pub(crate) fn read_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
+    pub(crate) fn read_bio(this: &Entered<'_, Device>, mut bio: Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
-        if bio
-            .chunks()
-            .try_for_each(|chunk| Self::read_chunk(this, &chunk, now))
-            .is_err()
-        {
+        let mut bio = match bio.into_single() {
+            Ok(single) => return Self::read_single(this, single, now),
+            Err(bio) => bio,
+        };
+        let result = bio.chunks().try_for_each(|chunk| {
+            if let Some((purpose, block, form)) = Self::read_chunk(this, &chunk, now)? {
+                Read::start(chunk.part(), purpose, block, form, this.hold());
+            }
+            Ok::<(), Error>(())
+        });
+        if result.is_err() {
             this.stats.failed_reads.add(1);
             bio.fail();
+        }
+    }
+
+    /// The same for a bio of a single chunk: what is still to be read is all of it, so that nobody
+    /// has to count who completes it.
+    #[inline(always)]
+    fn read_single(this: &Entered<'_, Device>, mut bio: Single, now: u32) {
+        match Self::read_chunk(this, bio.chunk(), now) {
+            Ok(None) => (),
+            Ok(Some((purpose, block, form))) => {
+                Read::start(bio.into_part(), purpose, block, form, this.hold());
+            }
+            Err(_) => {
+                this.stats.failed_reads.add(1);
+                bio.fail();
+            }
         }
     }
 
@@ -249,28 +272,31 @@ impl Pages {
         }
     }
 
-    fn read_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>, now: u32) -> Result {
+    /// Reads a chunk of a bio, if the page is in memory; otherwise says what is to be read from the
+    /// backing device, and what for. May sleep.
+    #[inline(always)]
+    fn read_chunk(
+        this: &Self,
+        chunk: &Chunk<'_>,
+        now: u32,
+    ) -> Result<Option<(Purpose, PinnedBlock, Form)>> {
         if let Some(page) = chunk.whole_page() {
-            match this.read(chunk.index, page, now)? {
-                Found::Here => page.flush_dcache(),
-                Found::There(block, form) => {
-                    Read::start(chunk.part(), Purpose::Whole, block, form, this.hold());
+            return Ok(match this.read(chunk.index, page, now)? {
+                Found::Here => {
+                    page.flush_dcache();
+                    None
                 }
-            }
-            return Ok(());
+                Found::There(block, form) => Some((Purpose::Whole, block, form)),
+            });
         }
         let bounce = BouncePage::new()?;
         match this.read(chunk.index, bounce.as_page(), now)? {
             Found::Here => {
                 let page = bounce.as_page();
                 let page = page.map();
-                chunk.copy_from(&page)
+                chunk.copy_from(&page).map(|()| None)
             }
-            Found::There(block, form) => {
-                let purpose = Purpose::Copy(bounce);
-                Read::start(chunk.part(), purpose, block, form, this.hold());
-                Ok(())
-            }
+            Found::There(block, form) => Ok(Some((Purpose::Copy(bounce), block, form))),
         }
     }
 

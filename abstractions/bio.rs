@@ -11,6 +11,7 @@ use super::page::{
 use crate::bindings;
 use core::{
     marker::PhantomData,
+    mem,
     ptr::NonNull, //
 };
 use kernel::{
@@ -111,10 +112,35 @@ impl Bio {
         self.set_status(bindings::ZRAM_RS_BLK_STS_NOTSUPP);
     }
 
+    #[inline]
+    fn end_accounting(&mut self) {
+        if let Some(start) = self.start.take() {
+            let bio = self.bio.as_ptr();
+            // SAFETY: By the type invariants the bio is valid; its accounting began at `start`.
+            unsafe { kernel::bindings::bio_end_io_acct_remapped(bio, start, (*bio).bi_bdev) };
+        }
+    }
+
     fn set_status(&mut self, status: kernel::bindings::blk_status_t) {
         // SAFETY: By the type invariants the bio is valid. Parts of it may set the status at the
         // same time, to one that is as good.
         unsafe { (&raw mut (*self.bio.as_ptr()).bi_status).write_volatile(status) };
+    }
+
+    /// Says that the bio is a read or write of one page of the disk, or a part of one. Gives it
+    /// back if it is not.
+    #[inline]
+    pub(crate) fn into_single(self) -> Result<Single, Self> {
+        let chunks = self.chunks();
+        match chunks.first() {
+            Some(chunk) if chunk.len as usize == chunks.left => {
+                // SAFETY: The chunk goes where the bio goes.
+                let chunk = unsafe { chunk.detach() };
+                // INVARIANT: There are no bytes beside those of the chunk.
+                Ok(Single { bio: self, chunk })
+            }
+            _ => Err(self),
+        }
     }
 
     /// Walks through the pages of the disk that a read or write touches, in order. There are none
@@ -148,20 +174,47 @@ impl Bio {
 
 impl Drop for Bio {
     fn drop(&mut self) {
-        let bio = self.bio.as_ptr();
+        self.end_accounting();
         // SAFETY: By the type invariants the bio is valid and has not been completed. It is not
-        // touched after `bio_endio`.
-        unsafe {
-            if let Some(start) = self.start {
-                kernel::bindings::bio_end_io_acct_remapped(bio, start, (*bio).bi_bdev);
-            }
-            kernel::bindings::bio_endio(bio);
-        }
+        // touched after this.
+        unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
     }
 }
 
-/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`]. All methods, and dropping
-/// it, are for any context.
+/// A bio that is about one page of the disk, or a part of one. All methods are for any context.
+///
+/// # Invariants
+///
+/// `chunk` is all of `bio`, and is dropped with it.
+pub(crate) struct Single {
+    bio: Bio,
+    chunk: Chunk<'static>,
+}
+
+impl Single {
+    /// Returns the only chunk of the bio.
+    #[inline]
+    pub(crate) fn chunk(&self) -> &Chunk<'_> {
+        &self.chunk
+    }
+
+    /// Lets the bio complete with an I/O error.
+    pub(crate) fn fail(&mut self) {
+        self.bio.fail();
+    }
+
+    /// Turns the bio into a part that is all there is of it. Accounting for it ends.
+    pub(crate) fn into_part(self) -> Part {
+        let Self { mut bio, chunk } = self;
+        bio.end_accounting();
+        mem::forget(bio);
+        // INVARIANT: The bio is completed by the part, when that is dropped.
+        Part { chunk }
+    }
+}
+
+/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`] and [`Single::into_part`].
+/// All methods, and dropping it, are for any context.
 ///
 /// # Invariants
 ///
@@ -286,28 +339,36 @@ pub(crate) struct Chunks<'a> {
     cursor: Cursor<'a>,
 }
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
-
+impl<'a> Chunks<'a> {
+    /// Returns what will be the next.
     #[inline]
-    fn next(&mut self) -> Option<Chunk<'a>> {
+    fn first(&self) -> Option<Chunk<'a>> {
         if self.left == 0 {
             return None;
         }
         let offset = self.pos as usize % PAGE_SIZE;
         let len = self.left.min(PAGE_SIZE - offset);
-        // INVARIANT: `len` is at most `left`.
-        let chunk = Chunk {
+        // INVARIANT: `len` is not zero, and at most `left`.
+        Some(Chunk {
             index: (self.pos >> PAGE_SHIFT) as usize,
             offset: offset as u32,
             len: len as u32,
             cursor: self.cursor,
-        };
+        })
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let chunk = self.first()?;
         // SAFETY: By the type invariants `left` bytes follow, and `len` is not more.
         unsafe { self.cursor.advance(chunk.len) };
-        self.pos += len as u64;
+        self.pos += u64::from(chunk.len);
         // INVARIANT: The cursor went on by as much.
-        self.left -= len;
+        self.left -= chunk.len as usize;
         Some(chunk)
     }
 }
@@ -345,19 +406,29 @@ impl<'a> Chunk<'a> {
     pub(crate) fn part(&self) -> Part {
         // SAFETY: By the type invariants the bio is valid and has not been completed.
         unsafe { bindings::zram_rs_bio_inc_remaining(self.cursor.bio.as_ptr()) };
-        // INVARIANT: The bio is not completed before the reference that was just taken is given
-        // back. The chunk's memory is the bio's.
-        Part {
-            chunk: Chunk {
-                index: self.index,
-                offset: self.offset,
-                len: self.len,
-                cursor: Cursor {
-                    bio: self.cursor.bio,
-                    index: self.cursor.index,
-                    offset: self.cursor.offset,
-                    _bio: PhantomData,
-                },
+        // SAFETY: The bio is not completed before the reference that was just taken is given back,
+        // which dropping the part does.
+        let chunk = unsafe { self.detach() };
+        // INVARIANT: The same.
+        Part { chunk }
+    }
+
+    /// Returns the same chunk, for whoever sees to it that the bio is there by other means.
+    ///
+    /// # Safety
+    ///
+    /// The bio must not be completed as long as the returned object lives.
+    #[inline]
+    unsafe fn detach(&self) -> Chunk<'static> {
+        Chunk {
+            index: self.index,
+            offset: self.offset,
+            len: self.len,
+            cursor: Cursor {
+                bio: self.cursor.bio,
+                index: self.cursor.index,
+                offset: self.cursor.offset,
+                _bio: PhantomData,
             },
         }
     }
