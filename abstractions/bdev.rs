@@ -359,10 +359,11 @@ impl<T: Send> Writer<'_, T> {
         self.try_next()
     }
 
-    /// Returns a request that is done, if there is one. Does not sleep.
+    /// Returns a request that is done, if there is one; of several, the one that was done first.
+    /// Does not sleep.
     pub(crate) fn try_next(&mut self) -> Option<Pin<KBox<WriteRequest<T>>>> {
         if self.taken.is_null() {
-            self.taken = self.done.head.xchg(ptr::null_mut(), Acquire);
+            self.take();
         }
         let request = NonNull::new(self.taken)?;
         self.under_way -= 1;
@@ -370,6 +371,17 @@ impl<T: Send> Writer<'_, T> {
         unsafe {
             self.taken = request.as_ref().next;
             Some(Pin::new_unchecked(KBox::from_raw(request.as_ptr())))
+        }
+    }
+
+    /// Takes those that are done, of which the last is at the head of the list.
+    fn take(&mut self) {
+        let mut head = self.done.head.xchg(ptr::null_mut(), Acquire);
+        while let Some(mut request) = NonNull::new(head) {
+            // SAFETY: The request was put on the list by `end_io`, and is ours now.
+            let next = unsafe { &mut request.as_mut().next };
+            head = core::mem::replace(next, self.taken);
+            self.taken = request.as_ptr();
         }
     }
 
