@@ -142,7 +142,7 @@ sequences() {
 			limit=$(((until - SECONDS) * 45 / 100 + 1))
 		fi
 		zgen "${less[@]}" $((seed + at)) "$want" "$steps" >"$TMP/script"
-		both "$detail" "$limit" "seeds from $((seed + at))" "$TMP/script" && compare -q || {
+		both "$detail" "$limit" "seeds from $((seed + at))" "$TMP/script" && compare -p -q || {
 			fail "the sequences from seed $((seed + at)) on did not come to their end"
 			break
 		}
@@ -192,7 +192,7 @@ shorter() {
 		cat "$TMP/script"
 	} >"$TMP/less"
 	ktap_print_msg "it gives:"
-	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare -q
+	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare -p -q
 	while IFS= read -r line; do
 		[[ $line != '# '* ]] || ktap_print_msg "${line#\# }"
 	done <"$TMP/result"
