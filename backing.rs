@@ -76,7 +76,7 @@ const ROOMY: i32 = (GROUP / 4 * 3) as i32;
 
 /// How many counts of pins there are. On a device that has more blocks than that, some have one in
 /// common: then those that are free are not given to anybody, either, while one is being read.
-const PINS: usize = 4096;
+const PINS: usize = 2048;
 
 /// The right to take blocks: where to look for a free one next.
 type Cursor<'a> = MutexGuard<'a, usize>;
