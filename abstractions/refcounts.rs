@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A table of small reference counts.
+//! A table of reference counts.
 
 use super::table::{
     AtomicEntry,

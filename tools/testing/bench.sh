@@ -9,8 +9,8 @@
 # (after SECONDS) has about as many pairs of everything. The visits that are named were paid already.
 #
 # SIZE is full or smoke. JOBS says which visits are paid: those that take "one" job, and no helper of the kernel's;
-# those that take "more"; or "any". The groups are those of the table below; with a slash, GROUP is a pattern for visits of that
-# group. What it says is for tools/bench:
+# those that take "more"; or "any". The groups are those of the table below; with a slash, GROUP is a pattern for visits
+# of that group. What it says is for tools/bench:
 #
 #   plan NUMBER                               of visits still to be paid, pair by pair
 #   begin PAIR VISIT
@@ -281,6 +281,13 @@ touch_memory() {
 	[ ! -b "$(backing file)" ] || dd if=/dev/zero of="$(backing file)" bs=1M oflag=direct status=none 2>/dev/null
 }
 
+visits >"$TMP/visits"
+mapfile -t all <"$TMP/visits"
+if [ ${#all[@]} = 0 ]; then
+	# A pattern may be for nothing with so many jobs.
+	[ "$jobs" != any ]
+	exit
+fi
 kernel_log "bench.sh: begin"
 unload
 touch_memory
@@ -292,10 +299,6 @@ modprobe zram_floor || echo "# there is no zram_floor"
 failures=0
 
 plan=()
-visits >"$TMP/visits"
-mapfile -t all <"$TMP/visits"
-# A pattern may be for nothing with so many jobs.
-[ ${#all[@]} != 0 ] || [ "$jobs" != any ] || exit 1
 for ((pair = 1; pair <= pairs; pair++)); do
 	for line in "${all[@]}"; do
 		[[ $paid != *" $pair:${line%% *} "* ]] || continue

@@ -6,7 +6,8 @@
 #   zdiff.pl compare [-p] [-q] [-s] FIRST SECOND  says "ok SECTION" or "not ok SECTION" for each section, or with -q
 #                                        only for those that differ, what is different in lines with "#", and
 #                                        closes with "compared SECTIONS STEPS DIFFERENT". With -s nothing
-#                                        may differ: both are of the same driver. With -p "packing" may: see there
+#                                        may differ: both are of the same driver. With -p, if they are not, what
+#                                        differently_packed() says may
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        leaves out of a script, SECTION, what is not needed to see a difference,
 #                                        and writes what is left. As with -p, for so many seconds; needs no
@@ -131,7 +132,7 @@ sub difference {
 		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
 		undef $id if $same;
 		next if $equal ? !defined $id || $may : defined $id;
-		next if $packing && $written && !$equal && differently_packed($a, $b);
+		next if $packing && !$same && $written && differently_packed($a, $b);
 		for my $before (($i > 3 ? $i - 3 : 0) .. $i - 1) {
 			my $line = substr $first->[$before][0], 0, 150;
 			chomp $line;
