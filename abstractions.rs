@@ -9,7 +9,6 @@
 pub(crate) mod bdev;
 pub(crate) mod bio;
 pub(crate) mod bit_lock;
-pub(crate) mod bits;
 pub(crate) mod class;
 pub(crate) mod cpuhp;
 pub(crate) mod debugfs;

@@ -2,10 +2,13 @@
 
 //! The backing device of a disk, and its blocks.
 //!
-//! A block has room for a page. It is free, or has an owner: the slot whose page is in it, or the
-//! writeback that is about to put one there. Reads that are under way pin it: it is not given to
-//! anybody else before the last of them is done. Finding a free block takes as long on a large
-//! device as on a small one, and on a full one as on an empty one.
+//! A block has room for a page. Its users are counted: the owner, which is the slot whose page is in
+//! the block or a writeback that is about to write one there, and each read that is under way. A
+//! block that has no users is free. So a block that loses its owner while it is being read is not
+//! written to before the last read is done, and no other block has to wait for that.
+//!
+//! Finding a free block takes as long on a large device as on a small one, and on a full one as on
+//! an empty one.
 
 use crate::{
     abstractions::{
@@ -13,7 +16,6 @@ use crate::{
             BlockDevice,
             ReadDevice, //
         },
-        bits::Bits,
         refcounts::RefCounts,
         workqueue::HighPriority, //
     },
@@ -26,8 +28,10 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc,
         Mutex,
@@ -35,8 +39,9 @@ use kernel::{
     },
 };
 
-/// A block that one owns. Dropping it leaks the block; see [`Blocks::release`]. All methods are for
-/// any context.
+/// The ownership of a block.
+///
+/// Dropping it leaks the block; see [`Blocks::release`]. All methods are for any context.
 #[must_use = "a block that is dropped is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Block(usize);
@@ -53,8 +58,10 @@ impl Block {
     }
 }
 
-/// A block that is being read. Dropping it leaks the block; see [`Blocks::unpin`].
-#[must_use = "a block that stays pinned is not given to anybody again"]
+/// A read of a block.
+///
+/// Dropping it leaks the block; see [`Blocks::unpin`].
+#[must_use = "a block that stays pinned is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct PinnedBlock(usize);
 
@@ -63,6 +70,15 @@ impl PinnedBlock {
     pub(crate) fn number(&self) -> usize {
         self.0
     }
+}
+
+/// Why no block can be taken.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum NoBlock {
+    /// Each block has an owner.
+    Full,
+    /// Each block that has no owner is still being read.
+    Busy,
 }
 
 /// How many blocks there are in a group.
@@ -74,25 +90,22 @@ const ZONE: usize = 64 * GROUP;
 /// From how many free blocks on a group is one to go back to: three in four.
 const ROOMY: i32 = (GROUP / 4 * 3) as i32;
 
-/// How many counts of pins there are. On a device that has more blocks than that, some have one in
-/// common: then those that are free are not given to anybody, either, while one is being read.
-const PINS: usize = 2048;
-
 /// The right to take blocks: where to look for a free one next.
 type Cursor<'a> = MutexGuard<'a, usize>;
 
 /// The blocks of a device.
 #[pin_data]
 pub(crate) struct Blocks {
-    /// Which blocks have an owner.
-    owned: Bits,
-    /// How many reads there are of the blocks whose number has the same remainder.
-    pins: RefCounts,
-    /// How many blocks of each group of [`GROUP`] blocks have no owner. Somewhat late: a block
-    /// becomes free first, and is counted then. It can even be taken in between, so this may be
+    /// How many users each block has.
+    users: RefCounts,
+    /// How many blocks of each group of [`GROUP`] blocks are free.
+    ///
+    /// A block is free first, and is counted then. It may be taken in between, so a count may be
     /// negative for a moment.
     groups: KVVec<Atomic<i32>>,
-    /// The same for each zone of [`ZONE`] blocks.
+    /// How many blocks of each zone of [`ZONE`] blocks have no owner.
+    ///
+    /// A block is counted here before it is counted in its group.
     zones: KVVec<Atomic<i32>>,
     /// How many groups have at least [`ROOMY`] free blocks. As late as the counts of these.
     roomy: Atomic<i32>,
@@ -116,8 +129,7 @@ impl Blocks {
             Ok(counters)
         };
         try_pin_init!(Self {
-            owned: Bits::new(len)?,
-            pins: RefCounts::new(len.min(PINS))?,
+            users: RefCounts::new(len)?,
             groups: counters(GROUP)?,
             zones: counters(ZONE)?,
             roomy: Atomic::new(((len + GROUP - ROOMY as usize) / GROUP) as i32),
@@ -125,23 +137,29 @@ impl Blocks {
         })
     }
 
-    /// Takes some blocks next to each other, at most `max`. Returns `None` if no block is free. May
-    /// sleep.
+    /// Takes at most `max` blocks next to each other.
     ///
-    /// The caller owns each block of the run, and is to release it.
-    pub(crate) fn reserve(&self, max: usize) -> Option<Range<usize>> {
-        if max == 0 {
-            return None;
-        }
+    /// The caller owns each block of the run and releases it.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn reserve(&self, max: usize) -> Result<Range<usize>, NoBlock> {
         let mut cursor = self.cursor.lock();
-        let len = self.owned.len();
+        let len = self.users.len();
         let group_end = (*cursor / GROUP + 1) * GROUP;
         // On in this group, then where there is most room, then wherever there is any.
         let first = self
             .claim_in(*cursor..group_end.min(len), &cursor)
             .or_else(|| self.claim_in(self.roomy_group()?..len, &cursor))
             .or_else(|| self.claim_in(*cursor..len, &cursor))
-            .or_else(|| self.claim_in(0..*cursor, &cursor))?;
+            .or_else(|| self.claim_in(0..*cursor, &cursor));
+        let Some(first) = first else {
+            return Err(match self.without_owner() {
+                0 => NoBlock::Full,
+                _ => NoBlock::Busy,
+            });
+        };
         let mut end = first + 1;
         while end - first < max && self.claim(end, &cursor) {
             end += 1;
@@ -150,7 +168,7 @@ impl Blocks {
         let roomy = leaves_group.then(|| self.roomy_group()).flatten();
         let next = roomy.unwrap_or(end);
         *cursor = if next < len { next } else { 0 };
-        Some(first..end)
+        Ok(first..end)
     }
 
     /// Returns where the first roomy group begins.
@@ -168,49 +186,56 @@ impl Blocks {
             })
     }
 
-    /// Returns how many blocks are free, or were a moment ago. Any context.
-    pub(crate) fn free(&self) -> usize {
-        let free = |zone: &Atomic<i32>| usize::try_from(zone.load(Relaxed)).unwrap_or(0);
-        self.zones.iter().map(free).sum()
+    /// Returns how many blocks have no owner, or had none a moment ago: the free ones, and those
+    /// that will be free when reads are done. Any context.
+    pub(crate) fn without_owner(&self) -> usize {
+        let count = |zone: &Atomic<i32>| usize::try_from(zone.load(Relaxed)).unwrap_or(0);
+        self.zones.iter().map(count).sum()
     }
 
-    /// Pins a block, which somebody must own meanwhile: this does not look. Fails if there are too
-    /// many pins. Any context.
+    /// Pins a block that has an owner, or returns `None` if it has none, or as many reads as can be
+    /// counted. Any context.
     #[inline]
     pub(crate) fn pin(&self, number: usize) -> Option<PinnedBlock> {
-        self.pins.get(number % PINS).then_some(PinnedBlock(number))
+        self.users.get(number).then_some(PinnedBlock(number))
     }
 
     /// Unpins a block. Any context.
     pub(crate) fn unpin(&self, pin: PinnedBlock) {
         let PinnedBlock(number) = pin;
-        self.pins.put(number % PINS);
+        if self.users.put(number) == Some(0) {
+            self.count_free(number, 1);
+        }
     }
 
-    /// Gives a block back. Any context.
+    /// Gives back a block. Any context.
     pub(crate) fn release(&self, block: Block) {
         let Block(number) = block;
-        if self.owned.clear(number) {
+        let Some(reads) = self.users.put(number) else {
+            return;
+        };
+        self.count_without_owner(number, 1);
+        if reads == 0 {
             self.count_free(number, 1);
         }
     }
 
     /// Takes the first free block of a range.
+    ///
+    /// At most one group is searched in vain at each end of the range: groups that have no free
+    /// block are passed, and so are zones.
     fn claim_in(&self, range: Range<usize>, cursor: &Cursor<'_>) -> Option<usize> {
         let mut number = range.start;
         while number < range.end {
-            if number % ZONE == 0 && !has_free(&self.zones, number / ZONE) {
+            if number % ZONE == 0 && !is_positive(&self.zones, number / ZONE) {
                 number += ZONE;
                 continue;
             }
             let end = (number / GROUP + 1) * GROUP;
-            if has_free(&self.groups, number / GROUP) {
-                let end = end.min(range.end);
-                while let Some(free) = self.owned.first_clear(number..end) {
-                    if self.claim(free, cursor) {
-                        return Some(free);
-                    }
-                    number = free + 1;
+            if is_positive(&self.groups, number / GROUP) {
+                let free = self.users.first_unused(number..end.min(range.end));
+                if let Some(free) = free.filter(|&free| self.claim(free, cursor)) {
+                    return Some(free);
                 }
             }
             number = end;
@@ -218,36 +243,40 @@ impl Blocks {
         None
     }
 
-    /// Takes a block if it is free. Others cannot take it meanwhile, nor pin it.
+    /// Takes a block if it is free.
+    ///
+    /// The cursor makes sure that no other task takes it meanwhile.
     fn claim(&self, number: usize, _: &Cursor<'_>) -> bool {
-        // Whoever pinned it did so while it had an owner.
-        let free = !self.owned.get(number) && self.pins.is_zero(number % PINS);
+        let free = self.users.claim(number);
         if free {
-            self.owned.set(number);
             self.count_free(number, -1);
+            self.count_without_owner(number, -1);
         }
         free
     }
 
     fn count_free(&self, number: usize, change: i32) {
         if let Some(free) = self.groups.get(number / GROUP) {
-            let before = free.fetch_add(change, Relaxed);
+            let before = free.fetch_add(change, Release);
             match (before >= ROOMY, before + change >= ROOMY) {
                 (false, true) => self.roomy.add(1, Relaxed),
                 (true, false) => self.roomy.add(-1, Relaxed),
                 _ => (),
             }
         }
-        if let Some(free) = self.zones.get(number / ZONE) {
-            free.add(change, Relaxed);
+    }
+
+    fn count_without_owner(&self, number: usize, change: i32) {
+        if let Some(count) = self.zones.get(number / ZONE) {
+            count.add(change, Relaxed);
         }
     }
 }
 
-fn has_free(counters: &[Atomic<i32>], index: usize) -> bool {
+fn is_positive(counters: &[Atomic<i32>], index: usize) -> bool {
     counters
         .get(index)
-        .is_some_and(|free| free.load(Relaxed) > 0)
+        .is_some_and(|count| count.load(Acquire) > 0)
 }
 
 /// A block device that pages are written to and read from.
@@ -301,13 +330,12 @@ mod tests {
     fn runs_are_contiguous() -> Result {
         const LEN: usize = 3 * GROUP;
         let blocks = blocks(LEN)?;
-        assert_eq!(blocks.reserve(0), None);
-        assert_eq!(blocks.reserve(1), Some(0..1));
-        assert_eq!(blocks.reserve(32), Some(1..33));
+        assert_eq!(blocks.reserve(1), Ok(0..1));
+        assert_eq!(blocks.reserve(32), Ok(1..33));
         // Across the border of a group, and up to the end.
-        assert_eq!(blocks.reserve(GROUP), Some(33..33 + GROUP));
-        assert_eq!(blocks.reserve(usize::MAX), Some(33 + GROUP..LEN));
-        assert_eq!(blocks.reserve(1), None);
+        assert_eq!(blocks.reserve(GROUP), Ok(33..33 + GROUP));
+        assert_eq!(blocks.reserve(usize::MAX), Ok(33 + GROUP..LEN));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
         Ok(())
     }
 
@@ -315,23 +343,23 @@ mod tests {
     fn what_is_released_is_found() -> Result {
         const LEN: usize = 3 * ZONE + 7;
         let blocks = blocks(LEN)?;
-        assert_eq!(blocks.free(), LEN);
-        assert_eq!(blocks.reserve(LEN), Some(0..LEN));
-        assert_eq!(blocks.reserve(1), None);
+        assert_eq!(blocks.without_owner(), LEN);
+        assert_eq!(blocks.reserve(LEN), Ok(0..LEN));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
         for number in [0, 1, GROUP - 1, GROUP, ZONE - 1, LEN / 2, LEN - 1] {
             release(&blocks, number..number + 1);
-            assert_eq!(blocks.free(), 1);
-            assert_eq!(blocks.reserve(3), Some(number..number + 1));
-            assert_eq!(blocks.reserve(1), None);
-            assert_eq!(blocks.free(), 0);
+            assert_eq!(blocks.without_owner(), 1);
+            assert_eq!(blocks.reserve(3), Ok(number..number + 1));
+            assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
+            assert_eq!(blocks.without_owner(), 0);
         }
         // In order from where the last was found, around the end.
         release(&blocks, 10..13);
-        assert_eq!(blocks.reserve(2), Some(10..12));
+        assert_eq!(blocks.reserve(2), Ok(10..12));
         release(&blocks, 5..6);
-        assert_eq!(blocks.reserve(2), Some(12..13));
-        assert_eq!(blocks.reserve(2), Some(5..6));
-        assert_eq!(blocks.reserve(2), None);
+        assert_eq!(blocks.reserve(2), Ok(12..13));
+        assert_eq!(blocks.reserve(2), Ok(5..6));
+        assert_eq!(blocks.reserve(2), Err(NoBlock::Full));
         Ok(())
     }
 
@@ -339,76 +367,89 @@ mod tests {
     fn roomy_groups_are_used_again() -> Result {
         const LEN: usize = 2 * ZONE + GROUP / 2;
         let blocks = blocks(LEN)?;
-        assert_eq!(blocks.reserve(3 * GROUP), Some(0..3 * GROUP));
+        assert_eq!(blocks.reserve(3 * GROUP), Ok(0..3 * GROUP));
         // The group that was begun goes on; then comes the first that is free again.
         release(&blocks, 2 * GROUP..3 * GROUP);
-        assert_eq!(blocks.reserve(2), Some(3 * GROUP..3 * GROUP + 2));
-        assert_eq!(blocks.reserve(GROUP - 2), Some(3 * GROUP + 2..4 * GROUP));
-        assert_eq!(blocks.reserve(2), Some(2 * GROUP..2 * GROUP + 2));
+        assert_eq!(blocks.reserve(2), Ok(3 * GROUP..3 * GROUP + 2));
+        assert_eq!(blocks.reserve(GROUP - 2), Ok(3 * GROUP + 2..4 * GROUP));
+        assert_eq!(blocks.reserve(2), Ok(2 * GROUP..2 * GROUP + 2));
         // One block less than that is not enough.
         release(&blocks, GROUP..GROUP + ROOMY as usize - 1);
-        assert_eq!(blocks.reserve(GROUP - 2), Some(2 * GROUP + 2..3 * GROUP));
-        assert_eq!(blocks.reserve(GROUP), Some(4 * GROUP..5 * GROUP));
+        assert_eq!(blocks.reserve(GROUP - 2), Ok(2 * GROUP + 2..3 * GROUP));
+        assert_eq!(blocks.reserve(GROUP), Ok(4 * GROUP..5 * GROUP));
         release(&blocks, 2 * GROUP - 1..2 * GROUP);
-        assert_eq!(blocks.reserve(GROUP), Some(5 * GROUP..6 * GROUP));
-        assert_eq!(blocks.reserve(8), Some(GROUP..GROUP + 8));
+        assert_eq!(blocks.reserve(GROUP), Ok(5 * GROUP..6 * GROUP));
+        assert_eq!(blocks.reserve(8), Ok(GROUP..GROUP + 8));
         // In another zone, too.
-        let rest = blocks.free();
+        let rest = blocks.without_owner();
         let mut taken = 0;
         while taken < rest {
-            taken += blocks.reserve(LEN).ok_or(EINVAL)?.len();
+            taken += blocks.reserve(LEN).map_err(|_| EINVAL)?.len();
         }
-        assert_eq!((taken, blocks.reserve(1)), (rest, None));
+        assert_eq!((taken, blocks.reserve(1)), (rest, Err(NoBlock::Full)));
         assert_eq!(blocks.roomy.load(Relaxed), 0);
         release(&blocks, ZONE + 5 * GROUP..ZONE + 6 * GROUP);
         release(&blocks, 2 * ZONE..LEN);
         assert_eq!(blocks.roomy.load(Relaxed), 1);
-        assert_eq!(blocks.free(), GROUP + GROUP / 2);
+        assert_eq!(blocks.without_owner(), GROUP + GROUP / 2);
         release(&blocks, 0..LEN);
         assert_eq!(blocks.roomy.load(Relaxed) as usize, LEN / GROUP);
         Ok(())
     }
 
     #[test]
-    fn pins_keep_blocks() -> Result {
+    fn reads_keep_their_block() -> Result {
         let blocks = blocks(1)?;
-        assert_eq!(blocks.reserve(1), Some(0..1));
+        // A block without an owner cannot be read.
+        assert_eq!(blocks.pin(0), None);
+        assert_eq!(blocks.reserve(1), Ok(0..1));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
         let first = blocks.pin(0).ok_or(EINVAL)?;
         let second = blocks.pin(0).ok_or(EINVAL)?;
-        blocks.release(Block(0));
-        assert_eq!(blocks.reserve(1), None);
         blocks.unpin(first);
-        assert_eq!(blocks.reserve(1), None);
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
+        blocks.release(Block(0));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Busy));
         blocks.unpin(second);
-        assert_eq!(blocks.reserve(1), Some(0..1));
+        assert_eq!(blocks.reserve(1), Ok(0..1));
         Ok(())
     }
 
     #[test]
-    fn pins_may_be_in_common() -> Result {
-        const LEN: usize = 2 * PINS + 1;
+    fn reads_keep_no_other_block() -> Result {
+        const LEN: usize = 2 * GROUP;
         let blocks = blocks(LEN)?;
-        assert_eq!(blocks.reserve(LEN), Some(0..LEN));
-        let pin = blocks.pin(7).ok_or(EINVAL)?;
-        // Of those that are free, one cannot be had now, and does not hide the one behind it.
-        release(&blocks, 7 + PINS..9 + PINS);
-        assert_eq!(blocks.reserve(2), Some(8 + PINS..9 + PINS));
-        assert_eq!(blocks.reserve(1), None);
-        blocks.unpin(pin);
-        assert_eq!(blocks.reserve(1), Some(7 + PINS..8 + PINS));
-        assert_eq!(blocks.reserve(1), None);
+        assert_eq!(blocks.reserve(LEN), Ok(0..LEN));
+        let mut pins = KVVec::new();
+        for number in 0..GROUP {
+            pins.push(blocks.pin(number).ok_or(EINVAL)?, GFP_KERNEL)?;
+        }
+        // All of the first group are being read, and have no owner.
+        release(&blocks, 0..GROUP);
+        assert_eq!(blocks.without_owner(), GROUP);
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Busy));
+        release(&blocks, GROUP..LEN);
+        assert_eq!(blocks.reserve(LEN), Ok(GROUP..LEN));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Busy));
+        blocks.unpin(pins.pop().ok_or(EINVAL)?);
+        assert_eq!(blocks.reserve(2), Ok(GROUP - 1..GROUP));
+        for pin in pins {
+            blocks.unpin(pin);
+        }
+        assert_eq!(blocks.reserve(LEN), Ok(0..GROUP - 1));
+        assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
         Ok(())
     }
 
     #[test]
     fn released_twice_is_free_once() -> Result {
         let blocks = blocks(2)?;
-        assert_eq!(blocks.reserve(2), Some(0..2));
+        assert_eq!(blocks.reserve(2), Ok(0..2));
         // No code does this; if it did, no block would come out twice.
         release(&blocks, 0..1);
         release(&blocks, 0..1);
-        assert_eq!(blocks.reserve(2), Some(0..1));
-        assert_eq!(blocks.reserve(2), None);
+        assert_eq!(blocks.reserve(2), Ok(0..1));
+        assert_eq!(blocks.reserve(2), Err(NoBlock::Full));
         Ok(())
     }
 
@@ -416,14 +457,14 @@ mod tests {
     fn every_other_block() -> Result {
         const LEN: usize = 4 * GROUP;
         let blocks = blocks(LEN)?;
-        assert_eq!(blocks.reserve(LEN), Some(0..LEN));
+        assert_eq!(blocks.reserve(LEN), Ok(0..LEN));
         for number in (0..LEN).step_by(2) {
             release(&blocks, number..number + 1);
         }
         for number in (0..LEN).step_by(2) {
-            assert_eq!(blocks.reserve(8), Some(number..number + 1));
+            assert_eq!(blocks.reserve(8), Ok(number..number + 1));
         }
-        assert_eq!(blocks.reserve(8), None);
+        assert_eq!(blocks.reserve(8), Err(NoBlock::Full));
         Ok(())
     }
 }

@@ -34,7 +34,8 @@ use crate::{
     },
     backing::{
         Backing,
-        Block, //
+        Block,
+        NoBlock, //
     },
     io::Pages,
     select::Selector,
@@ -53,7 +54,11 @@ use kernel::{
         },
         Mutex, //
     },
-    task::Task, //
+    task::Task,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 
 /// How many requests are under way at most, unless the user says otherwise.
@@ -67,6 +72,9 @@ const WORTH_HELP: usize = 2 * REQUEST_PAGES;
 
 /// Which share of the machine's memory the pages in requests may take.
 const MEMORY_SHARE: usize = 256;
+
+/// How long to wait before blocks that were all being read are looked at again.
+const BUSY_WAIT: Delta = Delta::from_millis(1);
 
 /// How many units of the limit a page is worth.
 const UNITS: u64 = PAGE_SIZE as u64 / 4096;
@@ -323,7 +331,7 @@ impl Job<'_> {
         pages >= WORTH_HELP
             && online_processors() > 1
             && !self.budget.is_enabled()
-            && self.backing.blocks.free() >= pages + REQUEST_PAGES
+            && self.backing.blocks.without_owner() >= pages + REQUEST_PAGES
     }
 
     /// Writes back what is in a queue from its back on, beside the asker, with these requests.
@@ -578,9 +586,19 @@ impl<'a, 'w> Engine<'a, 'w> {
             if charge.pages == 0 {
                 return Err(EIO);
             }
-            let Some(run) = self.job.backing.blocks.reserve(charge.pages) else {
-                self.job.budget.refund(charge, charge.pages);
-                return Err(ENOSPC);
+            let run = match self.job.backing.blocks.reserve(charge.pages) {
+                Ok(run) => run,
+                Err(reason) => {
+                    self.job.budget.refund(charge, charge.pages);
+                    self.put_back(request);
+                    match reason {
+                        NoBlock::Full => return Err(ENOSPC),
+                        // A read that ends says so in an interrupt, and `is_stopped` is to be looked
+                        // at meanwhile: so this polls.
+                        NoBlock::Busy => fsleep(BUSY_WAIT),
+                    }
+                    continue;
+                }
             };
             let filled = self.fill(&mut request, &mut slots, run.len());
             for number in run.start + filled..run.end {

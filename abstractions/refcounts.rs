@@ -1,67 +1,149 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A table of reference counts.
+//! A table of small reference counts.
 
 use super::table::{
     AtomicEntry,
     ZeroedTable, //
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::atomic::{
         Acquire,
+        Atomic,
         Relaxed,
         Release, //
     },
 };
 
-/// Many reference counts. They start at zero.
+/// How many bits a count has.
+const BITS: usize = 4;
+
+/// How many counts a word has.
+const PER_WORD: usize = u64::BITS as usize / BITS;
+
+/// The lowest bit of each count.
+const LOWEST_BITS: u64 = u64::MAX / ((1 << BITS) - 1);
+
+/// Reference counts of four bits each, all of which start at zero.
 ///
-/// Indices beyond the end of the table count as objects that do not exist: they have no references
-/// and cannot get any. All methods but [`new`](Self::new) are for any context.
-pub(crate) struct RefCounts(ZeroedTable<AtomicEntry<i32>>);
+/// The first reference to an object is taken by [`claim`](Self::claim), further ones by
+/// [`get`](Self::get), and each is given back by [`put`](Self::put). Objects beyond the end of the
+/// table do not exist: nothing can be done with them.
+///
+/// # Context
+///
+/// Any, but for [`new`](Self::new).
+pub(crate) struct RefCounts {
+    /// The count with the lowest index is in the lowest bits of a word.
+    words: ZeroedTable<AtomicEntry<u64>>,
+    len: usize,
+}
 
 impl RefCounts {
     /// How many references an object can have.
-    const MAX: i32 = i16::MAX as i32;
+    pub(crate) const MAX: usize = (1 << BITS) - 1;
 
-    /// Makes `len` counts. Fails with `ENOMEM`, also if `len` is 0. May sleep.
+    /// Makes `len` counts.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also if `len` is 0.
     pub(crate) fn new(len: usize) -> Result<Self> {
-        Ok(Self(ZeroedTable::new(len)?))
+        Ok(Self {
+            words: ZeroedTable::new(len.div_ceil(PER_WORD))?,
+            len,
+        })
     }
 
-    /// Returns whether there are no references. Then what was done before the last one was given
-    /// back has happened.
-    pub(crate) fn is_zero(&self, index: usize) -> bool {
-        self.0
-            .get(index)
-            .is_none_or(|count| count.0.load(Acquire) == 0)
+    /// Returns how many counts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
-    /// Takes a reference, and returns whether that was possible: there must not be too many.
+    /// Takes the first reference to an object and returns `true`, or returns `false` if the object
+    /// has references.
+    ///
+    /// All that happened before the last [`put`](Self::put) of the object has happened before a
+    /// `claim` that succeeds.
+    pub(crate) fn claim(&self, index: usize) -> bool {
+        let first = |count| (count == 0).then_some(1);
+        self.change(index, first, |word, old, new| {
+            word.cmpxchg(old, new, Acquire)
+        })
+        .is_some()
+    }
+
+    /// Takes one more reference to an object and returns `true`, or returns `false` if the object
+    /// has none, or [`MAX`](Self::MAX).
     #[inline]
     pub(crate) fn get(&self, index: usize) -> bool {
-        self.change(index, 1, |before| before < Self::MAX)
+        let further = |count| (count > 0 && count < Self::MAX).then_some(count + 1);
+        self.change(index, further, |word, old, new| {
+            word.cmpxchg(old, new, Relaxed)
+        })
+        .is_some()
     }
 
-    /// Gives back a reference, if there is one, and returns whether there was.
+    /// Gives back a reference to an object and returns how many are left, or returns `None` if
+    /// there was none.
     #[inline]
-    pub(crate) fn put(&self, index: usize) -> bool {
-        self.change(index, -1, |before| before > 0)
+    pub(crate) fn put(&self, index: usize) -> Option<usize> {
+        let fewer = |count: usize| count.checked_sub(1);
+        self.change(index, fewer, |word, old, new| {
+            word.cmpxchg(old, new, Release)
+        })
     }
 
-    /// Changes a count, takes that back if it must not be, and returns whether it may. No count
-    /// gets near the end of its type, however many do that at the same time.
-    #[inline]
-    fn change(&self, index: usize, by: i32, may: impl FnOnce(i32) -> bool) -> bool {
-        let Some(AtomicEntry(count)) = self.0.get(index) else {
-            return false;
-        };
-        let may = may(count.fetch_add(by, Release));
-        if !may {
-            count.add(-by, Relaxed);
+    /// Returns the first object in `range` that has no references, which may be claimed by another
+    /// task meanwhile.
+    pub(crate) fn first_unused(&self, range: Range<usize>) -> Option<usize> {
+        let end = range.end.min(self.len);
+        let mut index = range.start;
+        while index < end {
+            let AtomicEntry(word) = self.words.get(index / PER_WORD)?;
+            let word = word.load(Relaxed);
+            let used = word | word >> 1 | word >> 2 | word >> 3;
+            // Counts below `index` are not part of the range.
+            let unused = !used & LOWEST_BITS & (u64::MAX << (index % PER_WORD * BITS));
+            let first = index / PER_WORD * PER_WORD;
+            if unused != 0 {
+                let found = first + unused.trailing_zeros() as usize / BITS;
+                return (found < end).then_some(found);
+            }
+            index = first + PER_WORD;
         }
-        may
+        None
+    }
+
+    /// Sets a count to what `f` makes of it and returns the new count, or returns `None`, and
+    /// changes nothing, if `f` does.
+    #[inline]
+    fn change(
+        &self,
+        index: usize,
+        f: impl Fn(usize) -> Option<usize>,
+        cmpxchg: impl Fn(&Atomic<u64>, u64, u64) -> Result<u64, u64>,
+    ) -> Option<usize> {
+        let AtomicEntry(word) = self
+            .words
+            .get(index / PER_WORD)
+            .filter(|_| index < self.len)?;
+        let shift = index % PER_WORD * BITS;
+        let mut old = word.load(Relaxed);
+        loop {
+            let count = f((old >> shift) as usize & Self::MAX)?;
+            let others = old & !((Self::MAX as u64) << shift);
+            match cmpxchg(word, old, others | (count as u64) << shift) {
+                Ok(_) => return Some(count),
+                Err(now) => old = now,
+            }
+        }
     }
 }
 
@@ -70,34 +152,91 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts() -> Result {
+    fn references_are_counted() -> Result {
         let counts = RefCounts::new(2)?;
-        assert!(counts.is_zero(0) && !counts.put(0));
-        assert!(counts.get(0) && counts.get(0));
-        assert!(!counts.is_zero(0));
-        assert!(counts.put(0));
-        assert!(!counts.is_zero(0));
-        assert!(counts.put(0));
-        assert!(counts.is_zero(0) && !counts.put(0));
-        // The neighbour does not notice, and there is no third.
-        assert!(counts.get(1) && counts.is_zero(0));
-        assert!(counts.is_zero(2) && !counts.get(2) && !counts.put(2));
+        assert_eq!(counts.len(), 2);
+        // An object without references has to be claimed first.
+        assert!(!counts.get(0) && counts.put(0).is_none());
+        assert!(counts.claim(0) && !counts.claim(0));
+        assert!(counts.get(0));
+        assert_eq!(counts.put(0), Some(1));
+        assert!(!counts.claim(0));
+        assert_eq!(counts.put(0), Some(0));
+        assert!(counts.put(0).is_none() && counts.claim(0));
         Ok(())
     }
 
     #[test]
-    fn does_not_overflow() -> Result {
+    fn there_is_a_limit() -> Result {
         let counts = RefCounts::new(1)?;
-        for _ in 0..RefCounts::MAX {
+        assert!(counts.claim(0));
+        for _ in 1..RefCounts::MAX {
             assert!(counts.get(0));
         }
         assert!(!counts.get(0));
-        assert!(counts.put(0));
-        assert!(counts.get(0));
-        for _ in 0..RefCounts::MAX {
-            assert!(!counts.is_zero(0) && counts.put(0));
+        assert_eq!(counts.put(0), Some(RefCounts::MAX - 1));
+        assert!(counts.get(0) && !counts.get(0));
+        for left in (0..RefCounts::MAX).rev() {
+            assert_eq!(counts.put(0), Some(left));
         }
-        assert!(counts.is_zero(0));
+        Ok(())
+    }
+
+    #[test]
+    fn neighbours_are_independent() -> Result {
+        const LEN: usize = 3 * PER_WORD;
+        let counts = RefCounts::new(LEN)?;
+        for index in (0..LEN).step_by(2) {
+            assert!(counts.claim(index));
+            while counts.get(index) {}
+        }
+        for index in (1..LEN).step_by(2) {
+            assert!(counts.claim(index));
+            assert_eq!(counts.put(index), Some(0));
+        }
+        for index in (0..LEN).step_by(2) {
+            assert_eq!(counts.put(index), Some(RefCounts::MAX - 1));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_beyond_the_end() -> Result {
+        let counts = RefCounts::new(PER_WORD + 1)?;
+        for index in [PER_WORD + 1, 2 * PER_WORD, usize::MAX] {
+            assert!(!counts.claim(index) && !counts.get(index) && counts.put(index).is_none());
+        }
+        assert_eq!(counts.first_unused(PER_WORD..1000), Some(PER_WORD));
+        assert_eq!(counts.first_unused(PER_WORD + 1..1000), None);
+        assert!(RefCounts::new(0).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_unused_is_found() -> Result {
+        const LEN: usize = 100;
+        let counts = RefCounts::new(LEN)?;
+        for index in 0..LEN {
+            assert_eq!(counts.first_unused(0..LEN), Some(index));
+            assert!(counts.claim(index));
+            // Each bit of a count matters.
+            for _ in 0..index % RefCounts::MAX {
+                assert!(counts.get(index));
+            }
+        }
+        assert_eq!(counts.first_unused(0..LEN), None);
+        for index in [5, 15, 16, 60, 99] {
+            while counts.put(index).is_some() {}
+        }
+        assert_eq!(counts.first_unused(0..LEN), Some(5));
+        assert_eq!(counts.first_unused(5..6), Some(5));
+        assert_eq!(counts.first_unused(6..15), None);
+        assert_eq!(counts.first_unused(6..LEN), Some(15));
+        assert_eq!(counts.first_unused(16..LEN), Some(16));
+        assert_eq!(counts.first_unused(17..60), None);
+        assert_eq!(counts.first_unused(17..LEN), Some(60));
+        assert_eq!(counts.first_unused(61..LEN), Some(99));
+        assert_eq!(counts.first_unused(7..7), None);
         Ok(())
     }
 }

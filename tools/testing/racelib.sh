@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
 
 # Of each backing device; somewhat fewer pages are in use, so that blocks are used again and again. What is
-# between them is more than all readers can pin, and a request can set aside.
+# between them is more than all readers can read, and a request can set aside.
 mib=3
 blocks=$((mib * 256))
 pages=$((blocks - 100))

@@ -15,7 +15,7 @@
 . "${0%/*}/slowdisk.sh"
 
 seconds=${1:-${DURATION:-7}}
-# 768 blocks: for these, for what readers can pin, and for what a request can set aside.
+# 768 blocks: for these, for those that are still being read, and for what a request can set aside.
 pages=600
 
 # result NAME: the number of that name in the report of pagerace.
