@@ -2,8 +2,8 @@
 
 //! The backing device of a disk, and its blocks.
 //!
-//! A block has room for a page. Its users are counted: the owner, which is the slot whose page is in
-//! the block or a writeback that is about to write one there, and each read that is under way. A
+//! A block has room for a page. Its users are counted: the owner, which is the slot whose page is
+//! in the block or a writeback that is about to write one there, and each read that is under way. A
 //! block that has no users is free. So a block that loses its owner while it is being read is not
 //! written to before the last read is done, and no other block has to wait for that.
 //!

@@ -479,11 +479,11 @@ impl Device {
         MmStat {
             pages_stored: stats.pages_stored.get(),
             stored_bytes: stats.stored_bytes.get(),
-            used_pages: pages.pool.pages() as u64,
+            used_pages: pages.pool().pages() as u64,
             limit_pages,
             max_used_pages: stats.max_used_pages() as u64,
             same_pages: stats.same_pages.get(),
-            pages_compacted: pages.pool.pages_compacted(),
+            pages_compacted: pages.pool().pages_compacted(),
             huge_pages: stats.huge_pages.get(),
             huge_pages_since: stats.huge_pages_since.get(),
         }

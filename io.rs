@@ -16,6 +16,7 @@ use crate::{
         page::{
             BouncePage,
             MappedPage,
+            Node,
             PageRef, //
         },
         sched::{
@@ -49,8 +50,8 @@ use crate::{
         Stats, //
     },
     zspool::{
-        HandleRef,
         Object,
+        ObjectRef,
         Pool, //
     },
 };
@@ -74,14 +75,12 @@ use kernel::{
 };
 
 /// The pages of an initialised disk.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Pages {
     /// What is known of each page.
     #[pin]
     pub(crate) table: Table,
     pub(crate) streams: AllStreams,
-    /// Where compressed pages are.
-    pub(crate) pool: Pool,
     /// What is counted.
     pub(crate) stats: Stats,
     /// How many pages of memory may be used; 0 for any number.
@@ -92,14 +91,6 @@ pub(crate) struct Pages {
     compressed: bool,
     /// Whether post-processing is to end.
     stopping: Atomic<bool>,
-}
-
-#[pinned_drop]
-impl PinnedDrop for Pages {
-    fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-        this.table.drain(|handle| drop(this.pool.adopt(handle)));
-    }
 }
 
 /// How a page is kept.
@@ -124,29 +115,6 @@ pub(crate) enum Found {
     There(PinnedBlock, Form),
 }
 
-/// What is to be put into a slot, while it can still be given up.
-enum Fresh<'a> {
-    Same(usize),
-    Stored { object: Object<'a>, size: usize },
-    Huge { object: Object<'a> },
-}
-
-impl From<Fresh<'_>> for Content {
-    fn from(fresh: Fresh<'_>) -> Self {
-        match fresh {
-            Fresh::Same(word) => Content::Same(word),
-            Fresh::Stored { object, size } => Content::Stored {
-                handle: object.into_handle(),
-                size,
-                priority: Priority::PRIMARY,
-            },
-            Fresh::Huge { object } => Content::Huge {
-                handle: object.into_handle(),
-            },
-        }
-    }
-}
-
 impl Pages {
     /// Makes the pages of a disk, all of them empty. May sleep.
     pub(crate) fn new(
@@ -158,15 +126,20 @@ impl Pages {
         compressed: bool,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            table <- Table::new(pages),
+            table <- Table::new(pages, pool),
             streams,
-            pool,
             stats: Stats::new(),
             limit: Atomic::new(limit),
             backing,
             compressed,
             stopping: Atomic::new(false),
         })
+    }
+
+    /// Returns where objects are. Any context.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Pool {
+        self.table.pool()
     }
 
     /// Returns the backing device.
@@ -337,12 +310,10 @@ impl Pages {
             match slot.view() {
                 View::Empty => page.map().fill(0),
                 View::Same(word) => page.map().fill(word),
-                View::Huge { handle } => self.pool.read_page(handle, &page.map()),
-                View::Stored {
-                    handle,
-                    size,
-                    priority,
-                } => self.decompress(handle, size, priority, &page.map(), index)?,
+                View::Huge { object } => object.read_page(&page.map()),
+                View::Stored { object, priority } => {
+                    self.decompress(object, priority, &page.map(), index)?;
+                }
                 View::WrittenBack {
                     block,
                     size,
@@ -372,8 +343,7 @@ impl Pages {
     /// Decompresses an object into a page. May sleep.
     fn decompress(
         &self,
-        handle: HandleRef<'_>,
-        size: usize,
+        object: ObjectRef<'_>,
         priority: Priority,
         page: &MappedPage<'_>,
         index: usize,
@@ -383,9 +353,7 @@ impl Pages {
             .ok_or(EIO)?
             .with(|stream| {
                 let (mut decompressor, scratch) = stream.split();
-                self.pool.read(handle, size, scratch, |bytes| {
-                    decompressor.decompress(bytes, page)
-                })
+                object.read(scratch, |bytes| decompressor.decompress(bytes, page))
             })
             .inspect_err(|error| {
                 pr_err!("Decompression failed! err={error:?}, page={index}\n");
@@ -410,22 +378,21 @@ impl Pages {
     /// Writes a page of the disk. If that fails, the disk keeps what it has. `now` is the time of
     /// the access, in seconds since boot. May sleep.
     pub(crate) fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
-        let nid = page.nid();
+        let node = page.node();
         let page = page.map();
-        let fresh = match self.shrink(&page, nid)? {
-            Some(fresh) => fresh,
+        let content = match self.shrink(&page, node)? {
+            Some(content) => content,
             None if self.rewrite_huge(index, &page, now) => return Ok(()),
-            None => self.keep_whole(&page, nid)?,
+            None => self.keep_whole(&page, node)?,
         };
         let slot = self.table.lock(index).ok_or(EIO)?;
-        self.put(slot, fresh, now);
+        self.put(slot, content, now);
         Ok(())
     }
 
     /// Puts something into a slot that is locked, in the place of what was there.
     #[inline(always)]
-    fn put(&self, mut slot: SlotGuard<'_>, fresh: Fresh<'_>, now: u32) {
-        let content = Content::from(fresh);
+    fn put(&self, mut slot: SlotGuard<'_>, content: Content<'_>, now: u32) {
         let new = Kept::from(&content);
         let old = slot.replace(content);
         slot.touch(now);
@@ -445,8 +412,8 @@ impl Pages {
             return false;
         };
         let mut content = slot.replace(Content::Empty);
-        if let Content::Huge { handle } = &mut content {
-            self.pool.rewrite_page(handle, page);
+        if let Content::Huge { object } = &mut content {
+            object.write_page(page);
         }
         // Of an empty slot nothing is to be freed.
         let _ = slot.replace(content);
@@ -454,7 +421,7 @@ impl Pages {
         drop(slot);
         self.stats.count(Kept::Huge, Kept::Huge);
         // As if there had been both for a moment, which is how C zram counts.
-        self.stats.note_used_pages(self.pool.pages() + 1);
+        self.stats.note_used_pages(self.pool().pages() + 1);
         true
     }
 
@@ -471,10 +438,10 @@ impl Pages {
     ) -> Result<Found> {
         let (found, slot) = self.read_locked(chunk.index, page, now)?;
         if let Found::Here = found {
-            let nid = page.nid();
+            let node = page.node();
             let page = page.map();
             chunk.copy_to(&page)?;
-            self.put(slot, self.compress(&page, nid)?, now);
+            self.put(slot, self.compress(&page, node)?, now);
         }
         Ok(found)
     }
@@ -491,13 +458,13 @@ impl Pages {
         block: &PinnedBlock,
         now: u32,
     ) -> Result<bool> {
-        let fresh = self.compress(&page.map(), page.nid())?;
+        let content = self.compress(&page.map(), page.node())?;
         let slot = self
             .table
             .lock(index)
             .filter(|slot| slot.is_in(block.number()));
         let Some(slot) = slot else { return Ok(false) };
-        self.put(slot, fresh, now);
+        self.put(slot, content, now);
         Ok(true)
     }
 
@@ -531,8 +498,8 @@ impl Pages {
         };
         let page = page.map();
         let result = match slot.view() {
-            View::Stored { handle, size, .. } if self.compressed => {
-                self.pool.read_padded(handle, size, &page);
+            View::Stored { object, .. } if self.compressed => {
+                object.read_page(&page);
                 Ok(true)
             }
             _ => self.read_object(&slot, index, &page),
@@ -552,12 +519,8 @@ impl Pages {
         page: &MappedPage<'_>,
     ) -> Result<bool> {
         match slot.view() {
-            View::Huge { handle } => self.pool.read_page(handle, page),
-            View::Stored {
-                handle,
-                size,
-                priority,
-            } => self.decompress(handle, size, priority, page, index)?,
+            View::Huge { object } => object.read_page(page),
+            View::Stored { object, priority } => self.decompress(object, priority, page, index)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -599,43 +562,46 @@ impl Pages {
         }
     }
 
-    /// Turns a page into what is to be put into a slot. May sleep.
-    fn compress(&self, page: &MappedPage<'_>, nid: i32) -> Result<Fresh<'_>> {
-        match self.shrink(page, nid)? {
-            Some(fresh) => Ok(fresh),
-            None => self.keep_whole(page, nid),
+    /// Makes of a page what a slot can hold. May sleep.
+    fn compress(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
+        match self.shrink(page, node)? {
+            Some(content) => Ok(content),
+            None => self.keep_whole(page, node),
         }
     }
 
-    /// The same, unless the page cannot be compressed to good use. May sleep.
+    /// Makes of a page what a slot can hold, or returns `None` if the page cannot be compressed to
+    /// good use. May sleep.
     #[inline(always)]
-    fn shrink(&self, page: &MappedPage<'_>, nid: i32) -> Result<Option<Fresh<'_>>> {
+    fn shrink(&self, page: &MappedPage<'_>, node: Node) -> Result<Option<Content<'_>>> {
         if let Some(word) = page.same_filled() {
-            return Ok(Some(Fresh::Same(word)));
+            return Ok(Some(Content::Same(word)));
         }
         let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
         streams.with(|stream| {
-            let Some(bytes) = stream.compress(page, self.pool.huge_size())? else {
+            let Some(bytes) = stream.compress(page, self.pool().huge_size())? else {
                 return Ok(None);
             };
-            let size = bytes.len();
-            let mut object = self.alloc(size, nid)?;
+            let mut object = self.alloc(bytes.len(), node)?;
             object.write(bytes);
-            Ok(Some(Fresh::Stored { object, size }))
+            Ok(Some(Content::Stored {
+                object,
+                priority: Priority::PRIMARY,
+            }))
         })
     }
 
-    /// The same for a page that cannot. May sleep.
-    fn keep_whole(&self, page: &MappedPage<'_>, nid: i32) -> Result<Fresh<'_>> {
-        let mut object = self.alloc(PAGE_SIZE, nid)?;
+    /// Keeps a page as it is. May sleep.
+    fn keep_whole(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
+        let mut object = self.alloc(PAGE_SIZE, node)?;
         object.write_page(page);
-        Ok(Fresh::Huge { object })
+        Ok(Content::Huge { object })
     }
 
     /// Allocates an object, unless the memory that may be used is used up.
-    fn alloc(&self, size: usize, nid: i32) -> Result<Object<'_>> {
-        let object = self.pool.alloc(size, nid)?;
-        let used = self.pool.pages();
+    fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
+        let object = self.pool().alloc(size, node)?;
+        let used = self.pool().pages();
         self.stats.note_used_pages(used);
         let limit = self.limit.load(Relaxed);
         if limit != 0 && used > limit {
@@ -645,22 +611,17 @@ impl Pages {
     }
 
     /// Frees what was taken out of a slot. Any context but interrupts.
-    pub(crate) fn free(&self, content: Content) {
+    pub(crate) fn free(&self, content: Content<'_>) {
         self.stats.count(Kept::from(&content), Kept::Nothing);
         self.dispose(content);
     }
 
-    /// The same, for what is not counted any more.
-    pub(crate) fn dispose(&self, content: Content) {
-        match content {
-            Content::Empty | Content::Same(_) => (),
-            Content::Stored { handle, .. } | Content::Huge { handle } => {
-                drop(self.pool.adopt(handle));
-            }
-            Content::WrittenBack { block, .. } => {
-                if let Some(backing) = self.backing() {
-                    backing.blocks.release(block);
-                }
+    /// Frees what was taken out of a slot and is not counted any more. Any context but interrupts.
+    pub(crate) fn dispose(&self, content: Content<'_>) {
+        // An object frees itself.
+        if let Content::WrittenBack { block, .. } = content {
+            if let Some(backing) = self.backing() {
+                backing.blocks.release(block);
             }
         }
     }

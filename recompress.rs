@@ -123,7 +123,7 @@ impl Request {
 /// threshold; with the first error with a page, after which no other is tried; and with `EINTR` if
 /// a signal arrives or the disk is being reset. May sleep, for long.
 pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Result {
-    if request.threshold >= pages.pool.huge_size() || pages.streams.get(priority).is_none() {
+    if request.threshold >= pages.pool().huge_size() || pages.streams.get(priority).is_none() {
         return Err(EINVAL);
     }
     let copy = BouncePage::new()?;
@@ -182,7 +182,7 @@ fn recompress(
     drop(slot);
 
     let streams = pages.streams.get(priority).ok_or(EINVAL)?;
-    let pool = &pages.pool;
+    let pool = pages.pool();
     let object = streams.with(|stream| {
         let Some(bytes) = stream.compress(&page, pool.huge_size())? else {
             return Ok::<_, Error>(None);
@@ -191,9 +191,9 @@ fn recompress(
         if pool.class(size) >= pool.class(old_size) || (threshold != 0 && size >= threshold) {
             return Ok(None);
         }
-        let mut object = pool.alloc(size, copy.nid())?;
+        let mut object = pool.alloc(size, copy.node())?;
         object.write(bytes);
-        Ok(Some((object, size)))
+        Ok(Some(object))
     })?;
 
     let mut slot = match pages.table.lock(index) {
@@ -201,12 +201,8 @@ fn recompress(
         _ => return Ok(true),
     };
     match object {
-        Some((object, size)) => {
-            let content = Content::Stored {
-                handle: object.into_handle(),
-                size,
-                priority,
-            };
+        Some(object) => {
+            let content = Content::Stored { object, priority };
             let new = Kept::from(&content);
             let old = slot.recompress(content);
             pages.stats.count(Kept::from(&old), new);

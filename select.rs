@@ -220,6 +220,7 @@ impl Drop for Selector<'_> {
 mod tests {
     use super::*;
     use crate::{
+        abstractions::page::Node,
         comp::Priority,
         slot::Content,
         zspool::Pool, //
@@ -246,13 +247,13 @@ mod tests {
     }
 
     /// A table whose slot `i` has an object of size `sizes[i]`, in 4096ths of a page.
-    fn table(pool: &Pool, sizes: &[usize]) -> Result<Pin<KBox<Table>>> {
-        let table = KBox::try_pin_init(Table::new(sizes.len()), GFP_KERNEL)?;
+    fn table(sizes: &[usize]) -> Result<Pin<KBox<Table>>> {
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        let table = KBox::try_pin_init(Table::new(sizes.len(), pool), GFP_KERNEL)?;
         for (index, &size) in sizes.iter().enumerate() {
-            let handle = pool.alloc(32, 0)?.into_handle();
+            let size = size * (PAGE_SIZE / 4096);
             let _ = table.lock(index).ok_or(EINVAL)?.replace(Content::Stored {
-                handle,
-                size: size * (PAGE_SIZE / 4096),
+                object: table.pool().alloc(size, Node::LOCAL)?,
                 priority: Priority::PRIMARY,
             });
         }
@@ -277,9 +278,8 @@ mod tests {
 
     #[test]
     fn largest_first() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
         let sizes = [100, 4000, 70, 2000, 3999, 1, 2010];
-        let mut table = table(&pool, &sizes)?;
+        let table = table(&sizes)?;
         let ranges = [0..7];
         let mut selector = Selector::new(&table, &ranges, |_| true, || false);
         assert_eq!(selector.len(), 7);
@@ -287,13 +287,11 @@ mod tests {
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [4, 1, 6, 3, 2, 0, 5]);
         selector.done();
-        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
     }
 
     #[test]
     fn small_batches() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
         // More of one size than there is room for in a batch, and some of others.
         let mut sizes = KVec::new();
         for index in 0..5 * SMALL_BATCH {
@@ -304,7 +302,7 @@ mod tests {
             };
             sizes.push(size, GFP_KERNEL)?;
         }
-        let mut table = table(&pool, &sizes)?;
+        let table = table(&sizes)?;
         // A batch of the 1000s begins in the last range, one in the middle of the first.
         let ranges = [0..4 * SMALL_BATCH, 4 * SMALL_BATCH..sizes.len()];
         let mut selector = Selector::new(&table, &ranges, |_| true, || false);
@@ -316,14 +314,12 @@ mod tests {
             assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] > pair[1]));
         }
         drop(selector);
-        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
     }
 
     #[test]
     fn ranges_and_filter() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
-        let mut table = table(&pool, &[500; 20])?;
+        let table = table(&[500; 20])?;
         for index in [3, 4, 12] {
             table.lock(index).ok_or(EINVAL)?.set_idle(true);
         }
@@ -334,14 +330,12 @@ mod tests {
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [3]);
         drop(selector);
-        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
     }
 
     #[test]
     fn marks_are_taken_away() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
-        let mut table = table(&pool, &[500; 8])?;
+        let table = table(&[500; 8])?;
         let ranges = [1..3, 5..6];
         let selector = Selector::new(&table, &ranges, |_| true, || false);
         for index in 0..8 {
@@ -363,7 +357,6 @@ mod tests {
                 assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
             }
         }
-        table.as_mut().drain(|handle| drop(pool.adopt(handle)));
         Ok(())
     }
 }

@@ -8,19 +8,18 @@
 use crate::{
     abstractions::{
         bit_lock::{
-            BitLocked,
             Guard,
-            LockdepMap,
-            BITS, //
+            LockedTable, //
         },
-        sched::cond_resched,
-        table::ZeroedTable, //
+        sched::cond_resched, //
     },
     backing::Block,
     comp::Priority,
     zspool::{
-        Handle,
-        HandleRef,
+        Object,
+        ObjectRef,
+        Objects,
+        Pool,
         Value,
         ValueRef, //
     },
@@ -33,24 +32,22 @@ use kernel::{
 
 /// What a page of the disk consists of.
 #[must_use]
-pub(crate) enum Content {
+pub(crate) enum Content<'a> {
     /// Nothing was written, or it was discarded: the page reads as zeroes.
     Empty,
     /// The page consists of copies of this word; no memory is used.
     Same(usize),
-    /// The page is a compressed object of `size` bytes.
+    /// The page is a compressed object, of less than `PAGE_SIZE` bytes.
     Stored {
-        /// Where the object is.
-        handle: Handle,
-        /// Its size in bytes, at least 1, less than a page.
-        size: usize,
+        /// The object.
+        object: Object<'a>,
         /// Which algorithm it was compressed with.
         priority: Priority,
     },
     /// The page could not be compressed to good use, and is an object of `PAGE_SIZE` bytes.
     Huge {
-        /// Where the object is.
-        handle: Handle,
+        /// The object.
+        object: Object<'a>,
     },
     /// The page is on the backing device.
     WrittenBack {
@@ -71,17 +68,15 @@ pub(crate) enum View<'a> {
     Same(usize),
     /// See [`Content::Stored`].
     Stored {
-        /// Where the object is.
-        handle: HandleRef<'a>,
-        /// Its size in bytes.
-        size: usize,
+        /// The object.
+        object: ObjectRef<'a>,
         /// Which algorithm it was compressed with.
         priority: Priority,
     },
     /// See [`Content::Huge`].
     Huge {
-        /// Where the object is.
-        handle: HandleRef<'a>,
+        /// The object.
+        object: ObjectRef<'a>,
     },
     /// See [`Content::WrittenBack`].
     WrittenBack {
@@ -94,13 +89,14 @@ pub(crate) enum View<'a> {
     },
 }
 
-/// Which of the [`Content`]s a slot has.
+/// What the value of a slot stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    Empty,
+    /// Nothing; or, if the value is an object, a page in memory.
+    Plain,
+    /// A word that fills the page.
     Same,
-    Stored,
-    Huge,
+    /// A block, with the size of the page in memory as its note.
     WrittenBack,
 }
 
@@ -109,12 +105,9 @@ enum Kind {
 struct Bits(usize);
 
 impl Bits {
-    const KIND_MASK: usize = 0b111;
-    const SIZE_SHIFT: u32 = 3;
-    /// Up to and including the size of the largest pages that Linux has.
-    const SIZE_BITS: u32 = 17;
-    const SIZE_MASK: usize = (1 << Self::SIZE_BITS) - 1;
-    const PRIORITY_SHIFT: u32 = Self::SIZE_SHIFT + Self::SIZE_BITS;
+    const KIND_BITS: u32 = 2;
+    const KIND_MASK: usize = (1 << Self::KIND_BITS) - 1;
+    const PRIORITY_SHIFT: u32 = Self::KIND_BITS;
     const MARKS_SHIFT: u32 = Self::PRIORITY_SHIFT + Priority::BITS;
     const IDLE: usize = 1 << Self::MARKS_SHIFT;
     const SELECTED: usize = 2 << Self::MARKS_SHIFT;
@@ -123,26 +116,16 @@ impl Bits {
     const TIME_MASK: usize = u32::MAX as usize;
     const USED: u32 = Self::TIME_SHIFT + u32::BITS;
 
-    const fn new(kind: Kind, size: usize, priority: Priority) -> Self {
-        Self(
-            kind as usize
-                | (size & Self::SIZE_MASK) << Self::SIZE_SHIFT
-                | priority.number() << Self::PRIORITY_SHIFT,
-        )
+    const fn new(kind: Kind, priority: Priority) -> Self {
+        Self(kind as usize | priority.number() << Self::PRIORITY_SHIFT)
     }
 
     const fn kind(self) -> Kind {
         match self.0 & Self::KIND_MASK {
             1 => Kind::Same,
-            2 => Kind::Stored,
-            3 => Kind::Huge,
-            4 => Kind::WrittenBack,
-            _ => Kind::Empty,
+            2 => Kind::WrittenBack,
+            _ => Kind::Plain,
         }
-    }
-
-    const fn size(self) -> usize {
-        (self.0 >> Self::SIZE_SHIFT) & Self::SIZE_MASK
     }
 
     const fn priority(self) -> Priority {
@@ -167,74 +150,76 @@ impl Bits {
     }
 }
 
-impl Content {
-    fn encode(self) -> (Value, Bits) {
-        let plain = |kind, size| Bits::new(kind, size, Priority::PRIMARY);
+impl<'a> Content<'a> {
+    fn encode(self) -> (Value<'a>, Bits) {
         match self {
-            Content::Empty => (Value::Number(0), plain(Kind::Empty, 0)),
-            Content::Same(word) => (Value::Number(word), plain(Kind::Same, 0)),
-            Content::Stored {
-                handle,
-                size,
-                priority,
-            } => (
-                Value::Handle(handle),
-                Bits::new(Kind::Stored, size, priority),
+            Content::Empty => (
+                Value::Number(0, 0),
+                Bits::new(Kind::Plain, Priority::PRIMARY),
             ),
-            Content::Huge { handle } => (Value::Handle(handle), plain(Kind::Huge, PAGE_SIZE)),
+            Content::Same(word) => (
+                Value::Number(word, 0),
+                Bits::new(Kind::Same, Priority::PRIMARY),
+            ),
+            Content::Stored { object, priority } => {
+                (Value::Object(object), Bits::new(Kind::Plain, priority))
+            }
+            Content::Huge { object } => (
+                Value::Object(object),
+                Bits::new(Kind::Plain, Priority::PRIMARY),
+            ),
             Content::WrittenBack {
                 block,
                 size,
                 priority,
             } => (
-                Value::Number(block.into_number()),
-                Bits::new(Kind::WrittenBack, size, priority),
+                Value::Number(block.into_number(), size),
+                Bits::new(Kind::WrittenBack, priority),
             ),
         }
     }
 
-    fn decode(value: Value, bits: Bits) -> Self {
+    fn decode(value: Value<'a>, bits: Bits) -> Self {
         match (value, bits.kind()) {
-            (Value::Handle(handle), Kind::Huge) => Content::Huge { handle },
-            (Value::Handle(handle), _) => Content::Stored {
-                handle,
-                size: bits.size(),
+            (Value::Object(object), _) if object.size() == PAGE_SIZE => Content::Huge { object },
+            (Value::Object(object), _) => Content::Stored {
+                object,
                 priority: bits.priority(),
             },
-            (Value::Number(word), Kind::Same) => Content::Same(word),
-            (Value::Number(number), Kind::WrittenBack) => Content::WrittenBack {
+            (Value::Number(..), Kind::Plain) => Content::Empty,
+            (Value::Number(word, _), Kind::Same) => Content::Same(word),
+            (Value::Number(number, size), Kind::WrittenBack) => Content::WrittenBack {
                 block: Block::from_number(number),
-                size: bits.size(),
+                size,
                 priority: bits.priority(),
             },
-            (Value::Number(_), _) => Content::Empty,
         }
     }
 }
 
-type Slot = BitLocked<Value>;
+// There is room for the bits beside the value.
+const _: () = assert!(Bits::USED <= Guard::<Objects>::BITS);
 
-const _: () = {
-    // Two words for each page of the disk, and room for the bits beside the lock.
-    assert!(size_of::<Slot>() == 2 * size_of::<usize>());
-    assert!(Bits::USED <= BITS);
-    assert!(PAGE_SIZE <= Bits::SIZE_MASK);
-};
-
-/// The slots of a disk.
+/// The slots of a disk, and the pool that their objects are from.
 #[pin_data]
 pub(crate) struct Table {
-    slots: ZeroedTable<Slot>,
     #[pin]
-    lockdep: LockdepMap,
+    slots: LockedTable<Objects>,
 }
 
 impl Table {
-    /// Makes a table of `pages` empty slots. Fails with `ENOMEM`, also if `pages` is 0. May sleep.
-    pub(crate) fn new(pages: usize) -> impl PinInit<Self, Error> {
+    /// Makes a table of `pages` empty slots, for objects of `pool`.
+    ///
+    /// # Context
+    ///
+    /// May sleep, as may dropping the table, which frees all objects.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also if `pages` is 0.
+    pub(crate) fn new(pages: usize, pool: Pool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            slots: ZeroedTable::new(pages)?,
-            lockdep <- LockdepMap::new(c"zram_rs slot"),
+            slots <- LockedTable::new(pages, pool, c"zram_rs slot"),
         })
     }
 
@@ -243,18 +228,22 @@ impl Table {
         self.slots.len()
     }
 
+    /// Returns the pool that the objects of the slots are from. Any context.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Pool {
+        self.slots.context()
+    }
+
     /// Locks a slot. Returns `None` if the table has no such slot. May sleep.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Option<SlotGuard<'_>> {
-        let slot = self.slots.get(index)?;
-        Some(SlotGuard(slot.lock(&self.lockdep)))
+        self.slots.lock(index).map(SlotGuard)
     }
 
     /// Locks a slot, unless it is locked already or there is no such slot. Atomic context.
     #[inline]
     pub(crate) fn try_lock(&self, index: usize) -> Option<SlotGuard<'_>> {
-        let slot = self.slots.get(index)?;
-        slot.try_lock(&self.lockdep).map(SlotGuard)
+        self.slots.try_lock(index).map(SlotGuard)
     }
 
     /// Locks the slots of a range one after the other, as many as there are, and calls `f` with
@@ -293,24 +282,12 @@ impl Table {
             }
         }
     }
-
-    /// Empties all slots, and passes on the objects that were in them. May sleep.
-    pub(crate) fn drain(self: Pin<&mut Self>, mut f: impl FnMut(Handle)) {
-        for (index, slot) in self.project().slots.iter_mut().enumerate() {
-            if let Value::Handle(handle) = slot.take() {
-                f(handle);
-            }
-            if index % 1024 == 0 {
-                cond_resched();
-            }
-        }
-    }
 }
 
 /// A slot that is locked, until this is dropped. No method sleeps, nor does dropping it.
-pub(crate) struct SlotGuard<'a>(Guard<'a, Value>);
+pub(crate) struct SlotGuard<'a>(Guard<'a, Objects>);
 
-impl SlotGuard<'_> {
+impl<'a> SlotGuard<'a> {
     fn bits(&self) -> Bits {
         Bits(self.0.bits())
     }
@@ -320,31 +297,30 @@ impl SlotGuard<'_> {
         self.0.set_bits(bits.0);
     }
 
-    /// Looks at what is in the slot.
+    /// Returns what is in the slot.
     #[inline]
     pub(crate) fn view(&self) -> View<'_> {
         let bits = self.bits();
         match (self.0.value(), bits.kind()) {
-            (ValueRef::Handle(handle), Kind::Huge) => View::Huge { handle },
-            (ValueRef::Handle(handle), _) => View::Stored {
-                handle,
-                size: bits.size(),
+            (ValueRef::Object(object), _) if object.size() == PAGE_SIZE => View::Huge { object },
+            (ValueRef::Object(object), _) => View::Stored {
+                object,
                 priority: bits.priority(),
             },
-            (ValueRef::Number(word), Kind::Same) => View::Same(word),
-            (ValueRef::Number(block), Kind::WrittenBack) => View::WrittenBack {
+            (ValueRef::Number(..), Kind::Plain) => View::Empty,
+            (ValueRef::Number(word, _), Kind::Same) => View::Same(word),
+            (ValueRef::Number(block, size), Kind::WrittenBack) => View::WrittenBack {
                 block,
-                size: bits.size(),
+                size,
                 priority: bits.priority(),
             },
-            (ValueRef::Number(_), _) => View::Empty,
         }
     }
 
     /// Puts something else into the slot, and returns what was in it. All marks and the time of the
     /// last access are gone.
     #[inline]
-    pub(crate) fn replace(&mut self, content: Content) -> Content {
+    pub(crate) fn replace(&mut self, content: Content<'_>) -> Content<'a> {
         let old_bits = self.bits();
         let (value, bits) = content.encode();
         self.set_bits(bits);
@@ -363,14 +339,14 @@ impl SlotGuard<'_> {
     /// object. The page is neither idle nor selected any more.
     ///
     /// Returns the block if there is no object in the slot.
-    pub(crate) fn write_back(&mut self, block: Block) -> Result<Content, Block> {
-        let before = self.bits();
-        if !matches!(before.kind(), Kind::Stored | Kind::Huge) {
+    pub(crate) fn write_back(&mut self, block: Block) -> Result<Content<'a>, Block> {
+        let Some(size) = self.object_size() else {
             return Err(block);
-        }
+        };
+        let before = self.bits();
         let old = self.replace(Content::WrittenBack {
             block,
-            size: before.size(),
+            size,
             priority: before.priority(),
         });
         let bits = self
@@ -382,7 +358,7 @@ impl SlotGuard<'_> {
 
     /// Replaces the object in the slot by one that is the same page compressed by another
     /// algorithm, and returns the old one. The page is neither idle nor selected any more.
-    pub(crate) fn recompress(&mut self, content: Content) -> Content {
+    pub(crate) fn recompress(&mut self, content: Content<'_>) -> Content<'a> {
         let time = self.last_access();
         let old = self.replace(content);
         self.set_bits(self.bits().with_time(time));
@@ -397,13 +373,15 @@ impl SlotGuard<'_> {
 
     /// Returns the size of the object in the slot; `None` if there is none.
     pub(crate) fn object_size(&self) -> Option<usize> {
-        let bits = self.bits();
-        matches!(bits.kind(), Kind::Stored | Kind::Huge).then_some(bits.size())
+        match self.0.value() {
+            ValueRef::Object(object) => Some(object.size()),
+            ValueRef::Number(..) => None,
+        }
     }
 
     /// Returns whether there is an object that could not be compressed.
     pub(crate) fn is_huge(&self) -> bool {
-        self.bits().kind() == Kind::Huge
+        self.object_size() == Some(PAGE_SIZE)
     }
 
     /// Returns whether the page is on the backing device, in this block.
@@ -450,7 +428,10 @@ impl SlotGuard<'_> {
 #[kunit_tests(zram_rs_slot)]
 mod tests {
     use super::*;
-    use crate::zspool::Pool;
+    use crate::abstractions::page::{
+        BouncePage,
+        Node, //
+    };
     use kernel::{
         new_condvar,
         new_mutex,
@@ -476,11 +457,22 @@ mod tests {
     };
 
     fn table(pages: usize) -> Result<Pin<KBox<Table>>> {
-        KBox::try_pin_init(Table::new(pages), GFP_KERNEL)
+        let pool = Pool::new(c"zram_rs_kunit")?;
+        KBox::try_pin_init(Table::new(pages, pool), GFP_KERNEL)
+    }
+
+    fn stored(table: &Table, size: usize, priority: Priority) -> Result<Content<'_>> {
+        let object = table.pool().alloc(size, Node::LOCAL)?;
+        Ok(Content::Stored { object, priority })
+    }
+
+    fn huge(table: &Table) -> Result<Content<'_>> {
+        let object = table.pool().alloc(PAGE_SIZE, Node::LOCAL)?;
+        Ok(Content::Huge { object })
     }
 
     /// Locks the slot anew, so that what is seen has been through its words.
-    fn put(table: &Table, index: usize, content: Content) -> Option<Content> {
+    fn put<'a>(table: &'a Table, index: usize, content: Content<'_>) -> Option<Content<'a>> {
         Some(table.lock(index)?.replace(content))
     }
 
@@ -505,7 +497,7 @@ mod tests {
     fn size_is_checked() {
         assert!(table(0).is_err());
         assert!(table(usize::MAX).is_err());
-        assert!(table(usize::MAX / size_of::<Slot>()).is_err());
+        assert!(table(usize::MAX / (2 * size_of::<usize>())).is_err());
     }
 
     #[test]
@@ -536,40 +528,80 @@ mod tests {
 
     #[test]
     fn every_size_is_kept() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
         let table = table(1)?;
-        let mut object = Some(pool.alloc(16, 0)?.into_handle());
         for size in 1..PAGE_SIZE {
-            let handle = object.take().ok_or(EINVAL)?;
             let priority = Priority::from_bits(size);
-            let content = Content::Stored {
-                handle,
-                size,
-                priority,
-            };
-            let _ = put(&table, 0, content);
+            let _ = put(&table, 0, stored(&table, size, priority)?);
             let slot = table.lock(0).ok_or(EINVAL)?;
             assert_eq!(slot.object_size(), Some(size));
             assert_eq!(slot.priority(), priority);
             assert!(matches!(
                 slot.view(),
-                View::Stored { size: s, priority: p, .. } if s == size && p == priority
+                View::Stored { object, priority: p } if object.size() == size && p == priority
             ));
             drop(slot);
             match put(&table, 0, Content::Empty) {
                 Some(Content::Stored {
-                    handle,
-                    size: s,
+                    object,
                     priority: p,
-                }) => {
-                    assert_eq!((s, p), (size, priority));
-                    object = Some(handle);
-                }
+                }) => assert_eq!((object.size(), p), (size, priority)),
                 _ => return Err(EINVAL),
             }
         }
-        drop(pool.adopt(object.ok_or(EINVAL)?));
-        assert_eq!(pool.pages(), 0);
+        assert_eq!(table.pool().pages(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn objects_keep_their_bytes() -> Result {
+        let mut bytes = KVec::new();
+        for i in 0..PAGE_SIZE {
+            bytes.push(i as u8 ^ (i >> 8) as u8, GFP_KERNEL)?;
+        }
+        let copy = BouncePage::new()?;
+        let copy = copy.as_page();
+        let copy = copy.map();
+        let mut scratch = KBox::new([0; PAGE_SIZE], GFP_KERNEL)?;
+        let table = table(64)?;
+        // Some of these lie across two pages.
+        for index in 0..64 {
+            let size = PAGE_SIZE - index * 50;
+            let mut object = table.pool().alloc(size, Node::LOCAL)?;
+            // What does not fit is left out.
+            object.write(&bytes);
+            let content = if index == 0 {
+                Content::Huge { object }
+            } else {
+                Content::Stored {
+                    object,
+                    priority: Priority::PRIMARY,
+                }
+            };
+            let _ = put(&table, index, content);
+        }
+        for index in 0..64 {
+            let size = PAGE_SIZE - index * 50;
+            let slot = table.lock(index).ok_or(EINVAL)?;
+            let (View::Stored { object, .. } | View::Huge { object }) = slot.view() else {
+                return Err(EINVAL);
+            };
+            assert!(object.read(&mut scratch, |read| read == &bytes[..size]));
+            copy.fill(usize::MAX);
+            object.read_page(&copy);
+            copy.read(&mut scratch[..]);
+            assert!(scratch[..size] == bytes[..size]);
+            assert!(scratch[size..].iter().all(|&byte| byte == 0));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn objects_stay_with_their_pool() -> Result {
+        let (table, other) = (table(1)?, table(1)?);
+        // It is freed, and not taken for an object of this table.
+        let _ = put(&table, 0, huge(&other)?);
+        assert!(matches!(table.lock(0).ok_or(EINVAL)?.view(), View::Empty));
+        assert_eq!((table.pool().pages(), other.pool().pages()), (0, 0));
         Ok(())
     }
 
@@ -615,36 +647,27 @@ mod tests {
 
     #[test]
     fn marks_do_not_meet() {
-        for kind in [
-            Kind::Empty,
-            Kind::Same,
-            Kind::Stored,
-            Kind::Huge,
-            Kind::WrittenBack,
-        ] {
-            for size in [0, 1, PAGE_SIZE - 1, PAGE_SIZE, 65536] {
-                for (marks, priority) in (0..8).zip((0..4).cycle()) {
-                    let priority = Priority::from_bits(priority);
-                    for time in [0, 1, 0x8000_0000, u32::MAX] {
-                        let bits = Bits::new(kind, size, priority)
-                            .with(Bits::IDLE, marks & 1 != 0)
-                            .with_time(time)
-                            .with(Bits::SELECTED, marks & 2 != 0)
-                            .with(Bits::INCOMPRESSIBLE, marks & 4 != 0);
-                        assert_eq!(bits.kind(), kind);
-                        assert_eq!(bits.size(), size);
-                        assert_eq!(bits.priority(), priority);
-                        assert_eq!(bits.has(Bits::IDLE), marks & 1 != 0);
-                        assert_eq!(bits.has(Bits::SELECTED), marks & 2 != 0);
-                        assert_eq!(bits.has(Bits::INCOMPRESSIBLE), marks & 4 != 0);
-                        assert_eq!(bits.time(), time);
-                        assert_eq!(bits.0 >> Bits::USED, 0);
-                        // All of it can be taken back.
-                        let plain = bits
-                            .with(Bits::IDLE | Bits::SELECTED | Bits::INCOMPRESSIBLE, false)
-                            .with_time(0);
-                        assert_eq!(plain, Bits::new(kind, size, priority));
-                    }
+        for kind in [Kind::Plain, Kind::Same, Kind::WrittenBack] {
+            for (marks, priority) in (0..8).zip((0..4).cycle()) {
+                let priority = Priority::from_bits(priority);
+                for time in [0, 1, 0x8000_0000, u32::MAX] {
+                    let bits = Bits::new(kind, priority)
+                        .with(Bits::IDLE, marks & 1 != 0)
+                        .with_time(time)
+                        .with(Bits::SELECTED, marks & 2 != 0)
+                        .with(Bits::INCOMPRESSIBLE, marks & 4 != 0);
+                    assert_eq!(bits.kind(), kind);
+                    assert_eq!(bits.priority(), priority);
+                    assert_eq!(bits.has(Bits::IDLE), marks & 1 != 0);
+                    assert_eq!(bits.has(Bits::SELECTED), marks & 2 != 0);
+                    assert_eq!(bits.has(Bits::INCOMPRESSIBLE), marks & 4 != 0);
+                    assert_eq!(bits.time(), time);
+                    assert_eq!(bits.0 >> Bits::USED, 0);
+                    // All of it can be taken back.
+                    let plain = bits
+                        .with(Bits::IDLE | Bits::SELECTED | Bits::INCOMPRESSIBLE, false)
+                        .with_time(0);
+                    assert_eq!(plain, Bits::new(kind, priority));
                 }
             }
         }
@@ -652,10 +675,8 @@ mod tests {
 
     #[test]
     fn use_ends_idleness_and_selection() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
         let table = table(1)?;
-        let handle = pool.alloc(PAGE_SIZE, 0)?.into_handle();
-        let _ = put(&table, 0, Content::Huge { handle });
+        let _ = put(&table, 0, huge(&table)?);
         let mut slot = table.lock(0).ok_or(EINVAL)?;
         slot.set_idle(true);
         slot.set_selected(true);
@@ -667,10 +688,10 @@ mod tests {
         // So does being written back; the size is known after that as well.
         slot.set_idle(true);
         slot.set_selected(true);
-        match slot.write_back(Block::from_number(5)) {
-            Ok(Content::Huge { handle }) => drop(pool.adopt(handle)),
-            _ => return Err(EINVAL),
-        }
+        assert!(matches!(
+            slot.write_back(Block::from_number(5)),
+            Ok(Content::Huge { .. })
+        ));
         assert!(!slot.is_idle() && !slot.is_selected());
         assert_eq!(slot.last_access(), 7);
         assert!(matches!(
@@ -689,27 +710,21 @@ mod tests {
         let _ = slot.replace(Content::Empty);
         assert_eq!(slot.last_access(), 0);
         drop(slot);
-        assert_eq!(pool.pages(), 0);
+        assert_eq!(table.pool().pages(), 0);
         Ok(())
     }
 
     #[test]
     fn recompression_is_no_use() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
         let table = table(1)?;
-        let handle = pool.alloc(PAGE_SIZE, 0)?.into_handle();
-        let _ = put(&table, 0, Content::Huge { handle });
+        let _ = put(&table, 0, huge(&table)?);
         let mut slot = table.lock(0).ok_or(EINVAL)?;
         slot.touch(9);
         slot.set_selected(true);
         slot.set_incompressible();
         assert!(slot.is_incompressible() && slot.is_selected());
         assert_eq!(slot.priority(), Priority::PRIMARY);
-        let old = slot.recompress(Content::Stored {
-            handle: pool.alloc(7, 0)?.into_handle(),
-            size: 7,
-            priority: Priority::SECONDARY,
-        });
+        let old = slot.recompress(stored(&table, 7, Priority::SECONDARY)?);
         assert!(!slot.is_incompressible() && !slot.is_selected() && !slot.is_huge());
         assert_eq!(slot.last_access(), 9);
         assert_eq!(slot.priority(), Priority::SECONDARY);
@@ -717,33 +732,25 @@ mod tests {
         // Where it was written back to, it has to be decompressed by the same algorithm.
         let small = slot.write_back(Block::from_number(1)).map_err(|_| EINVAL)?;
         assert_eq!(slot.priority(), Priority::SECONDARY);
-        for content in [old, small] {
-            if let Content::Stored { handle, .. } | Content::Huge { handle } = content {
-                drop(pool.adopt(handle));
-            }
-        }
+        assert!(matches!(old, Content::Huge { .. }));
+        assert!(matches!(small, Content::Stored { .. }));
+        drop((old, small));
         let _ = slot.replace(Content::Empty);
         assert_eq!(slot.priority(), Priority::PRIMARY);
         drop(slot);
-        assert_eq!(pool.pages(), 0);
+        assert_eq!(table.pool().pages(), 0);
         Ok(())
     }
 
     #[test]
     fn kinds_follow_each_other() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
-        let make = |kind: usize| -> Result<Content> {
+        let table = table(1)?;
+        let make = |kind: usize| -> Result<Content<'_>> {
             Ok(match kind {
                 0 => Content::Empty,
                 1 => Content::Same(usize::MAX),
-                2 => Content::Stored {
-                    handle: pool.alloc(100, 0)?.into_handle(),
-                    size: 100,
-                    priority: Priority::SECONDARY,
-                },
-                3 => Content::Huge {
-                    handle: pool.alloc(PAGE_SIZE, 0)?.into_handle(),
-                },
+                2 => stored(&table, 100, Priority::SECONDARY)?,
+                3 => huge(&table)?,
                 _ => Content::WrittenBack {
                     block: Block::from_number(0),
                     size: 100,
@@ -751,15 +758,14 @@ mod tests {
                 },
             })
         };
-        let kind = |content: &Content| match content {
+        let kind = |content: &Content<'_>| match content {
             Content::Empty => 0,
             Content::Same(usize::MAX) => 1,
-            Content::Stored { size: 100, .. } => 2,
+            Content::Stored { object, .. } if object.size() == 100 => 2,
             Content::Huge { .. } => 3,
             Content::WrittenBack { size: 100, .. } => 4,
             _ => 5,
         };
-        let table = table(1)?;
         for from in 0..5 {
             for to in 0..5 {
                 let _ = put(&table, 0, make(from)?);
@@ -767,14 +773,9 @@ mod tests {
                 assert_eq!(kind(&old), from);
                 let new = put(&table, 0, Content::Empty).ok_or(EINVAL)?;
                 assert_eq!(kind(&new), to);
-                for content in [old, new] {
-                    if let Content::Stored { handle, .. } | Content::Huge { handle } = content {
-                        drop(pool.adopt(handle));
-                    }
-                }
             }
         }
-        assert_eq!(pool.pages(), 0);
+        assert_eq!(table.pool().pages(), 0);
         Ok(())
     }
 
@@ -907,7 +908,7 @@ mod tests {
     fn two_tasks_take_turns() -> Result {
         let contest = Arc::pin_init(
             try_pin_init!(Contest {
-                table <- Table::new(1),
+                table <- Table::new(1, Pool::new(c"zram_rs_kunit")?),
                 ready: Atomic::new(0),
                 over: Atomic::new(false),
                 coming: Atomic::new(0),
@@ -931,32 +932,6 @@ mod tests {
         let turns = contest.turns.load(Relaxed);
         let slot = contest.table.try_lock(0).ok_or(EBUSY)?;
         assert!(matches!(slot.view(), View::Same(count) if count == turns));
-        Ok(())
-    }
-
-    #[test]
-    fn drain_finds_all_objects() -> Result {
-        let pool = Pool::new(c"zram_rs_kunit")?;
-        let mut table = table(100)?;
-        for index in 0..30 {
-            let handle = pool.alloc(index + 1, 0)?.into_handle();
-            let content = Content::Stored {
-                handle,
-                size: index + 1,
-                priority: Priority::PRIMARY,
-            };
-            let _ = put(&table, index * 3, content);
-            let _ = put(&table, index * 3 + 1, Content::Same(index));
-        }
-        let mut objects = 0;
-        table.as_mut().drain(|handle| {
-            objects += 1;
-            drop(pool.adopt(handle));
-        });
-        assert_eq!(objects, 30);
-        assert_eq!(pool.pages(), 0);
-        table.as_mut().drain(|_handle| objects += 1);
-        assert_eq!(objects, 30);
         Ok(())
     }
 }

@@ -65,12 +65,12 @@ impl Kept {
     }
 }
 
-impl From<&Content> for Kept {
-    fn from(content: &Content) -> Self {
+impl From<&Content<'_>> for Kept {
+    fn from(content: &Content<'_>) -> Self {
         match content {
             Content::Empty => Kept::Nothing,
             Content::Same(_) => Kept::Same,
-            Content::Stored { size, .. } => Kept::Compressed(*size),
+            Content::Stored { object, .. } => Kept::Compressed(object.size()),
             Content::Huge { .. } => Kept::Huge,
             Content::WrittenBack { .. } => Kept::Block,
         }

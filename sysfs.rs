@@ -150,7 +150,7 @@ impl Store<Disk> for Compact {
     fn store(disk: &Disk, _input: &CStr) -> Result {
         disk.data()
             .pages
-            .with(|pages| pages.pool.compact())
+            .with(|pages| pages.pool().compact())
             .ok_or(EINVAL)
     }
 }
@@ -176,7 +176,7 @@ impl Store<Disk> for MemUsedMax {
         }
         disk.data()
             .pages
-            .with(|pages| pages.stats.reset_used_pages(pages.pool.pages()));
+            .with(|pages| pages.stats.reset_used_pages(pages.pool().pages()));
         Ok(())
     }
 }

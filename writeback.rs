@@ -593,8 +593,7 @@ impl<'a, 'w> Engine<'a, 'w> {
                     self.put_back(request);
                     match reason {
                         NoBlock::Full => return Err(ENOSPC),
-                        // A read that ends says so in an interrupt, and `is_stopped` is to be looked
-                        // at meanwhile: so this polls.
+                        // A read ends in an interrupt, and a stop does not wake: so this polls.
                         NoBlock::Busy => fsleep(BUSY_WAIT),
                     }
                     continue;

@@ -2,20 +2,25 @@
 
 //! Compressed objects in memory: zsmalloc, safely.
 //!
-//! An object is an owned value: an [`Object`] frees itself when it is dropped. To be kept in a slot
-//! it is turned into a [`Handle`], which only the pool that it came from can turn back.
+//! An [`Object`] knows its pool and its size, and frees itself when it is dropped. In a slot there
+//! is no room for that: what is kept there is zsmalloc's handle and the size. [`Objects`] are
+//! therefore packed for a table that owns their pool, so that what comes out of a slot is an object
+//! of that pool again.
 //!
 //! C header: [`include/linux/zsmalloc.h`](srctree/include/linux/zsmalloc.h)
 
 use crate::{
     abstractions::{
         bit_lock::Packed,
-        page::MappedPage, //
+        page::{
+            MappedPage,
+            Node, //
+        },
     },
     bindings, //
 };
 use core::{
-    marker::PhantomData,
+    mem::ManuallyDrop,
     num::NonZeroUsize,
     ptr::NonNull, //
 };
@@ -85,111 +90,33 @@ impl Pool {
         unsafe { bindings::zs_compact(self.pool.as_ptr()) };
     }
 
-    /// Allocates an object of `size` bytes, preferably on NUMA node `nid`.
+    /// Allocates an object of `size` bytes, preferably on a NUMA node.
     ///
-    /// Fails with `ENOMEM`, without recursing into I/O. May sleep.
-    pub(crate) fn alloc(&self, size: usize, nid: i32) -> Result<Object<'_>> {
-        // SAFETY: By the type invariants.
+    /// # Context
+    ///
+    /// May sleep, and does not recurse into I/O.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and what `zs_malloc` says of a size that no object can have.
+    pub(crate) fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
+        // SAFETY: By the type invariants of the pool and the node.
         let handle = unsafe {
-            bindings::zs_malloc(self.pool.as_ptr(), size, bindings::ZRAM_RS_GFP_OBJECT, nid)
+            bindings::zs_malloc(
+                self.pool.as_ptr(),
+                size,
+                bindings::ZRAM_RS_GFP_OBJECT,
+                node.id(),
+            )
         };
         // Errors are what pointers use for them: the last page of the address space.
         from_err_ptr(handle as *mut c_void)?;
-        // INVARIANT: Just allocated from this pool.
+        // INVARIANT: Just allocated from this pool, with this size.
         Ok(Object {
             pool: self,
-            handle: Handle(NonZeroUsize::new(handle).ok_or(ENOMEM)?),
+            handle: NonZeroUsize::new(handle).ok_or(ENOMEM)?,
             size,
         })
-    }
-
-    /// Takes an object back whose handle was kept. Dropping it frees it.
-    ///
-    /// The handle must be from this pool; a disk has one pool, and its handles do not leave its
-    /// slots.
-    pub(crate) fn adopt(&self, handle: Handle) -> Object<'_> {
-        // INVARIANT: A handle exists once, and it came from this pool.
-        Object {
-            pool: self,
-            handle,
-            size: 0,
-        }
-    }
-
-    /// Copies an object that takes a page of its own into a page. May sleep.
-    pub(crate) fn read_page(&self, handle: HandleRef<'_>, page: &MappedPage<'_>) {
-        let pool = self.pool.as_ptr();
-        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
-        // slot it is in. An object of a page has a zspage of its own and begins at its beginning,
-        // so there is nothing to put together.
-        let bytes = unsafe {
-            bindings::zs_obj_read_begin(pool, handle.0.get(), PAGE_SIZE, core::ptr::null_mut())
-        };
-        // SAFETY: zsmalloc returns a page, which stays valid until `zs_obj_read_end`.
-        unsafe { page.write_page(bytes.cast()) };
-        // SAFETY: This ends what was begun above.
-        unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), PAGE_SIZE, bytes) };
-    }
-
-    /// Copies an object to the start of a page, and fills the rest with zeroes.
-    ///
-    /// `size` is the size that the object was allocated with. May sleep.
-    pub(crate) fn read_padded(&self, handle: HandleRef<'_>, size: usize, page: &MappedPage<'_>) {
-        let size = size.min(PAGE_SIZE);
-        let (pool, to) = (self.pool.as_ptr(), page.as_ptr());
-        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
-        // slot it is in, where its size is, too. An object that lies across two pages is put
-        // together in the page, which has room for any object.
-        let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle.0.get(), size, to.cast()) };
-        if bytes.cast() != to {
-            // SAFETY: zsmalloc returns `size` bytes that stay valid, and unchanged, until
-            // `zs_obj_read_end`. These are not in the page.
-            page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), size) });
-        }
-        // SAFETY: This ends what was begun above.
-        unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), size, bytes) };
-        page.clear_from(size);
-    }
-
-    /// Replaces what is in an object that takes a page of its own. May sleep.
-    pub(crate) fn rewrite_page(&self, handle: &mut Handle, page: &MappedPage<'_>) {
-        // SAFETY: The handle is that of a live object of this pool, as in `adopt`; nobody else has
-        // it. Only objects of a page are in slots as such.
-        unsafe {
-            bindings::zs_obj_write(
-                self.pool.as_ptr(),
-                handle.0.get(),
-                page.as_ptr().cast(),
-                PAGE_SIZE,
-            )
-        };
-    }
-
-    /// Calls `f` with the bytes of an object.
-    ///
-    /// `size` is the size that the object was allocated with; `scratch` is where objects that lie
-    /// across two pages are put together, and as large as a page. `f` must not sleep for long: the
-    /// object cannot be moved meanwhile. May sleep.
-    pub(crate) fn read<R>(
-        &self,
-        handle: HandleRef<'_>,
-        size: usize,
-        scratch: &mut [u8; PAGE_SIZE],
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> R {
-        let size = size.min(PAGE_SIZE);
-        let pool = self.pool.as_ptr();
-        // SAFETY: The handle is that of a live object of this pool: of the pool of the disk whose
-        // slot it is in, where its size is, too. The scratch buffer is as large as any object.
-        let bytes = unsafe {
-            bindings::zs_obj_read_begin(pool, handle.0.get(), size, scratch.as_mut_ptr().cast())
-        };
-        // SAFETY: zsmalloc returns `size` bytes that stay valid, and unchanged, until
-        // `zs_obj_read_end`: to write to an object takes a handle that is in no slot.
-        let result = f(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), size) });
-        // SAFETY: This ends what was begun above.
-        unsafe { bindings::zs_obj_read_end(pool, handle.0.get(), size, bytes) };
-        result
     }
 }
 
@@ -205,22 +132,28 @@ impl Drop for Pool {
 ///
 /// # Invariants
 ///
-/// `handle` is that of an object of `pool`.
+/// `handle` is that of an object of `pool`, which was allocated with `size` and belongs to this
+/// value.
 pub(crate) struct Object<'a> {
     pool: &'a Pool,
-    handle: Handle,
-    /// How many bytes may be written; none to an object that is in use already.
+    handle: NonZeroUsize,
     size: usize,
 }
 
 impl Object<'_> {
-    /// Sets the contents of a new object; what does not fit is left out.
+    /// Returns the size of the object in bytes.
+    #[inline]
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Sets the contents of the object; what does not fit is left out.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         // SAFETY: The source is valid for this many bytes.
         unsafe { self.write_raw(bytes.as_ptr(), bytes.len()) };
     }
 
-    /// Sets the contents of a new object to a page.
+    /// Sets the contents of the object to a page; what does not fit is left out.
     pub(crate) fn write_page(&mut self, page: &MappedPage<'_>) {
         // SAFETY: A page is valid for reads of `PAGE_SIZE` bytes.
         unsafe { self.write_raw(page.as_ptr(), PAGE_SIZE) };
@@ -238,80 +171,161 @@ impl Object<'_> {
         unsafe {
             bindings::zs_obj_write(
                 self.pool.pool.as_ptr(),
-                self.handle.0.get(),
+                self.handle.get(),
                 src.cast_mut().cast(),
                 len,
             )
         };
     }
-
-    /// Keeps the object: it stays allocated until its handle is given back to the pool.
-    pub(crate) fn into_handle(self) -> Handle {
-        let handle = Handle(self.handle.0);
-        // The object is now the handle's.
-        core::mem::forget(self);
-        handle
-    }
 }
 
 impl Drop for Object<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the object is live, and this is the only owner.
-        unsafe { bindings::zs_free(self.pool.pool.as_ptr(), self.handle.0.get()) };
+        // SAFETY: By the type invariants the object is live, and belongs to this value.
+        unsafe { bindings::zs_free(self.pool.pool.as_ptr(), self.handle.get()) };
     }
 }
 
-/// The right to an object in a pool. It exists once, and dropping it leaks the object.
-#[must_use = "a handle that is dropped leaks its object"]
-pub(crate) struct Handle(NonZeroUsize);
-
-/// A borrowed [`Handle`].
+/// A borrowed [`Object`]. All methods may sleep.
+///
+/// # Invariants
+///
+/// `handle` is that of an object of `pool`, which was allocated with `size`, and which is neither
+/// written nor freed during `'a`.
 #[derive(Clone, Copy)]
-pub(crate) struct HandleRef<'a>(NonZeroUsize, PhantomData<&'a Handle>);
+pub(crate) struct ObjectRef<'a> {
+    pool: &'a Pool,
+    handle: NonZeroUsize,
+    size: usize,
+}
 
-/// What a slot's word holds.
+impl ObjectRef<'_> {
+    /// Returns the size of the object in bytes.
+    #[inline]
+    pub(crate) fn size(self) -> usize {
+        self.size
+    }
+
+    /// Copies the object to the start of a page, and fills the rest with zeroes.
+    pub(crate) fn read_page(self, page: &MappedPage<'_>) {
+        let (pool, handle, to) = (
+            self.pool.pool.as_ptr(),
+            self.handle.get(),
+            page.as_ptr().cast::<c_void>(),
+        );
+        // SAFETY: By the type invariants. An object that lies across two pages is put together in
+        // the page, which has room for any object.
+        let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle, self.size, to) };
+        if self.size == PAGE_SIZE {
+            // An object of a page begins at the beginning of one, so it is never put together.
+            // SAFETY: zsmalloc returns a page that stays valid until `zs_obj_read_end`.
+            unsafe { page.write_page(bytes.cast()) };
+        } else {
+            if bytes != to {
+                // SAFETY: zsmalloc returns as many bytes as the object has, which stay valid, and
+                // unchanged, until `zs_obj_read_end`. These are not in the page.
+                page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) });
+            }
+            page.clear_from(self.size);
+        }
+        // SAFETY: This ends what was begun above.
+        unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
+    }
+
+    /// Calls `f` with the bytes of the object.
+    ///
+    /// `scratch` is where an object that lies across two pages is put together. `f` must not sleep
+    /// for long: the object cannot be moved meanwhile.
+    pub(crate) fn read<R>(self, scratch: &mut [u8; PAGE_SIZE], f: impl FnOnce(&[u8]) -> R) -> R {
+        let (pool, handle) = (self.pool.pool.as_ptr(), self.handle.get());
+        // SAFETY: By the type invariants. The scratch buffer has room for any object.
+        let bytes = unsafe {
+            bindings::zs_obj_read_begin(pool, handle, self.size, scratch.as_mut_ptr().cast())
+        };
+        // SAFETY: zsmalloc returns as many bytes as the object has, which stay valid until
+        // `zs_obj_read_end`, and by the type invariants unchanged.
+        let result = f(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) });
+        // SAFETY: This ends what was begun above.
+        unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
+        result
+    }
+}
+
+/// What a slot holds.
 #[must_use]
-pub(crate) enum Value {
-    /// A plain number.
-    Number(usize),
+pub(crate) enum Value<'a> {
+    /// A plain number, and a note of [`Objects::NOTE_BITS`] bits.
+    Number(usize, usize),
     /// An object.
-    Handle(Handle),
+    Object(Object<'a>),
 }
 
-/// What a slot's word holds, borrowed.
+/// What a slot holds, borrowed.
 pub(crate) enum ValueRef<'a> {
-    /// A plain number.
-    Number(usize),
+    /// A plain number, and a note.
+    Number(usize, usize),
     /// An object.
-    Handle(HandleRef<'a>),
+    Object(ObjectRef<'a>),
 }
 
-// SAFETY: The tag tells numbers and handles apart, and handles are not zero. `(0, false)` is a
-// number.
-unsafe impl Packed for Value {
+/// The kind of values that are objects of one pool, or plain numbers.
+pub(crate) struct Objects;
+
+impl Objects {
+    /// How many bits a note has: as many as the size of an object has, up to and including the
+    /// largest pages that Linux has.
+    pub(crate) const NOTE_BITS: u32 = 17;
+    const NOTE_MASK: usize = (1 << Self::NOTE_BITS) - 1;
+    /// Of a tag that belongs to an object; the bits above are its size.
+    const OBJECT: usize = 1;
+}
+
+const _: () = assert!(PAGE_SIZE <= Objects::NOTE_MASK);
+
+// SAFETY: A tag tells objects from numbers. For an object, whose handle is not zero, `pack` returns
+// the handle and the size, which fits into a note, as no object is larger than a page; and only if
+// the object is of the pool that is the context. Zeroes are a number.
+unsafe impl Packed for Objects {
+    type Context = Pool;
+    type Value<'a> = Value<'a>;
     type Ref<'a> = ValueRef<'a>;
 
+    const TAG_BITS: u32 = 1 + Self::NOTE_BITS;
+
     #[inline]
-    fn pack(self) -> (usize, bool) {
-        match self {
-            Value::Number(number) => (number, false),
-            Value::Handle(handle) => (handle.0.get(), true),
+    fn pack(pool: &Pool, value: Value<'_>) -> (usize, usize) {
+        match value {
+            Value::Number(number, note) => (number, (note & Self::NOTE_MASK) << 1),
+            Value::Object(object) if core::ptr::eq(object.pool, pool) => {
+                let object = ManuallyDrop::new(object);
+                (object.handle.get(), object.size << 1 | Self::OBJECT)
+            }
+            // An object of another pool would be unpacked as one of this pool. It is freed instead.
+            Value::Object(_) => (0, 0),
         }
     }
 
     #[inline]
-    unsafe fn unpack(word: usize, tag: bool) -> Self {
+    unsafe fn unpack(pool: &Pool, word: usize, tag: usize) -> Value<'_> {
+        let size = tag >> 1;
         match NonZeroUsize::new(word) {
-            Some(handle) if tag => Value::Handle(Handle(handle)),
-            _ => Value::Number(word),
+            // INVARIANT: By the safety requirements `pack` had an object of this pool, which is
+            // unpacked once.
+            Some(handle) if tag & Self::OBJECT != 0 => Value::Object(Object { pool, handle, size }),
+            _ => Value::Number(word, size),
         }
     }
 
     #[inline]
-    unsafe fn borrow<'a>(word: usize, tag: bool) -> ValueRef<'a> {
+    unsafe fn borrow<'a>(pool: &'a Pool, word: usize, tag: usize) -> ValueRef<'a> {
+        let size = tag >> 1;
         match NonZeroUsize::new(word) {
-            Some(handle) if tag => ValueRef::Handle(HandleRef(handle, PhantomData)),
-            _ => ValueRef::Number(word),
+            // INVARIANT: By the safety requirements `pack` had an object of this pool, which is not
+            // unpacked during `'a`: that is what it takes to write to it, or to free it.
+            Some(handle) if tag & Self::OBJECT != 0 => {
+                ValueRef::Object(ObjectRef { pool, handle, size })
+            }
+            _ => ValueRef::Number(word, size),
         }
     }
 }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Values that are locked by one bit, for tables of many small entries.
+//! Tables of many small values, each of which has a lock of one bit.
 //!
-//! A [`BitLocked`] takes two machine words: one holds the lock bit, a tag bit and bits that the
-//! owner of the lock may use as it likes, the other a value. The lock sleeps, using the kernel's
-//! bit-wait queues, and lockdep sees it.
+//! An entry of a [`LockedTable`] takes two machine words. One holds the lock bit, a tag, and bits
+//! that the owner of the lock may use as it likes; the other holds a value. Tag and word together
+//! are the packed form of a value: see [`Packed`]. The lock sleeps, using the kernel's bit-wait
+//! queues, and lockdep sees it.
 //!
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
 
+use super::{
+    sched::cond_resched,
+    table::ZeroedTable, //
+};
 use crate::bindings;
 use core::{
     cell::UnsafeCell,
@@ -22,37 +27,52 @@ use kernel::{
     },
 };
 
-/// A type whose values fit into a word and a bit.
+/// A kind of values that fit into a word and a tag of some bits.
+///
+/// The values of a table may have something in common that is not packed, such as the allocator
+/// that their memory is from: the table owns it as its context.
 ///
 /// # Safety
 ///
-/// - `unpack` and `borrow` must be sound when called with what `pack` returned.
-/// - `(0, false)` must be the packed form of a value.
-pub(crate) unsafe trait Packed: Sized {
+/// - `unpack` and `borrow` must be sound when called with what `pack` returned for the same
+///   context, or with zeroes.
+/// - `pack` must return a tag of at most [`TAG_BITS`](Self::TAG_BITS) bits.
+pub(crate) unsafe trait Packed: 'static {
+    /// What all values of a table have in common.
+    type Context: Send + Sync;
+
+    /// A value, which may borrow from the context.
+    type Value<'a>: Send;
+
     /// A borrowed value.
     type Ref<'a>;
 
+    /// How many bits a tag has.
+    const TAG_BITS: u32;
+
     /// Gives up a value for its packed form.
-    fn pack(self) -> (usize, bool);
+    fn pack(context: &Self::Context, value: Self::Value<'_>) -> (usize, usize);
 
-    /// Gets the value back.
+    /// Gets a value back.
     ///
     /// # Safety
     ///
-    /// `word` and `tag` must come from [`pack`](Self::pack), and may be unpacked once.
-    unsafe fn unpack(word: usize, tag: bool) -> Self;
+    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context, and may be
+    /// unpacked once; or both must be zero.
+    unsafe fn unpack(context: &Self::Context, word: usize, tag: usize) -> Self::Value<'_>;
 
-    /// Borrows the value from its packed form.
+    /// Borrows a value from its packed form.
     ///
     /// # Safety
     ///
-    /// `word` and `tag` must come from [`pack`](Self::pack), and not be unpacked during `'a`.
-    unsafe fn borrow<'a>(word: usize, tag: bool) -> Self::Ref<'a>;
+    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context, and not be
+    /// unpacked during `'a`; or both must be zero.
+    unsafe fn borrow<'a>(context: &'a Self::Context, word: usize, tag: usize) -> Self::Ref<'a>;
 }
 
-/// What lockdep knows of the locks of one table. Making it and dropping it may sleep.
+/// What lockdep knows of the locks of one table.
 #[pin_data]
-pub(crate) struct LockdepMap {
+struct LockdepMap {
     #[pin]
     map: Opaque<kernel::bindings::lockdep_map>,
     // After `map`, which refers to it.
@@ -66,8 +86,8 @@ unsafe impl Send for LockdepMap {}
 unsafe impl Sync for LockdepMap {}
 
 impl LockdepMap {
-    /// Makes a lock class of its own, called `name`.
-    pub(crate) fn new(name: &'static CStr) -> impl PinInit<Self> {
+    /// Makes a lock class of its own, called `name`. May sleep.
+    fn new(name: &'static CStr) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             key <- LockClassKey::new_dynamic(),
             // SAFETY: `key` was registered just before and is unregistered after the last use of
@@ -80,149 +100,243 @@ impl LockdepMap {
     }
 }
 
-/// A value and some bits behind a lock.
-///
-/// Dropping it does not drop the value: whoever owns the table takes the values out first.
+/// A lock, a value, and some bits.
 ///
 /// # Invariants
 ///
-/// While the lock is not held, `value` and the tag bit of `word` are the packed form of a `V`.
+/// While the lock is not held, `value` and the tag in `word` are what [`Packed::pack`] returned for
+/// the context of the table, and have not been unpacked, or zero.
 #[repr(C)]
-pub(crate) struct BitLocked<V: Packed> {
-    /// Bit 0: the lock. Bit 1: somebody may be waiting. Bit 2: the tag of the value. The others
-    /// belong to the owner of the lock.
+struct Entry<P: Packed> {
+    /// Bit 0: the lock. Bit 1: a task may be waiting. Then the tag; the others belong to the owner
+    /// of the lock.
     word: UnsafeCell<usize>,
     value: UnsafeCell<usize>,
-    _value: PhantomData<V>,
+    _value: PhantomData<P>,
 }
 
 const LOCK: usize = 1 << 0;
-const TAG: usize = 1 << 2;
-const BITS_SHIFT: u32 = 3;
+const TAG_SHIFT: u32 = 2;
 
-/// How many bits beside the value the owner of a lock may use.
-pub(crate) const BITS: u32 = usize::BITS - BITS_SHIFT;
+// SAFETY: The lock makes sure that one thread at a time has access to the value, and a value may be
+// sent to another thread.
+unsafe impl<P: Packed> Send for Entry<P> {}
+// SAFETY: As for `Send`.
+unsafe impl<P: Packed> Sync for Entry<P> {}
 
-// SAFETY: The lock makes sure that one thread at a time has access to the value.
-unsafe impl<V: Packed + Send> Send for BitLocked<V> {}
-// SAFETY: The same.
-unsafe impl<V: Packed + Send> Sync for BitLocked<V> {}
+// SAFETY: All zeroes is an unlocked lock, and zeroes are allowed by the type invariants.
+unsafe impl<P: Packed> Zeroable for Entry<P> {}
 
-// SAFETY: All zeroes is an unlocked lock and, by the requirements of `Packed`, a value.
-unsafe impl<V: Packed> Zeroable for BitLocked<V> {}
-
-impl<V: Packed> BitLocked<V> {
-    /// Locks. May sleep, and is not woken by signals.
-    #[inline]
-    pub(crate) fn lock<'a>(&'a self, map: &'a LockdepMap) -> Guard<'a, V> {
-        // SAFETY: The word is valid, and both it and the map live for `'a`.
-        let word = unsafe { bindings::zram_rs_bit_lock(self.word.get(), map.map.get()) };
-        // SAFETY: This thread now owns the lock.
-        unsafe { Guard::new(self, map, word) }
-    }
-
-    /// Takes out the value, and leaves all zeroes, bits included, without locking: there is nobody
-    /// else.
+impl<P: Packed> Entry<P> {
+    /// Takes out the packed form of the value and leaves all zeroes. Any context.
     ///
-    /// Should somebody have forgotten a guard instead of dropping it, what it knew of the value is
-    /// lost: the value is leaked, and what `(0, false)` stands for is returned. Any context.
-    pub(crate) fn take(&mut self) -> V {
+    /// A guard that was forgotten instead of dropped took along what it knew of the value: then the
+    /// value is leaked.
+    fn take(&mut self) -> Option<(usize, usize)> {
         let word = core::mem::take(self.word.get_mut());
+        // INVARIANT: Zeroes.
         let value = core::mem::take(self.value.get_mut());
-        let (value, word) = if word & LOCK == 0 {
-            (value, word)
-        } else {
-            (0, 0)
-        };
-        // SAFETY: If the lock is not held, by the type invariants this is a packed value, and it
-        // was just overwritten with one; otherwise it is one by the requirements of `Packed`.
-        unsafe { V::unpack(value, word & TAG != 0) }
-    }
-
-    /// Locks unless somebody else has the lock. Any context that does not interrupt an owner that
-    /// it then waits for: that is, any.
-    #[inline]
-    pub(crate) fn try_lock<'a>(&'a self, map: &'a LockdepMap) -> Option<Guard<'a, V>> {
-        // SAFETY: The word is valid, and both it and the map live for `'a`.
-        let word = unsafe { bindings::zram_rs_bit_trylock(self.word.get(), map.map.get()) };
-        // SAFETY: A word that is not zero says that this thread owns the lock.
-        (word != 0).then(|| unsafe { Guard::new(self, map, word) })
+        (word & LOCK == 0).then_some((value, Guard::<P>::tag_of(word)))
     }
 }
 
-/// The proof of having locked a [`BitLocked`], which unlocks it when dropped. Neither that nor any
-/// method sleeps.
+/// A table of values that start out as all zeroes.
 ///
 /// # Invariants
 ///
-/// The thread that has the guard owns the lock. `value` of the lock and the tag bit in `word` are
-/// the packed form of a `V`.
+/// `context` stays the same.
+#[pin_data(PinnedDrop)]
+pub(crate) struct LockedTable<P: Packed> {
+    entries: ZeroedTable<Entry<P>>,
+    #[pin]
+    lockdep: LockdepMap,
+    // After the entries, whose values borrow from it.
+    context: P::Context,
+}
+
+impl<P: Packed> LockedTable<P> {
+    /// Makes a table of `len` values, whose locks lockdep knows as `name`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also if `len` is 0.
+    pub(crate) fn new(
+        len: usize,
+        context: P::Context,
+        name: &'static CStr,
+    ) -> impl PinInit<Self, Error> {
+        const { assert!(size_of::<Entry<P>>() == 2 * size_of::<usize>()) };
+        // INVARIANT: No method changes the context.
+        try_pin_init!(Self {
+            entries: ZeroedTable::new(len)?,
+            lockdep <- LockdepMap::new(name),
+            context,
+        })
+    }
+
+    /// Returns how many entries there are. Any context.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns what the values have in common. Any context.
+    #[inline]
+    pub(crate) fn context(&self) -> &P::Context {
+        &self.context
+    }
+
+    /// Locks an entry, or returns `None` if there is no such entry.
+    ///
+    /// # Context
+    ///
+    /// May sleep, and is not woken by signals.
+    #[inline]
+    pub(crate) fn lock(&self, index: usize) -> Option<Guard<'_, P>> {
+        let entry = self.entries.get(index)?;
+        let map = self.lockdep.map.get();
+        // SAFETY: The word is valid, and both it and the map live as long as the table.
+        let word = unsafe { bindings::zram_rs_bit_lock(entry.word.get(), map) };
+        // SAFETY: This thread now owns the lock.
+        Some(unsafe { Guard::new(self, entry, word) })
+    }
+
+    /// Locks an entry, or returns `None` if it is locked already or there is no such entry.
+    ///
+    /// # Context
+    ///
+    /// Any: it does not wait.
+    #[inline]
+    pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, P>> {
+        let entry = self.entries.get(index)?;
+        let map = self.lockdep.map.get();
+        // SAFETY: The word is valid, and both it and the map live as long as the table.
+        let word = unsafe { bindings::zram_rs_bit_trylock(entry.word.get(), map) };
+        // SAFETY: A word that is not zero says that this thread owns the lock.
+        (word != 0).then(|| unsafe { Guard::new(self, entry, word) })
+    }
+}
+
+#[pinned_drop]
+impl<P: Packed> PinnedDrop for LockedTable<P> {
+    /// Drops all values. May sleep.
+    fn drop(self: Pin<&mut Self>) {
+        let this = self.project();
+        for (index, entry) in this.entries.iter_mut().enumerate() {
+            if let Some((value, tag)) = entry.take() {
+                // SAFETY: By the invariants of `Entry`, as the lock was not held; `take` has left
+                // zeroes.
+                drop(unsafe { P::unpack(this.context, value, tag) });
+            }
+            if index % 1024 == 0 {
+                cond_resched();
+            }
+        }
+    }
+}
+
+/// The proof of having locked an entry, which unlocks it when dropped. Neither that nor any method
+/// sleeps.
+///
+/// # Invariants
+///
+/// `entry` is an entry of `table`, and the thread that has the guard owns its lock. `value` of the
+/// entry and the tag in `word` are what [`Packed::pack`] returned for the context of the table, and
+/// have not been unpacked, or zero.
 #[must_use = "the lock unlocks immediately when the guard is unused"]
-pub(crate) struct Guard<'a, V: Packed> {
-    lock: &'a BitLocked<V>,
-    map: &'a LockdepMap,
-    /// What the lock's word is to be; written back on unlock.
+pub(crate) struct Guard<'a, P: Packed> {
+    table: &'a LockedTable<P>,
+    entry: &'a Entry<P>,
+    /// What the word of the entry is to be; written back on unlock.
     word: usize,
     _not_send: NotThreadSafe,
 }
 
-impl<'a, V: Packed> Guard<'a, V> {
+impl<'a, P: Packed> Guard<'a, P> {
+    const TAG_MASK: usize = ((1 << P::TAG_BITS) - 1) << TAG_SHIFT;
+    const BITS_SHIFT: u32 = TAG_SHIFT + P::TAG_BITS;
+
+    /// How many bits beside the value the owner of a lock may use.
+    pub(crate) const BITS: u32 = usize::BITS - Self::BITS_SHIFT;
+
     /// # Safety
     ///
-    /// The calling thread must own the lock, and `word` must be its word.
+    /// `entry` must be an entry of `table` whose lock the calling thread owns, and `word` must be
+    /// its word.
     #[inline]
-    unsafe fn new(lock: &'a BitLocked<V>, map: &'a LockdepMap, word: usize) -> Self {
-        // INVARIANT: By the safety requirements and the type invariants of `BitLocked`.
+    unsafe fn new(table: &'a LockedTable<P>, entry: &'a Entry<P>, word: usize) -> Self {
+        // INVARIANT: By the safety requirements and the type invariants of `Entry`.
         Self {
-            lock,
-            map,
+            table,
+            entry,
             word,
             _not_send: NotThreadSafe,
         }
     }
 
+    #[inline]
+    fn tag_of(word: usize) -> usize {
+        (word & Self::TAG_MASK) >> TAG_SHIFT
+    }
+
     /// Returns the bits beside the value.
     #[inline]
     pub(crate) fn bits(&self) -> usize {
-        self.word >> BITS_SHIFT
+        self.word >> Self::BITS_SHIFT
     }
 
-    /// Sets the bits beside the value, of which there are [`BITS`].
+    /// Sets the bits beside the value, of which there are [`BITS`](Self::BITS).
     #[inline]
     pub(crate) fn set_bits(&mut self, bits: usize) {
-        debug_assert!(bits >> BITS == 0);
-        // INVARIANT: The tag bit stays as it is.
-        self.word = (bits << BITS_SHIFT) | (self.word & (LOCK | TAG));
+        debug_assert!(bits >> Self::BITS == 0);
+        // INVARIANT: The tag stays as it is.
+        self.word = (bits << Self::BITS_SHIFT) | (self.word & (LOCK | Self::TAG_MASK));
     }
 
     /// Borrows the value.
     #[inline]
-    pub(crate) fn value(&self) -> V::Ref<'_> {
-        // SAFETY: By the type invariants, and the value is only unpacked with `&mut self`.
-        unsafe { V::borrow(*self.lock.value.get(), self.word & TAG != 0) }
+    pub(crate) fn value(&self) -> P::Ref<'_> {
+        // SAFETY: By the type invariants this thread owns the lock, so that `value` does not
+        // change, and the value is only unpacked with `&mut self`.
+        unsafe {
+            P::borrow(
+                &self.table.context,
+                *self.entry.value.get(),
+                Self::tag_of(self.word),
+            )
+        }
     }
 
     /// Puts in another value and returns the one that was there.
     #[inline]
-    pub(crate) fn replace(&mut self, value: V) -> V {
-        let (new, tag) = value.pack();
-        // SAFETY: By the type invariants this thread owns the lock, so nobody else looks at
+    pub(crate) fn replace(&mut self, value: P::Value<'_>) -> P::Value<'a> {
+        let (new, tag) = P::pack(&self.table.context, value);
+        debug_assert!(tag >> P::TAG_BITS == 0);
+        // SAFETY: By the type invariants this thread owns the lock, so that no other one looks at
         // `value`.
-        let old = unsafe { core::mem::replace(&mut *self.lock.value.get(), new) };
-        // SAFETY: By the type invariants this is a packed value, and it was just overwritten.
-        let old = unsafe { V::unpack(old, self.word & TAG != 0) };
+        let old = unsafe { core::mem::replace(&mut *self.entry.value.get(), new) };
+        let old_tag = Self::tag_of(self.word);
         // INVARIANT: `value` and the tag are the packed form of the new value.
-        self.word = (self.word & !TAG) | if tag { TAG } else { 0 };
-        old
+        self.word = (self.word & !Self::TAG_MASK) | tag << TAG_SHIFT;
+        // SAFETY: By the type invariants, and this form of the value was just overwritten.
+        unsafe { P::unpack(&self.table.context, old, old_tag) }
     }
 }
 
-impl<V: Packed> Drop for Guard<'_, V> {
+impl<P: Packed> Drop for Guard<'_, P> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants this thread owns the lock, and the packed value is whole.
+        // SAFETY: By the type invariants this thread owns the lock, and the word has the tag that
+        // belongs to the value.
         unsafe {
-            bindings::zram_rs_bit_unlock(self.lock.word.get(), self.word, self.map.map.get())
+            bindings::zram_rs_bit_unlock(
+                self.entry.word.get(),
+                self.word,
+                self.table.lockdep.map.get(),
+            )
         };
     }
 }

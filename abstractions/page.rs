@@ -22,6 +22,29 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
+/// A NUMA node to allocate memory on.
+///
+/// [`kernel::alloc::NumaNode`] does not tell its number.
+///
+/// # Invariants
+///
+/// The number is that of a node that exists, or `NUMA_NO_NODE`.
+#[derive(Clone, Copy)]
+pub(crate) struct Node(i32);
+
+impl Node {
+    /// The node of the CPU that allocates.
+    // INVARIANT: Allowed.
+    #[allow(dead_code, reason = "only tests use it so far")]
+    pub(crate) const LOCAL: Self = Self(kernel::bindings::NUMA_NO_NODE);
+
+    /// Returns the number of the node. Any context.
+    #[inline]
+    pub(crate) fn id(self) -> i32 {
+        self.0
+    }
+}
+
 /// A page that stays allocated for `'a`. All methods are for any context.
 ///
 /// # Invariants
@@ -57,9 +80,10 @@ impl PageRef<'_> {
 
     /// Returns the NUMA node that the page is on.
     #[inline]
-    pub(crate) fn nid(&self) -> i32 {
+    pub(crate) fn node(&self) -> Node {
         // SAFETY: `page` is valid by the type invariants.
-        unsafe { kernel::bindings::page_to_nid(self.page.as_ptr()) }
+        // INVARIANT: A page is on a node that exists.
+        Node(unsafe { kernel::bindings::page_to_nid(self.page.as_ptr()) })
     }
 
     /// Maps the page into the kernel's address space.

@@ -14,6 +14,7 @@ use core::{
 };
 use kernel::{
     alloc::AllocError,
+    page::PAGE_SIZE,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -50,7 +51,11 @@ impl<T: Zeroable> ZeroedTable<T> {
     /// Allocates a table of `len` entries. Fails if there is not enough memory, or `len` is 0 or
     /// beyond any memory. May sleep.
     pub(crate) fn new(len: usize) -> Result<Self, AllocError> {
-        const { assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>()) };
+        const {
+            assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>());
+            // `vmalloc` aligns to a page.
+            assert!(align_of::<T>() <= PAGE_SIZE);
+        };
         let size = len
             .checked_mul(size_of::<T>())
             .filter(|&size| size > 0 && isize::try_from(size).is_ok())
