@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/atomic.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>
@@ -34,8 +35,28 @@ unsigned int zram_rs_num_devices(void)
 }
 
 /*
- * The lock is bit 0 of a word. Bit 1 says that somebody may be waiting for it, so that
- * unlocking need not look for that. The other bits belong to the lock's owner.
+ * The lock is bit 0 of a word. Bit 1 says that tasks may be waiting for it, so that
+ * unlocking need not look for them. The other bits belong to the lock's owner.
+ *
+ * Unlocking clears both bits and, if the waiters' bit was set, wakes one waiter. A
+ * waiter enqueues itself (exclusively, at the tail), and then sets both bits by one
+ * atomic operation: if the lock bit was clear, the waiter owns the lock. So for as long
+ * as a waiter sleeps, one of these is true:
+ *
+ * - Both bits are set: the owner is still to unlock, and wakes the first waiter then.
+ *   The owner sees the queue as it was when the waiter set the bit: prepare_to_wait_event()
+ *   ends in a full barrier, and xchg() is one.
+ * - An owner has cleared the bits and is about to wake the first waiter.
+ * - A waiter was woken and is about to set both bits. Either it gets the lock, and with it
+ *   the duty to wake the next waiter; or another task has the lock, and gets that duty.
+ *   That task may have locked by the fast path, which leaves the waiters' bit alone.
+ *
+ * If the woken waiter took the lock without setting the waiters' bit, the other waiters
+ * would sleep on: their bit was cleared along with the lock bit. Whether there are others it
+ * does not know, so it always sets the bit, and the last one of a crowd wakes no one.
+ *
+ * The owner keeps a copy of the word, which says nothing of the waiters' bit: unlocking
+ * clears that bit in the copy, and looks for it in the word that the copy replaces.
  */
 #define LOCK_BIT	0
 #define WAITERS_BIT	1
@@ -50,14 +71,18 @@ unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map)
 	return READ_ONCE(*word);
 }
 
-/* Locks, or sees to it that whoever has the lock wakes those who wait. */
+/* Locks, or has the owner wake a waiter. Sets the waiters' bit in either case. */
 static bool lock_or_announce(unsigned long *word)
 {
-	if (!test_and_set_bit_lock(LOCK_BIT, word))
-		return true;
-	set_bit(WAITERS_BIT, word);
-	/* It may have been unlocked before that. If not, the unlocking is still to come. */
-	return !test_and_set_bit_lock(LOCK_BIT, word);
+	long both = BIT(LOCK_BIT) | BIT(WAITERS_BIT);
+
+	return !(atomic_long_fetch_or_acquire(both, (atomic_long_t *)word) & BIT(LOCK_BIT));
+}
+
+static noinline void wait_for_bit_lock(unsigned long *word)
+{
+	(void)___wait_var_event(word, lock_or_announce(word), TASK_UNINTERRUPTIBLE,
+				true, 0, schedule());
 }
 
 /* Returns the word, lock bit included. */
@@ -66,22 +91,19 @@ unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 	might_sleep();
 	mutex_acquire(map, 0, 0, _RET_IP_);
 	if (test_and_set_bit_lock(LOCK_BIT, word))
-		wait_var_event(word, lock_or_announce(word));
+		wait_for_bit_lock(word);
 	lock_acquired(map, _RET_IP_);
 	return READ_ONCE(*word);
 }
 
 /*
- * Unlocks and sets the owner's bits in one go. All others only ever set the lock
+ * Unlocks and sets the owner's bits by one store. Other tasks only ever set the lock
  * bit, which is set already, and the waiters' bit.
  */
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map)
 {
 	mutex_release(map, _RET_IP_);
-	/*
-	 * What the owner did is seen by the next one. It is a full barrier, too: who has
-	 * set the waiters' bit was in the queue before, and is seen there.
-	 */
+	/* A full barrier: the next owner sees what this one did, and this one the queue. */
 	value = xchg(word, value & ~(BIT(LOCK_BIT) | BIT(WAITERS_BIT)));
 	if (unlikely(value & BIT(WAITERS_BIT)))
 		wake_up_var(word);

@@ -32,8 +32,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # How large, how long.
 case $size in
-full) io_pages=4096 io_ms=80 fio_size=64M floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 stat_pages=65536 block_gib=64 block_s=40 ;;
-smoke) io_pages=1024 io_ms=8 fio_size=8M floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 stat_pages=8192 block_gib=4 block_s=2 ;;
+full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 stat_pages=65536 block_gib=64 block_s=40 ;;
+smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 stat_pages=8192 block_gib=4 block_s=2 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -68,6 +68,11 @@ visits_fio() {
 	for algorithm in "${algorithms[@]}"; do
 		echo "fio/$algorithm fio $algorithm"
 	done
+}
+
+# Tasks that write to one page at the same time: its slot is locked by one after the other.
+visits_contention() {
+	echo "contention/lz4 contention lz4"
 }
 
 visits_swap() {
@@ -206,13 +211,33 @@ with_fio() {
 	remove
 }
 
+# with_contention ALGORITHM: writes of one page that cannot be compressed, which is copied with its slot locked. The time
+# of a page is that of all jobs together. How often they sleep is not for the machine's load to say.
+with_contention() {
+	local jobs options=() field
+	disk 1M "$1"
+	for jobs in 1 32 128; do
+		options+=("--name=j$jobs" "--numjobs=$jobs" --new_group --stonewall)
+	done
+	fio --filename="$dev" --size=4k --bs=4k --direct=1 --rw=randwrite --thread --group_reporting --time_based \
+		--runtime="$crowd_s" --randseed=7 --output-format=terse --terse-version=3 "${options[@]}" \
+		>"$TMP/fio" || exit 1
+	while IFS=';' read -ra field; do
+		[ "${#field[@]}" -gt 90 ] || continue
+		[ "${field[47]}" != 0 ] || exit 1
+		echo "contention/$1/randwrite-4k/${field[2]} ns $((4 * 1000000000 / field[47])).0"
+		echo "contention/$1/randwrite-4k/${field[2]} switches $((4000 * field[89] / field[46])).0"
+	done <"$TMP/fio"
+	remove
+}
+
 # measure PAIR VISIT ARGUMENTS...: with the driver that is loaded.
 measure() {
 	local pair=$1 visit=$2 cell metric value status=0 who=$DRIVER
 	shift 2
 	[ "$1" != floor ] || who=floor
-	if [ "$1" = fio ]; then
-		(with_fio "$2") >"$TMP/result" 2>"$TMP/error" || status=$?
+	if [ "$1" = fio ] || [ "$1" = contention ]; then
+		("with_$1" "$2") >"$TMP/result" 2>"$TMP/error" || status=$?
 	else
 		"$(program zbench)" "$@" >"$TMP/result" 2>"$TMP/error" || status=$?
 	fi
