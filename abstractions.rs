@@ -19,6 +19,7 @@ pub(crate) mod page;
 pub(crate) mod parameter;
 pub(crate) mod parse;
 pub(crate) mod percpu;
+pub(crate) mod ratelimit;
 pub(crate) mod refcounts;
 pub(crate) mod rwsem;
 pub(crate) mod sched;

@@ -19,6 +19,7 @@ use crate::{
             Node,
             PageRef, //
         },
+        ratelimit::pr_err_ratelimited,
         sched::{
             boottime_seconds,
             cond_resched,
@@ -356,7 +357,9 @@ impl Pages {
                 object.read(scratch, |bytes| decompressor.decompress(bytes, page))
             })
             .inspect_err(|error| {
-                pr_err!("Decompression failed! err={error:?}, page={index}\n");
+                // Any user who can write to the disk can make such a page, and read it again and
+                // again: see "What is left to trust" in soundness.rst.
+                pr_err_ratelimited!("Decompression failed! err={error:?}, page={index}\n");
             })
     }
 

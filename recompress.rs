@@ -119,9 +119,19 @@ impl Request {
 
 /// Recompresses pages with the algorithm of a priority, the largest first.
 ///
-/// Fails with `EINVAL` if there is no such algorithm, or if nothing can be as large as the
-/// threshold; with the first error with a page, after which no other is tried; and with `EINTR` if
-/// a signal arrives or the disk is being reset. May sleep, for long.
+/// A page that cannot be read or compressed stays what it is, does not count as one of the pages
+/// that were asked for, and does not keep the others from being recompressed.
+///
+/// # Context
+///
+/// May sleep, for long.
+///
+/// # Errors
+///
+/// - `EINVAL` if there is no such algorithm, or if nothing can be as large as the threshold.
+/// - `ENOMEM` if there is no memory; this ends at once then.
+/// - `EINTR` if a signal arrives or the disk is being reset; this ends soon then.
+/// - Else the error of the last page that failed, when all others have been recompressed.
 pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Result {
     if request.threshold >= pages.pool().huge_size() || pages.streams.get(priority).is_none() {
         return Err(EINVAL);
@@ -137,17 +147,24 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
         stop,
     );
     let mut left = request.max_pages;
+    let mut result = Ok(());
     while let Some(batch) = selector.next_batch() {
         for &index in batch {
             if left == 0 {
-                return Ok(());
+                return result;
             }
             if stop() {
                 return Err(EINTR);
             }
             let page = copy.as_page();
-            if recompress(pages, index, priority, request.threshold, page)? {
-                left -= 1;
+            match recompress(pages, index, priority, request.threshold, page) {
+                Ok(true) => left -= 1,
+                Ok(false) => (),
+                Err(ENOMEM) => return Err(ENOMEM),
+                Err(error) => {
+                    pages.deselect(index);
+                    result = Err(error);
+                }
             }
             cond_resched();
         }
@@ -156,7 +173,7 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
         return Err(EINTR);
     }
     selector.done();
-    Ok(())
+    result
 }
 
 /// Recompresses a page, if it is still selected, and returns whether it was compressed, to

@@ -11,6 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/part_stat.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -168,6 +169,15 @@ void zram_rs_flush_dcache_page(struct page *page)
 struct workqueue_struct *zram_rs_highpri_workqueue(const char *name)
 {
 	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0, name);
+}
+
+/* Rust cannot initialise the lock of a static ratelimit_state. */
+bool zram_rs_may_log(void)
+{
+	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
+
+	return ___ratelimit(&state, KBUILD_MODNAME);
 }
 
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex)

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * brokenpage: makes a page of a disk that cannot be decompressed, as any user who can write to the
+ * disk can.
+ *
+ * usage: brokenpage [-S SEED] [-a ATTEMPTS] DISK INDEX
+ *        brokenpage -r READS DISK INDEX
+ *
+ * DISK is the path of the disk. The page INDEX is written by direct I/O from memory that another
+ * thread changes meanwhile, until it cannot be read: DEFLATE with a header and 842 keep a checksum
+ * of the page, and what they compress may be something else. About three quarters of the page
+ * cannot be compressed. The exit status is 4 if that has not happened after ATTEMPTS writes (a
+ * million by default).
+ *
+ * With -r, the page is read so many times; each must fail with EIO.
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+
+static atomic_bool stop;
+static _Atomic uint64_t *page;
+static uint64_t seed = 1;
+
+/* Changes one word after the other, in the part of the page that is random. */
+static void *change(void *unused)
+{
+	uint64_t state = seed * 0x9e3779b97f4a7c15 | 1;
+
+	(void)unused;
+	while (!stop)
+		atomic_store_explicit(&page[next_random(&state) >> 32 & 255],
+				      next_random(&state), memory_order_relaxed);
+	return NULL;
+}
+
+static bool readable(int fd, off_t offset)
+{
+	static void *buffer;
+	ssize_t length;
+
+	if (!buffer)
+		buffer = aligned_alloc(PAGE, PAGE);
+	if (!buffer)
+		err(2, "no memory");
+	length = pread(fd, buffer, PAGE, offset);
+	if (length == (ssize_t)PAGE)
+		return true;
+	if (length >= 0 || errno != EIO)
+		err(2, "read");
+	return false;
+}
+
+static unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*end || !*text)
+		errx(2, "'%s' is not a number", text);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long attempts = 1000000, reads = 0, i;
+	uint64_t state;
+	pthread_t thread;
+	off_t offset;
+	int option, fd;
+
+	while ((option = getopt(argc, argv, "S:a:r:")) != -1) {
+		if (option == 'S')
+			seed = number(optarg);
+		else if (option == 'a')
+			attempts = number(optarg);
+		else if (option == 'r')
+			reads = number(optarg);
+		else
+			return 2;
+	}
+	if (optind + 2 != argc)
+		errx(2, "usage: brokenpage [-S SEED] [-a ATTEMPTS] [-r READS] DISK INDEX");
+	fd = open(argv[optind], O_RDWR | O_DIRECT);
+	if (fd < 0)
+		err(2, "%s", argv[optind]);
+	offset = number(argv[optind + 1]) * PAGE;
+
+	if (reads) {
+		for (i = 0; i < reads; i++) {
+			if (readable(fd, offset))
+				errx(1, "page %s can be read", argv[optind + 1]);
+		}
+		return 0;
+	}
+
+	page = aligned_alloc(PAGE, PAGE);
+	if (!page)
+		err(2, "no memory");
+	state = ~seed * 0x9e3779b97f4a7c15 | 1;
+	for (i = 0; i < WORDS; i++)
+		page[i] = i < WORDS / 4 * 3 ? next_random(&state) : seed;
+	errno = pthread_create(&thread, NULL, change, NULL);
+	if (errno)
+		err(2, "thread");
+	for (i = 0; i < attempts; i++) {
+		if (pwrite(fd, (void *)page, PAGE, offset) != (ssize_t)PAGE)
+			err(2, "write");
+		if (!readable(fd, offset))
+			break;
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	if (i == attempts) {
+		printf("page %s can be read after %lu writes (seed %lu)\n", argv[optind + 1],
+		       attempts, seed);
+		return 4;
+	}
+	printf("page %s cannot be read after %lu writes (seed %lu)\n", argv[optind + 1], i + 1,
+	       seed);
+	return 0;
+}
