@@ -9,7 +9,7 @@ use crate::{
             File,
             Read, //
         },
-        sched::interrupted, //
+        sched::check_signals, //
     },
     comp::Priority,
     device::PagesRef,
@@ -92,9 +92,9 @@ impl Read for BlockState {
             if done {
                 break;
             }
-            if interrupted() {
+            if let Err(error) = check_signals(kernel::current!()) {
                 if written == 0 {
-                    return Err(ERESTARTSYS);
+                    return Err(error);
                 }
                 break;
             }

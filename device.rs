@@ -412,9 +412,15 @@ impl Device {
 
     /// Writes pages back, as [`Selection::parse`] understands it.
     ///
-    /// Waits for its turn; fails with `EINTR` if a signal arrives first. Fails with `EINVAL` if the
-    /// disk is not initialised, with `ENODEV` if it has no backing device, and with what
-    /// [`Selection::parse`] and [`writeback::run`] fail with. May sleep, for long.
+    /// # Context
+    ///
+    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the disk is not initialised, `ENODEV` if it has no backing device, `ERESTARTSYS`
+    /// if a signal arrives before its turn comes, and what [`Selection::parse`] and
+    /// [`writeback::run`] fail with.
     pub(crate) fn write_back(&self, what: &CStr) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         // It may take long, and the disk's configuration is not locked meanwhile.
@@ -429,9 +435,14 @@ impl Device {
 
     /// Recompresses pages.
     ///
-    /// Waits for its turn; fails with `EINTR` if a signal arrives first. Fails with `EINVAL` if the
-    /// disk is not initialised, or has no such algorithm, and with what [`recompress::run`] fails
-    /// with. May sleep, for long.
+    /// # Context
+    ///
+    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the disk is not initialised, or has no such algorithm, `ERESTARTSYS` if a signal
+    /// arrives before its turn comes, and what [`recompress::run`] fails with.
     pub(crate) fn recompress(&self, request: &Request) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         let (pages, priority) = {
@@ -444,9 +455,16 @@ impl Device {
 
     /// Marks pages as idle: all, or those that were not used for `age` seconds.
     ///
-    /// Waits for its turn. Fails with `EINVAL` if the disk is not initialised, with `EINTR` if a
-    /// signal arrives or the disk is being reset. If the system was not up for `age` seconds,
-    /// nothing is done, and nothing is wrong. May sleep, for long.
+    /// If the system was not up for `age` seconds, nothing is done, and nothing is wrong.
+    ///
+    /// # Context
+    ///
+    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the disk is not initialised, `ERESTARTSYS` if a signal arrives before its turn
+    /// comes, and what [`Pages::mark_idle`] fails with.
     pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
         let cutoff = match age {
             None => None,

@@ -22,8 +22,8 @@ use crate::{
         ratelimit::pr_err_ratelimited,
         sched::{
             boottime_seconds,
-            cond_resched,
-            interrupted, //
+            check_signals,
+            cond_resched, //
         },
     },
     backing::{
@@ -69,6 +69,7 @@ use kernel::{
         },
         Arc, //
     },
+    task::Task,
     time::{
         delay::fsleep,
         Delta, //
@@ -148,9 +149,20 @@ impl Pages {
         self.backing.as_ref()
     }
 
-    /// Returns whether post-processing is to end, since the disk is being reset. Any context.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Relaxed)
+    /// Fails if a walk through all pages that a task asked for is to end.
+    ///
+    /// # Context
+    ///
+    /// Any but NMI. The task is in the system call that asked for the walk.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the disk is being reset, and what [`check_signals`] fails with.
+    pub(crate) fn check_stop(&self, asker: &Task) -> Result {
+        if self.stopping.load(Relaxed) {
+            return Err(EINTR);
+        }
+        check_signals(asker)
     }
 
     /// Ends what walks through all pages, for ever. It goes on for a moment. Any context.
@@ -474,7 +486,13 @@ impl Pages {
     /// Marks pages in memory as idle: all of them, or those that were not used since `cutoff`, in
     /// seconds since boot, while the others become used.
     ///
-    /// Fails with `EINTR` if a signal arrives, or the disk is being reset. May sleep, for long.
+    /// # Context
+    ///
+    /// That of a system call, which returns the error. May sleep, for long.
+    ///
+    /// # Errors
+    ///
+    /// What [`check_stop`](Self::check_stop) fails with.
     pub(crate) fn mark_idle(&self, cutoff: Option<u32>) -> Result {
         let mut result = Ok(());
         self.table.for_each(0..self.table.len(), |index, mut slot| {
@@ -482,8 +500,8 @@ impl Pages {
                 let idle = cutoff.is_none_or(|cutoff| cutoff > slot.last_access());
                 slot.set_idle(idle);
             }
-            if index % 1024 == 0 && (self.is_stopping() || interrupted()) {
-                result = Err(EINTR);
+            if index % 1024 == 0 {
+                result = self.check_stop(kernel::current!());
             }
             result.is_ok()
         });

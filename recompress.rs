@@ -19,10 +19,7 @@ use crate::{
             kstrtoull,
             Args, //
         },
-        sched::{
-            cond_resched,
-            interrupted, //
-        },
+        sched::cond_resched, //
     },
     comp::{
         Choices,
@@ -94,8 +91,8 @@ impl Request {
         Ok(this)
     }
 
-    /// Returns whether only so many pages are wanted. Any context.
-    pub(crate) fn is_limited(&self) -> bool {
+    /// Returns whether only so many pages are wanted.
+    fn is_limited(&self) -> bool {
         self.max_pages != u64::MAX
     }
 
@@ -124,28 +121,30 @@ impl Request {
 ///
 /// # Context
 ///
-/// May sleep, for long.
+/// That of a system call, which returns the error. May sleep, for long.
 ///
 /// # Errors
 ///
 /// - `EINVAL` if there is no such algorithm, or if nothing can be as large as the threshold.
 /// - `ENOMEM` if there is no memory; this ends at once then.
-/// - `EINTR` if a signal arrives or the disk is being reset; this ends soon then.
+/// - What [`Pages::check_stop`] fails with; this ends soon then. If only so many pages are wanted,
+///   `EINTR` takes the place of `ERESTARTSYS` as soon as pages may have been compressed: the system
+///   call, done again, would compress more than that.
 /// - Else the error of the last page that failed, when all others have been recompressed.
 pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Result {
     if request.threshold >= pages.pool().huge_size() || pages.streams.get(priority).is_none() {
         return Err(EINVAL);
     }
     let copy = BouncePage::new()?;
-    let stop = || pages.is_stopping() || interrupted();
+    let check_stop = || pages.check_stop(kernel::current!());
     let all = 0..pages.table.len();
     let ranges = core::slice::from_ref(&all);
     let mut selector = Selector::new(
         &pages.table,
         ranges,
         |slot| request.accepts(slot, priority),
-        stop,
-    );
+        check_stop,
+    )?;
     let mut left = request.max_pages;
     let mut result = Ok(());
     while let Some(batch) = selector.next_batch() {
@@ -153,9 +152,10 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
             if left == 0 {
                 return result;
             }
-            if stop() {
-                return Err(EINTR);
-            }
+            check_stop().map_err(|error| match error {
+                ERESTARTSYS if request.is_limited() => EINTR,
+                _ => error,
+            })?;
             let page = copy.as_page();
             match recompress(pages, index, priority, request.threshold, page) {
                 Ok(true) => left -= 1,
@@ -168,9 +168,6 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
             }
             cond_resched();
         }
-    }
-    if stop() {
-        return Err(EINTR);
     }
     selector.done();
     result

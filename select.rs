@@ -86,14 +86,21 @@ pub(crate) struct Selector<'a> {
 
 impl<'a> Selector<'a> {
     /// Selects the slots in `ranges`, which must be in order and apart from each other, that have
-    /// an object in memory and that `wanted` agrees to. Selects no more when `stop` says so, which
-    /// is asked now and then. May sleep.
+    /// an object in memory and that `wanted` agrees to.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// What `check_stop` fails with, which is asked now and then. Then no slot is selected.
     pub(crate) fn new(
         table: &'a Table,
         ranges: &'a [Range<usize>],
         wanted: impl Fn(&SlotGuard<'_>) -> bool,
-        stop: impl Fn() -> bool,
-    ) -> Self {
+        check_stop: impl Fn() -> Result,
+    ) -> Result<Self> {
         let mut this = Self {
             table,
             ranges,
@@ -103,6 +110,7 @@ impl<'a> Selector<'a> {
             resume: None,
             marks: true,
         };
+        let mut result = Ok(());
         for range in ranges {
             table.for_each(range.clone(), |index, mut slot| {
                 if let Some(size) = slot.object_size() {
@@ -111,8 +119,13 @@ impl<'a> Selector<'a> {
                         this.histogram.count(size);
                     }
                 }
-                index % 1024 != 0 || !stop()
+                if index % 1024 == 0 {
+                    result = check_stop();
+                }
+                result.is_ok()
             });
+            // Those that were selected are let go of when `this` is dropped.
+            result?;
         }
         // Selecting is what one does when memory is short: take less rather than none.
         let mut len = this.len().min(BATCH);
@@ -123,7 +136,7 @@ impl<'a> Selector<'a> {
             }
             len /= 2;
         }
-        this
+        Ok(this)
     }
 
     /// Returns how many slots are selected and not handed out. Any context.
@@ -281,7 +294,7 @@ mod tests {
         let sizes = [100, 4000, 70, 2000, 3999, 1, 2010];
         let table = table(&sizes)?;
         let ranges = [0..7];
-        let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+        let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
         assert_eq!(selector.len(), 7);
         // The last of the table first where sizes are in the same bucket.
         let order = order(&mut selector, &table)?;
@@ -305,7 +318,7 @@ mod tests {
         let table = table(&sizes)?;
         // A batch of the 1000s begins in the last range, one in the middle of the first.
         let ranges = [0..4 * SMALL_BATCH, 4 * SMALL_BATCH..sizes.len()];
-        let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+        let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
         selector.batch = None;
         let order = order(&mut selector, &table)?;
         assert_eq!(order.len(), sizes.len());
@@ -324,7 +337,7 @@ mod tests {
             table.lock(index).ok_or(EINVAL)?.set_idle(true);
         }
         let ranges = [2..4, 10..15];
-        let mut selector = Selector::new(&table, &ranges, |slot| slot.is_idle(), || false);
+        let mut selector = Selector::new(&table, &ranges, |slot| slot.is_idle(), || Ok(()))?;
         // Whoever uses a page takes it out of the selection.
         table.lock(12).ok_or(EINVAL)?.touch(1);
         let order = order(&mut selector, &table)?;
@@ -337,7 +350,7 @@ mod tests {
     fn marks_are_taken_away() -> Result {
         let table = table(&[500; 8])?;
         let ranges = [1..3, 5..6];
-        let selector = Selector::new(&table, &ranges, |_| true, || false);
+        let selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
         for index in 0..8 {
             let selected = table.lock(index).ok_or(EINVAL)?.is_selected();
             assert_eq!(selected, matches!(index, 1 | 2 | 5));
@@ -348,7 +361,7 @@ mod tests {
         }
         // Also if some were handed out, to somebody who did not take them; or all, and asked again.
         for times in 1..4 {
-            let mut selector = Selector::new(&table, &ranges, |_| true, || false);
+            let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
             for _ in 0..times {
                 let _ = selector.next_batch();
             }
@@ -356,6 +369,19 @@ mod tests {
             for index in 0..8 {
                 assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ends_when_told() -> Result {
+        let table = table(&[500; 8])?;
+        // The first slot is one of those at which it is asked.
+        let ranges = [0..3, 5..6];
+        let result = Selector::new(&table, &ranges, |_| true, || Err(ENOSPC)).map(drop);
+        assert_eq!(result, Err(ENOSPC));
+        for index in 0..8 {
+            assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
         }
         Ok(())
     }

@@ -20,7 +20,6 @@ use crate::{
             sysfs_streq,
             Args, //
         },
-        sched::restartable,
         sysfs::{
             Show,
             Store, //
@@ -274,14 +273,7 @@ struct Recompress;
 impl Store<Disk> for Recompress {
     fn store(disk: &Disk, input: &CStr) -> Result {
         let request = Request::parse(input)?;
-        disk.data().recompress(&request).map_err(|error| {
-            if request.is_limited() {
-                // Again would be more pages than that.
-                error
-            } else {
-                restartable(error)
-            }
-        })
+        disk.data().recompress(&request)
     }
 }
 
@@ -296,7 +288,7 @@ impl Store<Disk> for Idle {
         } else {
             Some(kstrtouint(input, 0).map_err(|_| EINVAL)?)
         };
-        disk.data().mark_idle(age).map_err(restartable)
+        disk.data().mark_idle(age)
     }
 }
 
@@ -346,7 +338,7 @@ struct Writeback;
 
 impl Store<Disk> for Writeback {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().write_back(input).map_err(restartable)
+        disk.data().write_back(input)
     }
 }
 

@@ -319,9 +319,10 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Returns whether to come to an end: the asker got a signal, or the disk is being reset.
-    fn is_stopped(&self) -> bool {
-        self.pages.is_stopping() || self.asker.signal_pending()
+    /// Fails if writing is to end, with what [`Pages::check_stop`] fails with. Any context but NMI.
+    fn check_stop(&self) -> Result {
+        // The asker does not return before those who help have ended.
+        self.pages.check_stop(self.asker)
     }
 
     /// Returns whether so many pages are better written back by two than by one. If they are, it
@@ -420,9 +421,15 @@ struct Engine<'a, 'w> {
 
 /// Writes back what was selected.
 ///
+/// # Context
+///
+/// That of a system call, which returns the error. May sleep, for long.
+///
+/// # Errors
+///
 /// With an error, the rest was attempted all the same, unless it is `EIO` since the limit was
-/// reached, `ENOSPC` since no block is free, `EINTR` since a signal arrived or the disk is being
-/// reset, or `ENOMEM` since there was no memory for a single request. May sleep, for long.
+/// reached, `ENOSPC` since no block is free, `ENOMEM` since there was no memory for a single
+/// request, or what [`Pages::check_stop`] fails with.
 pub(crate) fn run(
     pages: &Pages,
     backing: &Backing,
@@ -440,11 +447,8 @@ pub(crate) fn run(
         &pages.table,
         &selection.ranges,
         |slot| selection.filter.accepts(slot),
-        || job.is_stopped(),
-    );
-    if job.is_stopped() {
-        return Err(EINTR);
-    }
+        || job.check_stop(),
+    )?;
     if selector.len() == 0 {
         return Ok(());
     }
@@ -554,19 +558,17 @@ impl<'a, 'w> Engine<'a, 'w> {
         while let Some(request) = self.writer.wait() {
             self.complete(request);
         }
-        if end == Err(EINTR) {
-            return end;
+        match end {
+            Err(EINTR | ERESTARTSYS) => end,
+            _ => self.result,
         }
-        self.result
     }
 
     /// Writes back some slots, and returns when all have been submitted.
     fn write<'s>(&mut self, slots: impl Iterator<Item = &'s [usize]>) -> Result {
         let mut slots = slots.flatten().copied().peekable();
         while let Some(&next) = slots.peek() {
-            if self.job.is_stopped() {
-                return Err(EINTR);
-            }
+            self.job.check_stop()?;
             // Whether there is room or budget is asked only for pages that need it.
             if !self.job.pages.is_selected(next) {
                 slots.next();
@@ -663,8 +665,8 @@ impl<'a, 'w> Engine<'a, 'w> {
             Some(page) => page..page + 1,
             None => 0..len,
         };
-        let stopped = self.job.is_stopped();
-        if status.is_err() && done.len() > 1 && !stopped {
+        let stop = self.job.check_stop();
+        if status.is_err() && done.len() > 1 && stop.is_ok() {
             // Something among these pages, or among these blocks, is bad. Find out which.
             batch.single = Some(0);
             self.writer.submit(request, 0..1, first);
@@ -677,9 +679,9 @@ impl<'a, 'w> Engine<'a, 'w> {
             self.settle(batch, page, status);
         }
         // One after the other, whatever becomes of them; but each may take long to fail.
-        if stopped {
+        if stop.is_err() {
             for page in done.end..len {
-                self.settle(batch, page, Err(EINTR));
+                self.settle(batch, page, stop);
             }
         } else if done.end < len {
             batch.single = Some(done.end);

@@ -6,7 +6,10 @@
 //! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 
 use crate::bindings;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    task::Task, //
+};
 
 /// Lets others run if they have been waiting for this CPU.
 ///
@@ -36,24 +39,32 @@ pub(crate) fn boottime_seconds() -> u32 {
     unsafe { bindings::zram_rs_boottime_seconds() }
 }
 
-/// Returns whether a signal is waiting for this task, so that it should come to an end.
+/// Fails if a task is to leave the system call that it is in.
 ///
-/// Any context; in interrupts it is about the task that was interrupted.
-pub(crate) fn interrupted() -> bool {
-    kernel::current!().signal_pending()
-}
-
-/// Turns the `EINTR` of something that can be done again into what has the system call do that once
-/// the signal was dealt with: if it was for stopping or freezing the task, or its handler wants it
-/// so. Otherwise user space still gets `EINTR`.
+/// A signal that kills or stops the task, or has a handler without `SA_RESTART`, makes it leave,
+/// and so does freezing it. Signals that are ignored or have a handler with `SA_RESTART`, and task
+/// work, do not: a timer that ticks all the time must not make the task begin again all the time.
+/// They wait until the system call ends.
 ///
-/// For the context of a system call.
-pub(crate) fn restartable(error: Error) -> Error {
-    // Without a signal nobody would ever look at that error.
-    if error == EINTR && interrupted() {
-        ERESTARTSYS
+/// # Context
+///
+/// Any but NMI. The task may be another one than the current one. What is said about it is worth
+/// something for as long as it is in a system call: a worker may ask for the task that waits for
+/// it.
+///
+/// # Errors
+///
+/// `ERESTARTSYS`, which the system call is to return. It is `EINTR` for user space if a handler
+/// without `SA_RESTART` ran; after a stop or a freeze the system call is done again. The task has
+/// a signal pending until it returns, as the kernel wants of a task that returns `ERESTARTSYS`.
+pub(crate) fn check_signals(task: &Task) -> Result {
+    // SAFETY: The reference keeps the task. The function takes the siglock of the task's sighand,
+    // whose memory RCU keeps, and leaves the sighand alone if the task has given it up, which a
+    // task does only when it exits or executes another program.
+    if unsafe { bindings::zram_rs_signal_ends_syscall(task.as_ptr()) } {
+        Err(ERESTARTSYS)
     } else {
-        error
+        Ok(())
     }
 }
 

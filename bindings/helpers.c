@@ -4,6 +4,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>
+#include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/lockdep.h>
@@ -12,7 +13,10 @@
 #include <linux/mutex.h>
 #include <linux/part_stat.h>
 #include <linux/ratelimit.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/jobctl.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -199,6 +203,73 @@ void zram_rs_queue_get(struct request_queue *queue)
 void zram_rs_queue_put(struct request_queue *queue)
 {
 	percpu_ref_put(&queue->q_usage_counter);
+}
+
+/* Returns whether getting @sig makes @task leave its system call. The caller holds siglock. */
+static bool signal_ends_syscall(struct task_struct *task, const struct k_sigaction *action, int sig)
+{
+	if (action->sa.sa_handler == SIG_IGN)
+		return false;
+	if (action->sa.sa_handler != SIG_DFL)
+		return !(action->sa.sa_flags & SA_RESTART);
+	if (sig_kernel_ignore(sig))
+		return false;
+	/* As in get_signal(): the init of a namespace does not get what it does not handle. */
+	return !(task->signal->flags & SIGNAL_UNKILLABLE) || sig_kernel_only(sig);
+}
+
+/* The same for all that is pending on @task. The caller holds siglock. */
+static bool pending_ends_syscall(struct task_struct *task, const struct sighand_struct *sighand)
+{
+	struct signal_struct *signal = task->signal;
+	sigset_t pending;
+	int sig;
+
+	if ((signal->flags & SIGNAL_GROUP_EXIT) || signal->group_exec_task)
+		return true;
+	/* Stops of the process, of a debugger, and of a control group. */
+	if (task->jobctl & (JOBCTL_PENDING_MASK | JOBCTL_TRAP_FREEZE))
+		return true;
+	sigorsets(&pending, &task->pending.signal, &signal->shared_pending.signal);
+	sigandnsets(&pending, &pending, &task->blocked);
+	for (sig = 1; sig <= _NSIG; sig++) {
+		if (sigismember(&pending, sig) &&
+		    signal_ends_syscall(task, &sighand->action[sig - 1], sig))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Returns whether @task is to leave the system call that it is in: it has a signal that kills or
+ * stops it or has a handler without SA_RESTART, or it is to be frozen. Signals that are ignored,
+ * or whose handler has SA_RESTART, and task work wait until the system call ends by itself.
+ */
+bool zram_rs_signal_ends_syscall(struct task_struct *task)
+{
+	struct sighand_struct *sighand;
+	unsigned long flags;
+	bool ends = true;
+
+	if (likely(!signal_pending(task)))
+		return false;
+	if (freezing(task))
+		return true;
+	/* Task work only. That is also how io_uring cancels what its worker does. */
+	if (!task_sigpending(task))
+		return task->flags & PF_IO_WORKER;
+
+	/* RCU keeps the memory. A task without sighand, or with another one, has left before. */
+	rcu_read_lock();
+	sighand = rcu_dereference(task->sighand);
+	if (sighand) {
+		spin_lock_irqsave(&sighand->siglock, flags);
+		if (sighand == rcu_access_pointer(task->sighand))
+			ends = pending_ends_syscall(task, sighand);
+		spin_unlock_irqrestore(&sighand->siglock, flags);
+	}
+	rcu_read_unlock();
+	return ends;
 }
 
 unsigned long zram_rs_total_pages(void)

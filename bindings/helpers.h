@@ -17,6 +17,7 @@ struct lockdep_map;
 struct mutex;
 struct page;
 struct request_queue;
+struct task_struct;
 struct wait_queue_head;
 struct workqueue_struct;
 
@@ -42,6 +43,7 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
 unsigned int zram_rs_online_processors(void);
 void zram_rs_queue_get(struct request_queue *queue);
 void zram_rs_queue_put(struct request_queue *queue);
+bool zram_rs_signal_ends_syscall(struct task_struct *task);
 unsigned long zram_rs_total_pages(void);
 void zram_rs_wait_not_null(struct wait_queue_head *wait, void **pointer);
 void zram_rs_wake_up(struct wait_queue_head *wait);

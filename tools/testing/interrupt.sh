@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What can be done while a long writeback runs: look at the statistics, change limits, interrupt it, reset or
-# remove the disk, unload the module, ask for another writeback and change one's mind.
+# remove the disk, unload the module, ask for another writeback and change one's mind. And what signals do to
+# all operations that take long.
 #
 # Proves that nobody waits for the end of it, and that whatever was done until then is accounted for: pages are
 # right, none is written twice, and the rest can be written later.
@@ -22,10 +23,11 @@ c_waits() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram lets all others wait until a writeback has ended"
 }
 
-# long_disk [COMPRESSED [BATCH]]: a disk full of pages whose writeback takes seconds, with a limit that suffices.
+# long_disk [COMPRESSED [BATCH [SIZE]]]: a disk with pages whose writeback takes seconds, with a limit that suffices.
+# It is full of them, unless SIZE is larger.
 long_disk() {
 	nullb wb0 16 irqmode 2 completion_nsec $((latency * 1000000))
-	backed "$nullb" $((pages * PAGE)) lz4 "${1:-0}"
+	backed "$nullb" "${3:-$((pages * PAGE))}" lz4 "${1:-0}"
 	fill_disk "${2:-1}"
 }
 
@@ -351,6 +353,168 @@ test_a_failing_device_is_left_soon() {
 			ends a $pid 'EINTR|EIO' 200
 		fi
 	done
+}
+
+# --- Signals that are no reason to end --------------------------------------------------------------
+
+# with_signals MODE FILE [TEXT]: a system call in the background, with signals meanwhile (see signals.c); its process
+# is $pid, and it is called a.
+with_signals() {
+	: >"$TMP/a"
+	{ exec "$(program signals)" "$@" >"$TMP/a" 2>"$TMP/ticks"; } &
+	pid=$!
+	begun "*/${2##*/}"
+}
+
+# ticked: the timer of the system call was there.
+ticked() {
+	note "the handler of the timer ran $(<"$TMP/ticks") times"
+	at_least "the number of times that the timer's handler ran" "$(<"$TMP/ticks")" 1
+}
+
+# The size of a disk whose pages take much longer to be looked at than the timer of signals.c takes to come again.
+large=16G
+
+# A profiler has such a timer. The walk through all pages used to begin again at each tick, for ever.
+test_a_timer_does_not_keep_idle_from_ending() {
+	c_waits
+	disk $large
+	with_signals restart "$sys/idle" all
+	ends a $pid OK 60000
+	ticked
+}
+
+test_a_timer_does_not_keep_block_state_from_ending() {
+	c_waits
+	disk $large
+	eventually 5 [ -e "/sys/kernel/debug/zram/zram$id/block_state" ] || skip "this kernel has no debugfs"
+	with_signals restart "/sys/kernel/debug/zram/zram$id/block_state"
+	ends a $pid OK 60000
+	ticked
+}
+
+test_a_timer_does_not_keep_writeback_from_ending() {
+	c_waits
+	local limited
+	for limited in 1 0; do
+		[ $limited = 1 ] || { remove && tidy; }
+		long_disk 0 4 $large
+		# Without a limit, a worker takes part, and looks at the same signals.
+		stores "$sys/writeback_limit_enable" $limited
+		with_signals restart "$sys/writeback" idle
+		ends a $pid OK 60000
+		ticked
+		counts "after the writeback" $pages 0 $pages
+		data_is_right
+	done
+}
+
+# to_recompress: a large disk with pages that recompression makes smaller.
+to_recompress() {
+	add
+	if ! has lz4 || ! has zstd; then
+		skip "there is no lz4, or no zstd"
+	fi
+	stores "$sys/comp_algorithm" lz4
+	stores "$sys/recomp_algorithm" "algo=zstd priority=1"
+	stores "$sys/disksize" $large
+	does open "$dev" direct
+	does bulk 0 $pages text 1
+	does close
+	mm_stat
+	text=$compr
+}
+
+test_a_timer_does_not_keep_recompress_from_ending() {
+	c_waits
+	local what
+	for what in threshold=0 max_pages=$((pages / 2)); do
+		to_recompress
+		with_signals restart "$sys/recompress" $what
+		ends a $pid OK 60000
+		ticked
+		mm_stat
+		note "the pages took $text bytes, and $compr after '$what'"
+		[ "$compr" -lt "$text" ] || fail "the pages were not recompressed"
+		does open "$dev" direct
+		does bulkcheck 0 $pages text 1
+		does close
+		remove
+	done
+}
+
+# The same timer ends what goes on for so long when its handler does not let system calls go on.
+test_a_timer_without_restart_ends_them() {
+	c_waits
+	disk $large
+	with_signals interrupt "$sys/idle" all
+	ends a $pid EINTR 60000
+	ticked
+	remove
+	to_recompress
+	with_signals interrupt "$sys/recompress" threshold=0
+	ends a $pid EINTR 60000
+	ticked
+	remove
+	long_disk 0 1
+	with_signals interrupt "$sys/writeback" idle
+	ends a $pid EINTR 60000
+	ticked
+	rest_can_be_written
+}
+
+# Whatever else is pending: a signal to end the writeback, to kill its process or to stop it does so at once.
+test_what_ends_a_writeback_with_a_timer() {
+	c_waits
+	long_disk 0 1
+	with_signals restart "$sys/writeback" idle
+	progress 100
+	kill -INT $pid
+	ends a $pid EINTR 1000
+	partial
+	with_signals restart "$sys/writeback" idle
+	progress 300
+	kill -KILL $pid
+	ends a $pid '' 1000 2>/dev/null
+	partial
+	data_is_right
+	# Reading is using.
+	stores "$sys/idle" all
+	with_signals restart "$sys/writeback" idle
+	progress 500
+	kill -STOP $pid
+	eventually 5 eval '[[ $(<"/proc/$pid/stat") == *") T "* ]]' || fail "the process was not stopped"
+	partial
+	kill -CONT $pid
+	ends a $pid OK 60000
+	ticked
+	bd_stat
+	is "bd_count and bd_writes after the writeback" "$bd_count $bd_writes" "$pages $pages"
+	data_is_right
+}
+
+# A writeback whose disk is reset must not be done again on the disk that is made of it.
+test_reset_with_a_timer() {
+	c_waits
+	long_disk 0 1
+	with_signals restart "$sys/writeback" idle
+	progress 100
+	within 1000 stores "$sys/reset" 1
+	ends a $pid EINTR 200
+	ticked
+}
+
+# There is nobody left to say what it was, as after SIGKILL.
+test_sigint_that_kills() {
+	c_waits
+	long_disk 0 1
+	with_signals default "$sys/writeback" idle
+	progress 200
+	kill -INT $pid
+	ends a $pid '' 1000 2>/dev/null
+	partial
+	data_is_right
+	rest_can_be_written
 }
 
 # --- Reset, remove, unload ------------------------------------------------------------------------

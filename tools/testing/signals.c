@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * signals: one system call on a file, with signals meanwhile.
+ *
+ * usage: signals MODE FILE [TEXT]
+ *
+ * Writes TEXT and a newline to FILE in one write(2), or, without TEXT, reads from it in one
+ * read(2), which may be without a result. Says OK, or the name of the error.
+ *
+ * MODE is what happens meanwhile:
+ *
+ *	restart		SIGALRM every 5 ms, whose handler was installed with SA_RESTART
+ *	interrupt	the same without SA_RESTART
+ *	default		nothing, and SIGINT has its default action
+ *
+ * In the first two, SIGINT has a handler without SA_RESTART, also where a shell has it ignored.
+ *
+ * How often the handler of SIGALRM ran is said on stderr. A system call that goes on when there is
+ * such a signal lets it run about once. One that begins again each time would go on for ever, so
+ * the timer is stopped after LIMIT times, and the result is "LIVELOCK".
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define PERIOD	5000	/* microseconds */
+#define LIMIT	50
+
+static volatile sig_atomic_t ticks;
+
+static void every(suseconds_t microseconds)
+{
+	struct itimerval timer = {
+		.it_interval.tv_usec = microseconds,
+		.it_value.tv_usec = microseconds,
+	};
+
+	if (setitimer(ITIMER_REAL, &timer, NULL))
+		err(2, "setitimer");
+}
+
+static void tick(int signal)
+{
+	(void)signal;
+	if (++ticks == LIMIT)
+		every(0);
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+static void handle(int signal, void (*handler)(int), int flags)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+
+	if (sigaction(signal, &action, NULL))
+		err(2, "sigaction");
+}
+
+int main(int argc, char **argv)
+{
+	static char text[1 << 16];
+	bool restart, timer;
+	ssize_t length;
+	int fd, error;
+
+	if (argc < 3 || argc > 4)
+		errx(2, "usage: signals restart|interrupt|default FILE [TEXT]");
+	restart = !strcmp(argv[1], "restart");
+	timer = restart || !strcmp(argv[1], "interrupt");
+	if (!timer && strcmp(argv[1], "default"))
+		errx(2, "there is no mode '%s'", argv[1]);
+	fd = open(argv[2], argc > 3 ? O_WRONLY : O_RDONLY);
+	if (fd < 0)
+		err(2, "%s", argv[2]);
+
+	handle(SIGALRM, tick, restart ? SA_RESTART : 0);
+	handle(SIGINT, timer ? interrupt : SIG_DFL, 0);
+	if (timer)
+		every(PERIOD);
+	if (argc > 3) {
+		length = snprintf(text, sizeof(text), "%s\n", argv[3]);
+		length = write(fd, text, length);
+	} else {
+		length = read(fd, text, sizeof(text));
+	}
+	error = length < 0 ? errno : 0;
+	every(0);
+
+	fprintf(stderr, "%d\n", (int)ticks);
+	puts(ticks >= LIMIT ? "LIVELOCK" : error ? strerrorname_np(error) : "OK");
+	return 0;
+}
