@@ -31,7 +31,7 @@
 #include "common.h"
 
 static atomic_bool stop;
-static _Atomic uint64_t *page;
+static atomic_ulong *page;
 static uint64_t seed = 1;
 
 /* Changes one word after the other, in the part of the page that is random. */
