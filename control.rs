@@ -37,15 +37,23 @@ use kernel::{
 /// All disks, and what they share.
 #[pin_data]
 pub(crate) struct Control {
-    /// The disk `zram<id>` is at index `id`. Not held while a disk is added or removed, which waits
-    /// for those who use the disk's files, and they may come here.
+    /// Not held while a disk is added or removed, which waits for those who use the disk's files,
+    /// and they may come here.
     #[pin]
-    disks: Mutex<KVec<Place>>,
+    disks: Mutex<Disks>,
     // After the disks, which use both.
     debugfs: debugfs::Root,
     major: Major,
     shared: Shared,
     _reads: ReadSlab<Read>,
+}
+
+/// The disks by their numbers.
+struct Disks {
+    /// The disk `zram<id>` is at index `id`.
+    places: KVec<Place>,
+    /// Whether the module stays, so that disks have their files in debugfs.
+    published: bool,
 }
 
 /// What there is of a disk.
@@ -61,8 +69,17 @@ enum Place {
 /// A disk, and what can be seen of it.
 struct Entry {
     // Before the disk: it goes first.
-    _directory: Option<debugfs::Directory>,
+    directory: Option<debugfs::Directory>,
     disk: Disk<Device>,
+}
+
+impl Entry {
+    /// Makes the files of the disk in debugfs, if there is memory for them. May sleep.
+    fn publish(&mut self, root: &debugfs::Root) {
+        // Without memory for it there is nothing to be seen, and a disk all the same.
+        self.directory =
+            debugfs::Directory::new(root, self.disk.name(), self.disk.data().pages.clone()).ok();
+    }
 }
 
 impl ClassData for Control {
@@ -76,7 +93,7 @@ impl Control {
     /// Fails with `EBUSY`, and a line in the log, if another driver for zram has it.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            disks <- new_mutex!(KVec::new(), "zram_rs disks"),
+            disks <- new_mutex!(Disks { places: KVec::new(), published: false }, "zram_rs disks"),
             shared: {
                 let hotplug = comp::hotplug_state().inspect_err(|&error| {
                     if error == EBUSY {
@@ -94,6 +111,26 @@ impl Control {
             // When it is clear that there is no other driver, whose directory has this name, too.
             debugfs: debugfs::Root::new(),
         })
+    }
+
+    /// Gives the disks their files in debugfs: those that there are at once, others when they are
+    /// added.
+    ///
+    /// The module must not go away by itself after that. An open file of debugfs keeps a module from
+    /// being unloaded, but not from being freed when its init fails.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The last step of the module's init.
+    pub(crate) fn publish(&self) {
+        let mut disks = self.disks.lock();
+        disks.published = true;
+        // Those that are just being added get theirs by `put`.
+        for place in &mut disks.places {
+            if let Place::Taken(entry) = place {
+                entry.publish(&self.debugfs);
+            }
+        }
     }
 
     /// Adds a disk and returns its id, which is the lowest that is free. May sleep.
@@ -127,16 +164,16 @@ impl Control {
 
     /// Makes the lowest place that is free busy, and returns its number. May sleep.
     fn reserve(&self) -> Result<u32> {
-        let mut disks = self.disks.lock();
+        let places = &mut self.disks.lock().places;
         let free = |place: &Place| matches!(place, Place::Free);
-        let id = match disks.iter().position(free) {
+        let id = match places.iter().position(free) {
             Some(id) => id,
             None => {
-                disks.push(Place::Free, GFP_KERNEL)?;
-                disks.len() - 1
+                places.push(Place::Free, GFP_KERNEL)?;
+                places.len() - 1
             }
         };
-        if let Some(place) = disks.get_mut(id) {
+        if let Some(place) = places.get_mut(id) {
             *place = Place::Busy;
         }
         Ok(id as u32)
@@ -145,7 +182,7 @@ impl Control {
     /// Takes a disk that nobody has open, for its removal, and makes its place busy. May sleep.
     fn take(&self, id: u32) -> Result<Entry> {
         let mut disks = self.disks.lock();
-        let place = disks.get_mut(id as usize).ok_or(ENODEV)?;
+        let place = disks.places.get_mut(id as usize).ok_or(ENODEV)?;
         match place {
             Place::Free => return Err(ENODEV),
             Place::Busy => return Err(EBUSY),
@@ -158,21 +195,22 @@ impl Control {
     }
 
     /// Says what there is from now on at a place that was busy. May sleep.
-    fn put(&self, id: u32, what: Place) {
-        if let Some(place) = self.disks.lock().get_mut(id as usize) {
+    fn put(&self, id: u32, mut what: Place) {
+        let mut disks = self.disks.lock();
+        // Either this is before `publish`, which finds the disk at its place, or after it.
+        if let (true, Place::Taken(entry)) = (disks.published, &mut what) {
+            entry.publish(&self.debugfs);
+        }
+        if let Some(place) = disks.places.get_mut(id as usize) {
             *place = what;
         }
     }
 
     /// Makes a disk. May sleep.
     fn make(&self, id: u32) -> Result<Entry> {
-        let disk = Device::add(id, &self.major, self.shared.clone())?;
-        // Without memory for it there is nothing to be seen, and a disk all the same.
-        let directory =
-            debugfs::Directory::new(&self.debugfs, disk.name(), disk.data().pages.clone()).ok();
         Ok(Entry {
-            _directory: directory,
-            disk,
+            directory: None,
+            disk: Device::add(id, &self.major, self.shared.clone())?,
         })
     }
 }

@@ -89,6 +89,8 @@ impl kernel::Module for ZramModule {
         for _ in 0..abstractions::parameter::num_devices() {
             control.add()?;
         }
+        // Nothing can fail any more.
+        control.publish();
         Ok(Self { _control: control })
     }
 }

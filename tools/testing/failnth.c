@@ -9,7 +9,8 @@
  * "list" prints the names of all operations. -s goes through a sample: the first allocations, and
  * then the fewer the further, where SEED decides which. BACKING is a block device of at least 1 MiB
  * that keeps what is written to it, DICTIONARY a file with a dictionary for compression. The module
- * is loaded, but for the operations "load" and "unload", which get its path as BACKING.
+ * is loaded, but for the operations "load", "load watched" and "unload", which get its path as
+ * BACKING.
  *
  * An operation may fail with ENOMEM, or with what else its entry allows, or succeed all the same.
  * After that everything must be as if it had not been begun, or as it should be when it is done:
@@ -28,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -284,6 +286,7 @@ struct operation {
 	const char *file, *text;	/* what is written, and where to */
 	const char *config[6];		/* pairs of what is written, and where to, before */
 	int allowed;			/* an error number beside ENOMEM */
+	unsigned int stride;		/* of a sample, at most, where it must not get larger */
 };
 
 static void end_disk(const struct operation *op)
@@ -602,6 +605,49 @@ static int act_load(const struct operation *op, unsigned int n, bool *hit)
 	return error;
 }
 
+/*
+ * Opens block_state of the first disk as soon as there is one, and keeps it open, until it is told
+ * to stop: a module whose init fails is freed all the same.
+ */
+static volatile bool watching;
+static bool spared;	/* Nothing was made to fail. */
+
+static void *watch(void *unused)
+{
+	int fd = -1;
+
+	(void)unused;
+	while (watching && fd < 0)
+		fd = open("/sys/kernel/debug/zram/zram0/block_state", O_RDONLY | O_CLOEXEC);
+	while (watching)
+		usleep(1000);
+	return (void *)(intptr_t)fd;
+}
+
+static int act_load_watched(const struct operation *op, unsigned int n, bool *hit)
+{
+	pthread_t watcher;
+	void *result;
+	int error;
+
+	watching = true;
+	errno = pthread_create(&watcher, NULL, watch, NULL);
+	if (errno)
+		err(2, "pthread_create");
+	error = act_load(op, n, hit);
+	spared = !n || !*hit;
+	watching = false;
+	errno = pthread_join(watcher, &result);
+	if (errno)
+		err(2, "pthread_join");
+	if ((intptr_t)result >= 0) {
+		if (error)
+			problem("block_state was there before it was certain that the module stays");
+		close((intptr_t)result);
+	}
+	return error;
+}
+
 static int unload(unsigned int n, bool *hit)
 {
 	int i, error;
@@ -642,6 +688,25 @@ static void after_load(const struct operation *op, bool done)
 	(void)op;
 	if (disks != (done ? 2 : 0))
 		problem("there are %d disks", disks);
+}
+
+/* Disks that were added while nothing was certain have all their files in the end. */
+static void after_load_watched(const struct operation *op, bool done)
+{
+	char path[64];
+	int i;
+
+	after_load(op, done);
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/zram/zram%d/block_state", i);
+		if (!access(path, F_OK)) {
+			if (!done)
+				problem("%s is there", path);
+		} else if (done && spared) {
+			/* Without memory there is none. */
+			problem("%s is not there", path);
+		}
+	}
 }
 
 static void after_unload(const struct operation *op, bool done)
@@ -737,16 +802,26 @@ static const struct operation operations[] = {
 	IO("zeroout", with_data, act_discard, after_discard, "zeroout"),
 	{ .name = "load", .before = nothing, .act = act_load, .after = after_load,
 	  .end = end_load, .allowed = EINVAL },
+	{ .name = "load watched", .before = nothing, .act = act_load_watched,
+	  .after = after_load_watched, .end = end_load, .allowed = EINVAL, .stride = 40 },
 	{ .name = "unload", .before = before_unload, .act = act_unload, .after = after_unload,
 	  .end = end_load },
 };
+
+/* How far it is to the next allocation that is to fail. */
+static unsigned int step(const struct operation *op)
+{
+	if (!sample || nth < DENSE)
+		return 1;
+	return 1 + random() % (op->stride ? op->stride : nth / 2);
+}
 
 static void sweep(const struct operation *op)
 {
 	time_t said = time(NULL);
 	bool hit = true;
 
-	for (nth = 1; hit; nth += sample && nth >= DENSE ? 1 + random() % (nth / 2) : 1) {
+	for (nth = 1; hit; nth += step(op)) {
 		int error;
 
 		if (nth > MAX_NTH)
