@@ -6,6 +6,7 @@
 //! upstream by itself. All of the driver's `unsafe` code is here and in the two thin edges
 //! [`zspool`](crate::zspool) and [`comp`](crate::comp).
 
+pub(crate) mod alloc;
 pub(crate) mod bdev;
 pub(crate) mod bio;
 pub(crate) mod bit_lock;

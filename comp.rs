@@ -419,7 +419,10 @@ impl Instance for Streams {
 #[kunit_tests(zram_rs_comp)]
 mod tests {
     use super::*;
-    use crate::abstractions::page::BouncePage;
+    use crate::abstractions::{
+        alloc::Gfp,
+        page::BouncePage, //
+    };
 
     /// Bytes that cannot be compressed, `loose` of them, and nothing but zeroes behind.
     fn contents(loose: usize) -> Result<KVVec<u8>> {
@@ -437,7 +440,7 @@ mod tests {
     #[test]
     fn room_does_not_change_the_result() -> Result {
         const LIMIT: usize = PAGE_SIZE / 16 * 13;
-        let copy = BouncePage::new()?;
+        let copy = BouncePage::new(Gfp::KERNEL)?;
         let copy = copy.as_page();
         let page = copy.map();
         for &algorithm in Algorithm::ALL {

@@ -7,6 +7,7 @@
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         bio::{
             Bio,
             Chunk,
@@ -275,7 +276,7 @@ impl Pages {
                 Found::There(block, form) => Some((Purpose::Whole, block, form)),
             });
         }
-        let bounce = BouncePage::new()?;
+        let bounce = BouncePage::new(Gfp::NOIO)?;
         match this.read(chunk.index, bounce.as_page(), now)? {
             Found::Here => {
                 let page = bounce.as_page();
@@ -290,7 +291,7 @@ impl Pages {
         if let Some(page) = chunk.whole_page() {
             return this.write(chunk.index, page, now);
         }
-        let bounce = BouncePage::new()?;
+        let bounce = BouncePage::new(Gfp::NOIO)?;
         if chunk.covers_page() {
             let page = bounce.as_page();
             chunk.copy_to(&page.map())?;

@@ -9,6 +9,7 @@
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         page::{
             BouncePage,
             PageRef, //
@@ -135,7 +136,7 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
     if request.threshold >= pages.pool().huge_size() || pages.streams.get(priority).is_none() {
         return Err(EINVAL);
     }
-    let copy = BouncePage::new()?;
+    let copy = BouncePage::new(Gfp::KERNEL)?;
     let check_stop = || pages.check_stop(kernel::current!());
     let all = 0..pages.table.len();
     let ranges = core::slice::from_ref(&all);

@@ -12,7 +12,10 @@
 //! and little does.
 
 use crate::{
-    abstractions::table::ZeroedTable,
+    abstractions::{
+        alloc::Gfp,
+        table::ZeroedTable, //
+    },
     slot::{
         SlotGuard,
         Table, //
@@ -130,7 +133,7 @@ impl<'a> Selector<'a> {
         // Selecting is what one does when memory is short: take less rather than none.
         let mut len = this.len().min(BATCH);
         while len > SMALL_BATCH {
-            this.batch = ZeroedTable::new(len).ok();
+            this.batch = ZeroedTable::new(len, Gfp::RETRY_MAYFAIL).ok();
             if this.batch.is_some() {
                 break;
             }

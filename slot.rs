@@ -428,9 +428,12 @@ impl<'a> SlotGuard<'a> {
 #[kunit_tests(zram_rs_slot)]
 mod tests {
     use super::*;
-    use crate::abstractions::page::{
-        BouncePage,
-        Node, //
+    use crate::abstractions::{
+        alloc::Gfp,
+        page::{
+            BouncePage,
+            Node, //
+        },
     };
     use kernel::{
         new_condvar,
@@ -558,7 +561,7 @@ mod tests {
         for i in 0..PAGE_SIZE {
             bytes.push(i as u8 ^ (i >> 8) as u8, GFP_KERNEL)?;
         }
-        let copy = BouncePage::new()?;
+        let copy = BouncePage::new(Gfp::KERNEL)?;
         let copy = copy.as_page();
         let copy = copy.map();
         let mut scratch = KBox::new([0; PAGE_SIZE], GFP_KERNEL)?;

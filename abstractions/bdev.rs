@@ -6,6 +6,7 @@
 //! [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
 use super::{
+    alloc::Gfp,
     bio::Part,
     gendisk::{
         Held,
@@ -175,7 +176,7 @@ impl<T: Send> WriteRequest<T> {
         let mut list = KVec::with_capacity(pages, flags)?;
         let mut vecs = KVec::with_capacity(pages, flags)?;
         for _ in 0..pages {
-            match BouncePage::new() {
+            match BouncePage::new(Gfp::NOIO) {
                 Ok(page) => list.push(page, flags)?,
                 Err(_) if !list.is_empty() => break,
                 Err(error) => return Err(error.into()),
@@ -572,7 +573,7 @@ impl<R: PageRead> ReadDevice<R> {
                 this.device.bdev.as_ptr(),
                 1,
                 flags,
-                bindings::ZRAM_RS_GFP_NOIO,
+                Gfp::NOIO.as_raw(),
                 this.bios.set.get(),
             )
         };

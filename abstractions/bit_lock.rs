@@ -10,6 +10,7 @@
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
 
 use super::{
+    alloc::Gfp,
     sched::cond_resched,
     table::ZeroedTable, //
 };
@@ -172,7 +173,7 @@ impl<P: Packed> LockedTable<P> {
         const { assert!(size_of::<Entry<P>>() == 2 * size_of::<usize>()) };
         // INVARIANT: No method changes the context.
         try_pin_init!(Self {
-            entries: ZeroedTable::new(len)?,
+            entries: ZeroedTable::new(len, Gfp::RETRY_MAYFAIL)?,
             lockdep <- LockdepMap::new(name),
             context,
         })

@@ -10,6 +10,7 @@
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/highmem.h`](srctree/include/linux/highmem.h)
 
+use super::alloc::Gfp;
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -253,10 +254,18 @@ unsafe impl Send for BouncePage {}
 unsafe impl Sync for BouncePage {}
 
 impl BouncePage {
-    /// Allocates a page without recursing into I/O. Fails if there is no memory. May sleep.
-    pub(crate) fn new() -> Result<Self, AllocError> {
+    /// Allocates a page.
+    ///
+    /// # Context
+    ///
+    /// May sleep, unless `gfp` is [`Gfp::NOWAIT`]; the I/O path passes [`Gfp::NOIO`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if no page is found by what `gfp` allows.
+    pub(crate) fn new(gfp: Gfp) -> Result<Self, AllocError> {
         // SAFETY: Allocating has no requirements but the context, which the flags are made for.
-        let page = unsafe { kernel::bindings::alloc_pages(bindings::ZRAM_RS_GFP_NOIO, 0) };
+        let page = unsafe { kernel::bindings::alloc_pages(gfp.as_raw(), 0) };
         // INVARIANT: Just allocated.
         NonNull::new(page)
             .map(|page| Self { page })

@@ -2,9 +2,12 @@
 
 //! A table of small reference counts.
 
-use super::table::{
-    AtomicEntry,
-    ZeroedTable, //
+use super::{
+    alloc::Gfp,
+    table::{
+        AtomicEntry,
+        ZeroedTable, //
+    },
 };
 use core::ops::Range;
 use kernel::{
@@ -56,7 +59,7 @@ impl RefCounts {
     /// `ENOMEM`, also if `len` is 0.
     pub(crate) fn new(len: usize) -> Result<Self> {
         Ok(Self {
-            words: ZeroedTable::new(len.div_ceil(PER_WORD))?,
+            words: ZeroedTable::new(len.div_ceil(PER_WORD), Gfp::RETRY_MAYFAIL)?,
             len,
         })
     }

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
+use super::alloc::Gfp;
 use crate::bindings;
 use core::{
     ops::{
@@ -31,8 +32,8 @@ unsafe impl<T: AtomicType + Zeroable> Zeroable for AtomicEntry<T> {}
 
 /// A table that begins as all zeroes.
 ///
-/// Other than a zeroed [`VVec`] it gives up when there is not enough memory, instead of having the
-/// OOM killer make some: its size is what a user asked for, and can be any.
+/// Unlike a zeroed [`VVec`] it can be allocated without the OOM killer, which a size that a user
+/// chooses must not call, and without reclaim.
 ///
 /// # Invariants
 ///
@@ -48,9 +49,16 @@ unsafe impl<T: Zeroable + Send> Send for ZeroedTable<T> {}
 unsafe impl<T: Zeroable + Sync> Sync for ZeroedTable<T> {}
 
 impl<T: Zeroable> ZeroedTable<T> {
-    /// Allocates a table of `len` entries. Fails if there is not enough memory, or `len` is 0 or
-    /// beyond any memory. May sleep.
-    pub(crate) fn new(len: usize) -> Result<Self, AllocError> {
+    /// Allocates a table of `len` entries.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Fails if what `gfp` allows does not find the memory, or if `len` is 0 or beyond any memory.
+    pub(crate) fn new(len: usize, gfp: Gfp) -> Result<Self, AllocError> {
         const {
             assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>());
             // `vmalloc` aligns to a page.
@@ -60,8 +68,9 @@ impl<T: Zeroable> ZeroedTable<T> {
             .checked_mul(size_of::<T>())
             .filter(|&size| size > 0 && isize::try_from(size).is_ok())
             .ok_or(AllocError)?;
+        let flags = gfp.as_raw() | bindings::ZRAM_RS_GFP_ZERO;
         // SAFETY: Allocating has no requirements but the context, which the flags are made for.
-        let ptr = unsafe { bindings::__vmalloc_noprof(size, bindings::ZRAM_RS_GFP_TABLE) };
+        let ptr = unsafe { bindings::__vmalloc_noprof(size, flags) };
         // INVARIANT: The allocation is large enough, aligned to a page, and zeroed.
         NonNull::new(ptr.cast::<T>())
             .map(|ptr| Self { ptr, len })

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How hard the kernel is to try when it allocates memory.
+//!
+//! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
+
+use crate::bindings;
+
+/// Flags for an allocation, of which [`kernel::alloc::Flags`] lacks some.
+///
+/// An allocation with any of them fails without a warning in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Gfp(kernel::bindings::gfp_t);
+
+impl Gfp {
+    /// Reclaims memory, also by I/O, and calls the OOM killer: a single page is always found.
+    pub(crate) const KERNEL: Self = Self(bindings::ZRAM_RS_GFP_KERNEL);
+
+    /// Reclaims memory for as long as it takes, but not by I/O: for the I/O path.
+    pub(crate) const NOIO: Self = Self(bindings::ZRAM_RS_GFP_NOIO);
+
+    /// Reclaims memory, and fails where the OOM killer would be next: for sizes that a user chooses.
+    pub(crate) const RETRY_MAYFAIL: Self = Self(bindings::ZRAM_RS_GFP_RETRY_MAYFAIL);
+
+    /// Returns the flags in C's form.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    #[inline]
+    pub(super) const fn as_raw(self) -> kernel::bindings::gfp_t {
+        self.0
+    }
+}
