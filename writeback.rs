@@ -3,19 +3,23 @@
 //! Writeback: moving pages to the backing device, many at a time.
 //!
 //! One task does it, from start to end: it takes the selected slots in their order, copies pages
-//! into requests, of which a number is allocated before anything else is done, and submits them. A
-//! request takes as many pages as there are free blocks next to each other. When requests come
-//! back, the task puts the blocks into those slots that nobody has used meanwhile, and frees the
-//! memory.
+//! into requests, and submits them. A request takes as many pages as there are free blocks next to
+//! each other. When requests come back, the task puts the blocks into those slots that have not been
+//! used meanwhile, and frees the memory.
+//!
+//! Writeback is asked for when memory is short. So the task begins with a single request, which may
+//! be of a single page, and that is enough to go on to the end. It allocates others when all that it
+//! has are under way, from memory that is free: it never waits for memory that it is about to free.
 //!
 //! Where there is much to do, and room for all of it, a worker on another processor does the same
-//! with half of the requests, for what is left when it gets there.
+//! with up to half of the requests, for what is left when it gets there.
 //!
 //! No lock is held while a request is under way but the one that keeps others from post-processing
 //! the same disk.
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         bdev::{
             WriteRequest,
             Writer, //
@@ -335,18 +339,19 @@ impl Job<'_> {
             && self.backing.blocks.without_owner() >= pages + REQUEST_PAGES
     }
 
-    /// Writes back what is in a queue from its back on, beside the asker, with these requests.
+    /// Writes back what is in a queue from its back on, beside the asker.
+    ///
+    /// Without free memory for a writer and a request, it does nothing.
+    ///
+    /// # Errors
+    ///
     /// Fails if it has to end before all was attempted; if something went wrong, `result` says
-    /// what. Without memory for a writer of its own, it does nothing.
-    fn help(
-        &self,
-        queue: &Queue<'_>,
-        requests: &mut KVVec<Request>,
-        result: &mut Result,
-    ) -> Result {
+    /// what.
+    fn help(&self, queue: &Queue<'_>, quota: Quota, result: &mut Result) -> Result {
         let mut end = Ok(());
-        let _ = Writer::with(self.backing.source.device(), |writer| {
-            let mut engine = Engine::new(self, Role::Helper, writer, requests);
+        let device = self.backing.source.device();
+        let _ = Writer::with(device, Role::Helper.gfp(), |writer| {
+            let mut engine = Engine::new(self, Role::Helper, writer, quota)?;
             end = engine.write(queue.pieces(End::Back));
             *result = result.and(engine.finish(end));
             Ok(())
@@ -409,12 +414,57 @@ enum Role {
     Helper,
 }
 
+impl Role {
+    /// Returns how hard to try for what it takes to begin at all.
+    fn gfp(self) -> Gfp {
+        match self {
+            Role::Asker => Gfp::KERNEL,
+            Role::Helper => Gfp::NOWAIT,
+        }
+    }
+}
+
+/// How many requests there may be, and how large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Quota {
+    requests: usize,
+    /// Pages in each.
+    each: usize,
+}
+
+impl Quota {
+    /// Returns the quota for `pages` pages in all, of a machine with so many pages of memory.
+    fn new(batch_size: u32, pages: usize, total: usize) -> Self {
+        let pages = pages.min((total / MEMORY_SHARE).max(REQUEST_PAGES)).max(1);
+        let requests = (batch_size as usize).clamp(1, pages);
+        Self {
+            requests,
+            each: (pages / requests).clamp(1, REQUEST_PAGES),
+        }
+    }
+
+    /// Returns two halves, or `None` if one of them would have no request.
+    fn halves(self) -> Option<(Self, Self)> {
+        let half = |requests| Self { requests, ..self };
+        let small = self.requests / 2;
+        (small > 0).then(|| (half(self.requests - small), half(small)))
+    }
+}
+
 /// One who takes part in a writeback.
+///
+/// # Invariants
+///
+/// There is at least one request, idle or under way: all can be written with that.
 struct Engine<'a, 'w> {
     job: &'a Job<'a>,
     role: Role,
     writer: &'a mut Writer<'w, Batch>,
-    idle: &'a mut KVVec<Request>,
+    quota: Quota,
+    /// How many requests there are.
+    requests: usize,
+    /// Those that are not under way.
+    idle: KVVec<Request>,
     /// What to tell the user in the end: the last thing that went wrong.
     result: Result,
 }
@@ -452,26 +502,25 @@ pub(crate) fn run(
     if selector.len() == 0 {
         return Ok(());
     }
-    let mut idle = allocate(batch_size, selector.len())?;
-    let mut share = if job.needs_help(selector.len()) {
-        halve(&mut idle)
-    } else {
-        KVVec::new()
-    };
-    let alone = share.is_empty();
-    Writer::with(backing.source.device(), |writer| {
-        let mut engine = Engine::new(&job, Role::Asker, writer, &mut idle);
+    let quota = Quota::new(batch_size, selector.len(), total_pages());
+    let halves = quota.halves().filter(|_| job.needs_help(selector.len()));
+    let own = halves.map_or(quota, |(own, _)| own);
+    Writer::with(backing.source.device(), Role::Asker.gfp(), |writer| {
+        let mut engine = Engine::new(&job, Role::Asker, writer, own)?;
         let mut end = Ok(());
         let mut helped = Ok(());
         while let Some(batch) = selector.next_batch() {
             let queue = Queue::new(batch);
+            // A worker's thread may have to be made first, and that does wait for memory.
+            let share = halves.filter(|_| batch.len() >= WORTH_HELP && engine.could_use_help());
             let mut write = || engine.write(queue.pieces(End::Front));
-            end = if alone {
-                write()
-            } else {
-                let mut helper_end = Ok(());
-                let mut help = || helper_end = job.help(&queue, &mut share, &mut helped);
-                with_help(&mut help, write).and(helper_end)
+            end = match share {
+                None => write(),
+                Some((_, share)) => {
+                    let mut helper_end = Ok(());
+                    let mut help = || helper_end = job.help(&queue, share, &mut helped);
+                    with_help(&mut help, write).and(helper_end)
+                }
             };
             if end.is_err() {
                 break;
@@ -485,69 +534,75 @@ pub(crate) fn run(
     })
 }
 
-/// Allocates requests for at most `pages` pages in all, at least one.
-fn allocate(batch_size: u32, pages: usize) -> Result<KVVec<Request>> {
-    let pages = pages.min((total_pages() / MEMORY_SHARE).max(REQUEST_PAGES));
-    let requests = (batch_size as usize).clamp(1, pages);
-    let each = (pages / requests).clamp(1, REQUEST_PAGES);
-
-    let flags = GFP_KERNEL | __GFP_NOWARN;
-    let mut idle = KVVec::with_capacity(requests, flags)?;
-    while idle.len() < requests {
-        let request = KVec::with_capacity(each, flags)
-            .map_err(Error::from)
-            .and_then(|slots| {
-                WriteRequest::new(
-                    each,
-                    Batch {
-                        slots,
-                        first: 0,
-                        charge: Charge {
-                            pages: 0,
-                            generation: None,
-                        },
-                        single: None,
-                    },
-                )
-            });
-        match request {
-            Ok(request) => idle.push(request, flags)?,
-            // Whatever there is, is enough.
-            Err(_) if !idle.is_empty() => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(idle)
-}
-
-/// Takes half of the requests away, for a helper; none if there is no memory for that.
-fn halve(idle: &mut KVVec<Request>) -> KVVec<Request> {
-    let mut share = KVVec::new();
-    let len = idle.len() / 2;
-    if share.reserve(len, GFP_KERNEL | __GFP_NOWARN).is_ok() {
-        while share.len() < len {
-            let Some(request) = idle.pop() else { break };
-            // There is room for it.
-            let _ = share.push_within_capacity(request);
-        }
-    }
-    share
+/// Allocates a request that may grow to `max` pages, and has one.
+///
+/// # Errors
+///
+/// Fails with `ENOMEM` if what `gfp` allows does not find the memory.
+fn allocate(max: usize, gfp: Gfp) -> Result<Request> {
+    let batch = Batch {
+        slots: KVec::with_capacity(max, gfp.for_collections())?,
+        first: 0,
+        charge: Charge {
+            pages: 0,
+            generation: None,
+        },
+        single: None,
+    };
+    WriteRequest::new(max, batch, gfp)
 }
 
 impl<'a, 'w> Engine<'a, 'w> {
+    /// Makes an engine with one request, for which it tries as hard as its role deserves.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `ENOMEM`.
     fn new(
         job: &'a Job<'a>,
         role: Role,
         writer: &'a mut Writer<'w, Batch>,
-        idle: &'a mut KVVec<Request>,
-    ) -> Self {
-        Self {
+        quota: Quota,
+    ) -> Result<Self> {
+        let gfp = role.gfp();
+        let mut idle = KVVec::with_capacity(1, gfp.for_collections())?;
+        idle.push(allocate(quota.each, gfp)?, GFP_NOWAIT)?;
+        // INVARIANT: That is the one.
+        Ok(Self {
             job,
             role,
             writer,
+            quota,
+            requests: 1,
             idle,
             result: Ok(()),
-        }
+        })
+    }
+
+    /// Returns a request to be filled: an idle one, or another one if there may be more and there
+    /// is free memory.
+    fn take(&mut self) -> Option<Request> {
+        let mut request = match self.idle.pop() {
+            Some(request) => request,
+            None if self.requests < self.quota.requests => {
+                let request = allocate(self.quota.each, Gfp::NOWAIT).ok()?;
+                self.requests += 1;
+                request
+            }
+            None => return None,
+        };
+        // One that had to begin with few pages is as good as any when there is memory.
+        request.as_mut().grow();
+        Some(request)
+    }
+
+    /// Returns whether a request is idle, so that the device is not what is waited for, and there
+    /// was free memory for all of its pages.
+    fn could_use_help(&mut self) -> bool {
+        self.idle.last_mut().is_some_and(|request| {
+            request.as_mut().grow();
+            request.capacity() == self.quota.each
+        })
     }
 
     /// Waits for all requests. Returns what to tell the user, if writing ended like this.
@@ -577,7 +632,8 @@ impl<'a, 'w> Engine<'a, 'w> {
             while let Some(request) = self.writer.try_next() {
                 self.complete(request);
             }
-            let Some(mut request) = self.idle.pop() else {
+            let Some(mut request) = self.take() else {
+                // By the type invariants there is one. What it frees may do for another one.
                 if let Some(request) = self.writer.wait() {
                     self.complete(request);
                 }
@@ -586,6 +642,7 @@ impl<'a, 'w> Engine<'a, 'w> {
 
             let charge = self.job.budget.charge(request.capacity());
             if charge.pages == 0 {
+                self.put_back(request);
                 return Err(EIO);
             }
             let run = match self.job.backing.blocks.reserve(charge.pages) {
@@ -709,11 +766,12 @@ impl<'a, 'w> Engine<'a, 'w> {
         }
     }
 
-    /// Keeps a request for the next use.
+    /// Keeps a request for the next use, or frees it if memory is too short even for its place.
     fn put_back(&mut self, request: Request) {
-        // There is room for all requests that were allocated; one that had none would just be
-        // freed.
-        let _ = self.idle.push_within_capacity(request);
+        // INVARIANT: There is a place for the only one: since `new`, the vector has room for one.
+        if self.idle.push(request, GFP_NOWAIT).is_err() {
+            self.requests -= 1;
+        }
     }
 }
 
@@ -863,6 +921,37 @@ mod tests {
         with_help(&mut || take(End::Back), || take(End::Front));
         assert!(times.iter().all(|times| times.load(Relaxed) == 1));
         Ok(())
+    }
+
+    #[test]
+    fn quota_is_bounded() {
+        let quota = |batch, pages, total| {
+            let Quota { requests, each } = Quota::new(batch, pages, total);
+            (requests, each)
+        };
+        const PLENTY: usize = 1 << 24;
+        assert_eq!(quota(32, 1 << 20, PLENTY), (32, REQUEST_PAGES));
+        assert_eq!(quota(1, 1 << 20, PLENTY), (1, REQUEST_PAGES));
+        // No more than there is to write.
+        assert_eq!(quota(32, 1, PLENTY), (1, 1));
+        assert_eq!(quota(32, 64, PLENTY), (32, 2));
+        assert_eq!(quota(0, 0, PLENTY), (1, 1));
+        // A share of the machine's memory, but for a request's worth.
+        assert_eq!(quota(u32::MAX, 1 << 20, 1 << 18), (1 << 10, 1));
+        assert_eq!(quota(32, 1 << 20, 1 << 17), (32, 16));
+        assert_eq!(quota(32, 1 << 20, 1), (REQUEST_PAGES, 1));
+    }
+
+    #[test]
+    fn quota_is_halved() {
+        let halves = |requests| {
+            let (own, share) = Quota { requests, each: 7 }.halves()?;
+            assert_eq!((own.each, share.each), (7, 7));
+            Some((own.requests, share.requests))
+        };
+        assert_eq!(halves(1), None);
+        assert_eq!(halves(2), Some((1, 1)));
+        assert_eq!(halves(33), Some((17, 16)));
     }
 
     #[test]

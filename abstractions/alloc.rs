@@ -5,6 +5,10 @@
 //! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
 
 use crate::bindings;
+use kernel::{
+    alloc::Flags,
+    prelude::*, //
+};
 
 /// Flags for an allocation, of which [`kernel::alloc::Flags`] lacks some.
 ///
@@ -19,6 +23,9 @@ impl Gfp {
     /// Reclaims memory for as long as it takes, but not by I/O: for the I/O path.
     pub(crate) const NOIO: Self = Self(bindings::ZRAM_RS_GFP_NOIO);
 
+    /// Takes only memory that is free, and wakes the task that reclaims some.
+    pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
+
     /// Reclaims memory, and fails where the OOM killer would be next: for sizes that a user chooses.
     pub(crate) const RETRY_MAYFAIL: Self = Self(bindings::ZRAM_RS_GFP_RETRY_MAYFAIL);
 
@@ -30,5 +37,19 @@ impl Gfp {
     #[inline]
     pub(super) const fn as_raw(self) -> kernel::bindings::gfp_t {
         self.0
+    }
+
+    /// Returns flags for the collections of the `kernel` crate that try as hard as these do, or
+    /// else do not wait.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    pub(crate) fn for_collections(self) -> Flags {
+        if self == Self::KERNEL {
+            GFP_KERNEL | __GFP_NOWARN
+        } else {
+            GFP_NOWAIT
+        }
     }
 }

@@ -147,12 +147,18 @@ fn result_of(status: kernel::bindings::blk_status_t) -> Result {
 ///
 /// It is made in advance, used as often as needed, and goes to the device and comes back as a
 /// whole: see [`Writer`]. All methods but [`new`](Self::new) are for any context.
+///
+/// # Invariants
+///
+/// `vecs` has at least as many elements as `pages` has room for.
 #[pin_data]
 pub(crate) struct WriteRequest<T> {
     #[pin]
     bio: Opaque<kernel::bindings::bio>,
     vecs: KVec<kernel::bindings::bio_vec>,
     pages: KVec<BouncePage>,
+    /// How many pages the request may have.
+    max: usize,
     /// The next on the list of those that are done.
     next: *mut Self,
     /// Where to go when done.
@@ -167,33 +173,55 @@ pub(crate) struct WriteRequest<T> {
 unsafe impl<T: Send> Send for WriteRequest<T> {}
 
 impl<T: Send> WriteRequest<T> {
-    /// Makes a request that can take `pages` pages, or fewer if memory is short, but at least one.
-    /// Fails with `ENOMEM`. May sleep.
-    pub(crate) fn new(pages: usize, data: T) -> Result<Pin<KBox<Self>>> {
-        let flags = GFP_KERNEL | __GFP_NOWARN;
+    /// Makes a request of one page that may [grow](Self::grow) to `max` pages.
+    ///
+    /// # Context
+    ///
+    /// May sleep, unless `gfp` is [`Gfp::NOWAIT`].
+    ///
+    /// # Errors
+    ///
+    /// Fails with `ENOMEM` if what `gfp` allows does not find the memory.
+    pub(crate) fn new(max: usize, data: T, gfp: Gfp) -> Result<Pin<KBox<Self>>> {
+        let flags = gfp.for_collections();
         // What a bio can have.
-        let pages = pages.min(kernel::bindings::BIO_MAX_VECS as usize);
-        let mut list = KVec::with_capacity(pages, flags)?;
-        let mut vecs = KVec::with_capacity(pages, flags)?;
-        for _ in 0..pages {
-            match BouncePage::new(Gfp::NOIO) {
-                Ok(page) => list.push(page, flags)?,
-                Err(_) if !list.is_empty() => break,
-                Err(error) => return Err(error.into()),
-            }
+        let max = max.clamp(1, kernel::bindings::BIO_MAX_VECS as usize);
+        let mut pages = KVec::with_capacity(max, flags)?;
+        pages.push(BouncePage::new(gfp)?, flags)?;
+        let mut vecs = KVec::with_capacity(max, flags)?;
+        for _ in 0..max {
             vecs.push(pin_init::zeroed(), flags)?;
         }
+        // INVARIANT: There is a vector for each of `max` pages, and `grow` adds no more than that.
         KBox::try_pin_init(
             try_pin_init!(Self {
                 bio <- Opaque::zeroed(),
                 vecs,
-                pages: list,
+                pages,
+                max,
                 next: ptr::null_mut(),
                 done: None,
                 data,
             }),
             flags,
         )
+    }
+
+    /// Adds the pages that the request may still have, as long as there is free memory.
+    ///
+    /// # Context
+    ///
+    /// Any but interrupts.
+    pub(crate) fn grow(self: Pin<&mut Self>) {
+        let this = self.project();
+        while this.pages.len() < *this.max {
+            let Ok(page) = BouncePage::new(Gfp::NOWAIT) else {
+                return;
+            };
+            if this.pages.push_within_capacity(page).is_err() {
+                return;
+            }
+        }
     }
 
     /// Returns how many pages the request can take.
@@ -266,21 +294,32 @@ pub(crate) struct Writer<'a, T: Send> {
 
 impl<T: Send> Writer<'_, T> {
     /// Calls `f` with a writer, waits for the requests that are under way after that, and returns
-    /// what `f` returned. Fails with what `f` fails with, and with `ENOMEM`. May sleep.
+    /// what `f` returned.
     ///
     /// The writer is lent, and there is no other way to get one: it cannot be forgotten, which
     /// would leave its requests at a device that may be closed.
+    ///
+    /// # Context
+    ///
+    /// May sleep. `gfp` says how hard to try for the writer's own memory.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what `f` fails with, and with `ENOMEM` if what `gfp` allows does not find the
+    /// memory; `f` is not called then.
     pub(crate) fn with<R>(
         device: &BlockDevice,
+        gfp: Gfp,
         f: impl FnOnce(&mut Writer<'_, T>) -> Result<R>,
     ) -> Result<R> {
+        let flags = gfp.for_collections();
         let done = DoneList {
             head: Atomic::new(ptr::null_mut()),
-            wait: KBox::pin_init(WaitQueue::new(), GFP_KERNEL)?,
+            wait: KBox::pin_init(WaitQueue::new(), flags)?,
         };
         let mut writer = Writer {
             device,
-            done: Arc::new(done, GFP_KERNEL)?,
+            done: Arc::new(done, flags)?,
             taken: ptr::null_mut(),
             under_way: 0,
         };
@@ -315,9 +354,9 @@ impl<T: Send> Writer<'_, T> {
         }
         fields.done = Some(self.done.clone());
         fields.next = ptr::null_mut();
-        // SAFETY: The request is pinned and not in use, and the vectors have room for as many
-        // elements as there are pages. The device stays open until the request is back, which
-        // `with` waits for.
+        // SAFETY: The request is pinned and not in use, and by its type invariants there are no
+        // fewer vectors than pages. The device stays open until the request is back, which `with`
+        // waits for.
         unsafe {
             kernel::bindings::bio_init(
                 bio,

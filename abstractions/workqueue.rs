@@ -77,11 +77,16 @@ struct Help<'a, H> {
     help: UnsafeCell<&'a mut H>,
 }
 
-/// Calls `f`, and `help` from a worker, at the same time if a processor is free. `help` may be
-/// called late, or not at all; it is not called, and not running any more, when this returns.
-/// Returns what `f` returned. May sleep.
+/// Calls `f`, and `help` from a worker, at the same time if a processor is free, and returns what
+/// `f` returned.
 ///
-/// The worker runs with no lock of this task's, and gets none of its signals.
+/// `help` may be called late, or not at all: without free memory for its work it is not. It is not
+/// called, and not running any more, when this returns.
+///
+/// # Context
+///
+/// May sleep, but not for memory. The worker runs with no lock of this task's, and gets none of its
+/// signals.
 pub(crate) fn with_help<H, R>(help: &mut H, f: impl FnOnce() -> R) -> R
 where
     H: FnMut() + Send,
@@ -100,7 +105,7 @@ where
             }),
             help: UnsafeCell::new(help),
         }),
-        GFP_KERNEL | __GFP_NOWARN,
+        GFP_NOWAIT,
     );
     let Ok(work) = work else {
         return f();

@@ -89,6 +89,28 @@ backed() {
 	stores "$sys/disksize" "$2"
 }
 
+# --- No free memory --------------------------------------------------------------------------------
+
+INJECT=/sys/kernel/debug/fail_page_alloc
+
+# no_free_memory PERCENT: so many of a hundred pages cannot be had by those who would not wait for them, among tasks
+# that have a 1 in make-it-fail. (Objects of slabs can: ODEBUG would give up without them.)
+no_free_memory() {
+	[ -d $INJECT ] || skip "this kernel does not inject faults"
+	stores $INJECT/verbose 0
+	stores $INJECT/task-filter Y
+	stores $INJECT/ignore-gfp-wait Y
+	stores $INJECT/ignore-gfp-highmem N
+	stores $INJECT/min-order 0
+	stores $INJECT/times 1000000000
+	stores $INJECT/probability "$1"
+}
+
+# injected: how many could not since, into $injected.
+injected() {
+	injected=$((1000000000 - $(<$INJECT/times)))
+}
+
 # --- What became of it ----------------------------------------------------------------------------
 
 # bd_stat: the columns of $sys/bd_stat into variables.

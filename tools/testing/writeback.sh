@@ -1000,6 +1000,42 @@ test_absurd_batch_size() {
 	done
 }
 
+# Without free memory, that is, where all allocations fail that would not wait for any: a writeback begins with what it
+# must have, a single page, and comes to its end with that.
+test_one_page_is_enough() {
+	[ "$DRIVER" != zram ] || skip "C zram waits for memory for a whole batch"
+	local compressed writer pages=128 flying
+	no_free_memory 100
+	for compressed in 0 1; do
+		nullb wb${compressed}n 64 memory_backed 0
+		mapped wb$compressed "0 131072 linear $nullb 0"
+		backed "$mapped" 32M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 $pages text 1
+		stores "$sys/writeback_limit" 1000000
+		stores "$sys/writeback_limit_enable" 1
+		stores "$sys/idle" all
+		ok dmsetup suspend --noflush --nolockfs wb$compressed
+		(
+			echo 1 >/proc/self/make-it-fail
+			writes_back idle
+			exit $failed
+		) &
+		writer=$!
+		flying=0
+		while in_flight 1000000; do
+			kill -0 $writer 2>/dev/null || break
+		done
+		ok dmsetup resume wb$compressed
+		wait $writer || failed=1
+		is "the number of pages in flight" $flying 1
+		counts "of one page at a time" $pages 0 $pages
+		does close
+		remove
+	done
+	no_free_memory 0
+}
+
 # --- Nothing that nobody asked for ----------------------------------------------------------------
 
 # What follows an object in its block is zero, though the memory it was written from held other pages before.
