@@ -6,10 +6,10 @@
 //! pages are taken when there is not room for all is something that users can see.
 //!
 //! First all slots in question are looked at, marked as selected, and counted by size. Then those
-//! that are still marked are handed out in batches, from the largest sizes down, each batch being
-//! as large as the memory that was set aside for it in the beginning. The fewer slots there are, or
-//! the more memory, the fewer times the table is walked; but no memory has to be found on the way,
-//! and little does.
+//! that are still marked are handed out in batches, from the largest sizes down. The fewer slots
+//! there are, or the more memory is free, the fewer times the table is walked; but selecting never
+//! waits for memory, which it is to help free: a small batch is part of the selector, and a larger
+//! one is allocated when there is free memory, be it later on.
 
 use crate::{
     abstractions::{
@@ -79,6 +79,8 @@ pub(crate) struct Selector<'a> {
     table: &'a Table,
     ranges: &'a [Range<usize>],
     histogram: Histogram,
+    /// How many slots a batch may have.
+    max: usize,
     batch: Option<ZeroedTable<usize>>,
     small_batch: [usize; SMALL_BATCH],
     /// A bucket that is larger than a batch, and the last slot that is still to be handed out.
@@ -108,6 +110,7 @@ impl<'a> Selector<'a> {
             table,
             ranges,
             histogram: Histogram([0; BUCKETS]),
+            max: BATCH,
             batch: None,
             small_batch: [0; SMALL_BATCH],
             resume: None,
@@ -130,16 +133,21 @@ impl<'a> Selector<'a> {
             // Those that were selected are let go of when `this` is dropped.
             result?;
         }
-        // Selecting is what one does when memory is short: take less rather than none.
-        let mut len = this.len().min(BATCH);
-        while len > SMALL_BATCH {
-            this.batch = ZeroedTable::new(len, Gfp::RETRY_MAYFAIL).ok();
-            if this.batch.is_some() {
-                break;
-            }
-            len /= 2;
-        }
         Ok(this)
+    }
+
+    /// Allocates a larger batch than there is, if there are slots and free memory for it.
+    fn grow(&mut self) {
+        let len = self.batch.as_ref().map_or(SMALL_BATCH, |batch| batch.len());
+        let mut more = self.len().min(self.max);
+        // Less than twice as much is not worth the time.
+        while more >= 2 * len {
+            if let Ok(batch) = ZeroedTable::new(more, Gfp::NOWAIT) {
+                self.batch = Some(batch);
+                return;
+            }
+            more /= 2;
+        }
     }
 
     /// Returns how many slots are selected and not handed out. Any context.
@@ -148,8 +156,13 @@ impl<'a> Selector<'a> {
     }
 
     /// Returns the next slots, the largest first, or `None` when there are no more. Some of them
-    /// may not be marked any more. May sleep.
+    /// may not be marked any more.
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
     pub(crate) fn next_batch(&mut self) -> Option<&[usize]> {
+        self.grow();
         let batch = match &mut self.batch {
             Some(batch) => &mut batch[..],
             None => &mut self.small_batch[..],
@@ -322,7 +335,7 @@ mod tests {
         // A batch of the 1000s begins in the last range, one in the middle of the first.
         let ranges = [0..4 * SMALL_BATCH, 4 * SMALL_BATCH..sizes.len()];
         let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
-        selector.batch = None;
+        selector.max = SMALL_BATCH;
         let order = order(&mut selector, &table)?;
         assert_eq!(order.len(), sizes.len());
         for pair in order.windows(2) {
@@ -330,6 +343,34 @@ mod tests {
             assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] > pair[1]));
         }
         drop(selector);
+        Ok(())
+    }
+
+    #[test]
+    fn batches_grow() -> Result {
+        // Batches end within a size, and go on there when there is memory for a larger one.
+        let mut sizes = KVec::new();
+        for index in 0..20 * SMALL_BATCH {
+            sizes.push(if index % 3 == 0 { 3000 } else { 1000 }, GFP_KERNEL)?;
+        }
+        let table = table(&sizes)?;
+        let ranges = [0..sizes.len()];
+        let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
+        selector.max = SMALL_BATCH;
+        let mut order = KVec::new();
+        while let Some(batch) = selector.next_batch() {
+            for &index in batch.iter().filter(|&&index| index < sizes.len()) {
+                table.lock(index).ok_or(EINVAL)?.set_selected(false);
+                order.push(index, GFP_KERNEL)?;
+            }
+            selector.max *= 2;
+        }
+        assert_eq!(order.len(), sizes.len());
+        for pair in order.windows(2) {
+            let sizes = (sizes[pair[0]], sizes[pair[1]]);
+            assert!(sizes.0 > sizes.1 || (sizes.0 == sizes.1 && pair[0] > pair[1]));
+        }
+        selector.done();
         Ok(())
     }
 
