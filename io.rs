@@ -622,7 +622,7 @@ impl Pages {
 
     /// Allocates an object, unless the memory that may be used is used up.
     fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
-        let object = self.pool().alloc(size, node)?;
+        let object = self.pool().alloc(size, node, Gfp::NOIO)?;
         let used = self.pool().pages();
         self.stats.note_used_pages(used);
         let limit = self.limit.load(Relaxed);

@@ -4,8 +4,11 @@
 //! of them.
 //!
 //! A page is copied, decompressed, from its slot; compressed with no slot locked; and put back
-//! unless somebody has used the page meanwhile. What no algorithm could make smaller is marked, so
-//! that nobody tries again, and can be written back.
+//! unless the page has been used meanwhile. What no algorithm could make smaller is marked, so that
+//! it is not tried again, and can be written back.
+//!
+//! Readers wait for the stream that compresses, and the page is in memory already: while it has the
+//! stream, this takes only memory that is free for the new object.
 
 use crate::{
     abstractions::{
@@ -32,7 +35,8 @@ use crate::{
         Content,
         SlotGuard, //
     },
-    stats::Kept, //
+    stats::Kept,
+    zspool::Object, //
 };
 use kernel::{
     prelude::*,
@@ -174,8 +178,27 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
     result
 }
 
+/// What became of a page that was compressed.
+enum Shrunk<'a> {
+    /// It is no smaller than it was, or not small enough.
+    Not,
+    /// It is in this object.
+    To(Object<'a>),
+    /// There is no free memory for an object of so many bytes.
+    NoMemory(usize),
+}
+
 /// Recompresses a page, if it is still selected, and returns whether it was compressed, to
 /// whichever end.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// Fails with `ENOMEM` if there is no memory for the object, and with what decompressing and
+/// compressing fail with. The slot keeps what it has.
 fn recompress(
     pages: &Pages,
     index: usize,
@@ -198,18 +221,36 @@ fn recompress(
 
     let streams = pages.streams.get(priority).ok_or(EINVAL)?;
     let pool = pages.pool();
-    let object = streams.with(|stream| {
-        let Some(bytes) = stream.compress(&page, pool.huge_size())? else {
-            return Ok::<_, Error>(None);
-        };
-        let size = bytes.len();
-        if pool.class(size) >= pool.class(old_size) || (threshold != 0 && size >= threshold) {
-            return Ok(None);
-        }
-        let mut object = pool.alloc(size, copy.node())?;
-        object.write(bytes);
-        Ok(Some(object))
-    })?;
+    let shrink = |spare: Option<_>| {
+        streams.with(|stream| {
+            let Some(bytes) = stream.compress(&page, pool.huge_size())? else {
+                return Ok::<_, Error>(Shrunk::Not);
+            };
+            let size = bytes.len();
+            if pool.class(size) >= pool.class(old_size) || (threshold != 0 && size >= threshold) {
+                return Ok(Shrunk::Not);
+            }
+            let object = match spare {
+                Some(object) if Object::size(&object) == size => Ok(object),
+                _ => pool.alloc(size, copy.node(), Gfp::NOWAIT),
+            };
+            let Ok(mut object) = object else {
+                return Ok(Shrunk::NoMemory(size));
+            };
+            object.write(bytes);
+            Ok(Shrunk::To(object))
+        })
+    };
+    let mut shrunk = shrink(None)?;
+    if let Shrunk::NoMemory(size) = shrunk {
+        let object = pool.alloc(size, copy.node(), Gfp::NORETRY)?;
+        shrunk = shrink(Some(object))?;
+    }
+    let object = match shrunk {
+        Shrunk::Not => None,
+        Shrunk::To(object) => Some(object),
+        Shrunk::NoMemory(_) => return Err(ENOMEM),
+    };
 
     let mut slot = match pages.table.lock(index) {
         Some(slot) if slot.is_selected() => slot,

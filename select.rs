@@ -282,7 +282,7 @@ mod tests {
         for (index, &size) in sizes.iter().enumerate() {
             let size = size * (PAGE_SIZE / 4096);
             let _ = table.lock(index).ok_or(EINVAL)?.replace(Content::Stored {
-                object: table.pool().alloc(size, Node::LOCAL)?,
+                object: table.pool().alloc(size, Node::LOCAL, Gfp::KERNEL)?,
                 priority: Priority::PRIMARY,
             });
         }

@@ -465,12 +465,12 @@ mod tests {
     }
 
     fn stored(table: &Table, size: usize, priority: Priority) -> Result<Content<'_>> {
-        let object = table.pool().alloc(size, Node::LOCAL)?;
+        let object = table.pool().alloc(size, Node::LOCAL, Gfp::KERNEL)?;
         Ok(Content::Stored { object, priority })
     }
 
     fn huge(table: &Table) -> Result<Content<'_>> {
-        let object = table.pool().alloc(PAGE_SIZE, Node::LOCAL)?;
+        let object = table.pool().alloc(PAGE_SIZE, Node::LOCAL, Gfp::KERNEL)?;
         Ok(Content::Huge { object })
     }
 
@@ -569,7 +569,7 @@ mod tests {
         // Some of these lie across two pages.
         for index in 0..64 {
             let size = PAGE_SIZE - index * 50;
-            let mut object = table.pool().alloc(size, Node::LOCAL)?;
+            let mut object = table.pool().alloc(size, Node::LOCAL, Gfp::KERNEL)?;
             // What does not fit is left out.
             object.write(&bytes);
             let content = if index == 0 {

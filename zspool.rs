@@ -11,6 +11,7 @@
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         bit_lock::Packed,
         page::{
             MappedPage,
@@ -90,25 +91,19 @@ impl Pool {
         unsafe { bindings::zs_compact(self.pool.as_ptr()) };
     }
 
-    /// Allocates an object of `size` bytes, preferably on a NUMA node.
+    /// Allocates an object of `size` bytes, preferably on a NUMA node, by what `gfp` allows.
     ///
     /// # Context
     ///
-    /// May sleep, and does not recurse into I/O.
+    /// May sleep, unless `gfp` is [`Gfp::NOWAIT`].
     ///
     /// # Errors
     ///
     /// `ENOMEM`, and what `zs_malloc` says of a size that no object can have.
-    pub(crate) fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
+    pub(crate) fn alloc(&self, size: usize, node: Node, gfp: Gfp) -> Result<Object<'_>> {
+        let flags = gfp.as_raw() | bindings::ZRAM_RS_GFP_OBJECT;
         // SAFETY: By the type invariants of the pool and the node.
-        let handle = unsafe {
-            bindings::zs_malloc(
-                self.pool.as_ptr(),
-                size,
-                bindings::ZRAM_RS_GFP_OBJECT,
-                node.id(),
-            )
-        };
+        let handle = unsafe { bindings::zs_malloc(self.pool.as_ptr(), size, flags, node.id()) };
         // Errors are what pointers use for them: the last page of the address space.
         from_err_ptr(handle as *mut c_void)?;
         // INVARIANT: Just allocated from this pool, with this size.

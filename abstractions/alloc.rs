@@ -23,6 +23,10 @@ impl Gfp {
     /// Reclaims memory for as long as it takes, but not by I/O: for the I/O path.
     pub(crate) const NOIO: Self = Self(bindings::ZRAM_RS_GFP_NOIO);
 
+    /// Reclaims memory once, not by I/O, and fails if that was not enough: for what can be done
+    /// without.
+    pub(crate) const NORETRY: Self = Self(bindings::ZRAM_RS_GFP_NORETRY);
+
     /// Takes only memory that is free, and wakes the task that reclaims some.
     pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
 
@@ -35,7 +39,7 @@ impl Gfp {
     ///
     /// Any.
     #[inline]
-    pub(super) const fn as_raw(self) -> kernel::bindings::gfp_t {
+    pub(crate) const fn as_raw(self) -> kernel::bindings::gfp_t {
         self.0
     }
 

@@ -444,6 +444,34 @@ test_keeps_nobody_waiting() {
 	wait $pid
 }
 
+# While others may wait for the stream, an object is allocated from free memory only, which here there is none of, and
+# otherwise with some patience.
+test_without_free_memory() {
+	[ "$DRIVER" != zram ] || skip "C zram waits for memory with the stream in hand"
+	multi
+	local before
+	recompressible 4M $slow zstd
+	does bulk 0 1000 hex 1
+	mm_stat
+	before=$compr
+	no_free_memory 100
+	(
+		echo 1 >/proc/self/make-it-fail
+		recompresses algo=zstd
+		exit $failed
+	) || failed=1
+	injected
+	no_free_memory 0
+	marks r 1000
+	at_least "how often there was no page" "$injected" 700
+	mm_stat
+	note "$before bytes became $compr, and $injected times there was no page"
+	[ "$compr" -lt "$before" ] || fail "nothing became smaller"
+	does bulkcheck 0 1000 hex 1
+	does close
+	remove
+}
+
 test_signal_ends_it() {
 	local before from
 	long_disk
