@@ -104,6 +104,25 @@ impl BlockDevice {
         unsafe { bindings::zram_rs_file_bdev_bytes(self.file.as_ptr()) }
     }
 
+    /// Returns whether the device refuses all writes at the moment. Any context.
+    pub(crate) fn is_read_only(&self) -> bool {
+        // SAFETY: By the type invariants the device is open.
+        unsafe { bindings::zram_rs_bdev_read_only(self.bdev.as_ptr()) }
+    }
+
+    /// Returns whether the device has zones, some of which can only be written from their beginning
+    /// on. Any context.
+    pub(crate) fn is_zoned(&self) -> bool {
+        // SAFETY: By the type invariants the device is open.
+        unsafe { bindings::zram_rs_bdev_is_zoned(self.bdev.as_ptr()) }
+    }
+
+    /// Returns the smallest unit of I/O to the device, in bytes. Any context.
+    pub(crate) fn logical_block_size(&self) -> usize {
+        // SAFETY: By the type invariants the device is open.
+        unsafe { bindings::zram_rs_bdev_logical_block_size(self.bdev.as_ptr()) as usize }
+    }
+
     /// Returns the path of the device's file, put together in `buffer`.
     ///
     /// Fails with `ENAMETOOLONG` if there is no room for it. May sleep.

@@ -120,6 +120,21 @@ void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
 	lockdep_init_map(map, name, key, 0);
 }
 
+bool zram_rs_bdev_is_zoned(struct block_device *bdev)
+{
+	return bdev_is_zoned(bdev);
+}
+
+unsigned int zram_rs_bdev_logical_block_size(struct block_device *bdev)
+{
+	return bdev_logical_block_size(bdev);
+}
+
+bool zram_rs_bdev_read_only(struct block_device *bdev)
+{
+	return bdev_read_only(bdev);
+}
+
 void zram_rs_bio_inc_remaining(struct bio *bio)
 {
 	bio_inc_remaining(bio);

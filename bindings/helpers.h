@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 struct bio;
+struct block_device;
 struct file;
 struct gendisk;
 struct lock_class_key;
@@ -27,6 +28,9 @@ unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map);
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map);
 void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
 			      struct lock_class_key *key);
+bool zram_rs_bdev_is_zoned(struct block_device *bdev);
+unsigned int zram_rs_bdev_logical_block_size(struct block_device *bdev);
+bool zram_rs_bdev_read_only(struct block_device *bdev);
 void zram_rs_bio_inc_remaining(struct bio *bio);
 u32 zram_rs_boottime_seconds(void);
 void zram_rs_cond_resched(void);

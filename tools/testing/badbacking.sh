@@ -60,6 +60,38 @@ badblocks() {
 	done
 }
 
+# --- Devices that no page can be written to ---------------------------------------------------------
+
+# Here, as the kernel of this lane has zones, and blocks larger than a page, or that of the other one has.
+test_a_device_with_zones_is_refused() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device with zones"
+	nullb wb0 1
+	mkdir "$NULLB/wb1" || exit 1
+	put "$NULLB/wb1/size" 64
+	put "$NULLB/wb1/memory_backed" 1
+	put "$NULLB/wb1/zoned" 1
+	put "$NULLB/wb1/zone_size" 4
+	put "$NULLB/wb1/power" 1
+	[ "$errno" = OK ] || skip "this kernel has no zoned devices: $errno"
+	eventually 5 [ -b /dev/wb1 ] || fail "/dev/wb1 did not appear"
+	is "the zones of /dev/wb1" "$(</sys/block/wb1/queue/zoned)" host-managed
+	add
+	refuses_backing /dev/wb1 EINVAL "it has zones"
+	stores "$sys/backing_dev" "$nullb"
+}
+
+test_a_device_with_large_blocks_is_refused() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device with large blocks"
+	loop --sector-size $((4 * PAGE)) || skip "this kernel has no blocks larger than a page"
+	is "the block size of $loop" "$(blockdev --getss "$loop")" $((4 * PAGE))
+	add
+	refuses_backing "$loop" EINVAL "its logical blocks are larger than a page"
+	ok losetup --detach "$loop"
+	# Blocks of a page are fine.
+	loop --sector-size $PAGE || exit 1
+	stores "$sys/backing_dev" "$loop"
+}
+
 # --- Writes ---------------------------------------------------------------------------------------
 
 test_no_write_succeeds() {

@@ -112,6 +112,7 @@ errno_of() {
 	*'Numerical result out of range'*) errno=ERANGE ;;
 	*'Input/output error'*) errno=EIO ;;
 	*'No space left on device'*) errno=ENOSPC ;;
+	*'Read-only file system'*) errno=EROFS ;;
 	*) errno=$1 ;;
 	esac
 }

@@ -22,6 +22,9 @@ tidy() {
 	done </proc/mounts
 	! loaded "$DRIVER" || hot_remove_all
 	[ ! -e /dev/mapper/control ] || [ -z "$(echo /dev/mapper/wb*)" ] || dmsetup remove_all --force >/dev/null
+	for path in /sys/block/loop*/loop; do
+		[ ! -d "$path" ] || losetup --detach "/dev/$(basename "${path%/loop}")"
+	done
 	for path in "$NULLB"/wb*; do
 		[ ! -d "$path" ] || { echo 0 >"$path/power" && rmdir "$path"; }
 	done
@@ -59,6 +62,26 @@ nullb() {
 		shift 2
 	done
 	eventually 5 [ -b "$nullb" ] || fail "$nullb did not appear"
+}
+
+# loop [OPTION]...: a loop device $loop of 1 MiB. Fails if there cannot be such a one.
+loop() {
+	[ -e /dev/loop-control ] || modprobe loop 2>/dev/null || return
+	[ -e "$TMP/loop" ] || truncate --size 1M "$TMP/loop"
+	loop=$(losetup --find --show "$@" "$TMP/loop" 2>"$TMP/out") || {
+		note "losetup $*: $(<"$TMP/out")"
+		return 1
+	}
+}
+
+# refuses_backing DEVICE ERRNO REASON: it must not be taken as backing device, and the log must say why.
+refuses_backing() {
+	local line
+	stores_with "$sys/backing_dev" "$1" "$2"
+	is "backing_dev after that" "$(<"$sys/backing_dev")" none
+	line=$(dmesg | tail -n 1)
+	[[ $line == *"cannot use $1 as backing device: $3" ]] || fail "the last line of the log is '$line'"
+	is "opening $1 exclusively after that" "$(tool exclusive "$1")" OK
 }
 
 # mapped NAME TABLE: a device-mapper device; its file is $mapped. NAME must begin with wb.

@@ -200,6 +200,31 @@ test_backing_dev_errors() {
 	counts "after all that" 64 64 64
 }
 
+# C zram takes it, and then each writeback fails.
+test_backing_dev_that_can_only_be_read() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device that can only be read"
+	add
+	loop --read-only || skip "there are no loop devices here"
+	refuses_backing "$loop" EROFS "it is read-only"
+	ok losetup --detach "$loop"
+	loop || exit 1
+	stores "$sys/backing_dev" "$loop"
+	is "backing_dev" "$(<"$sys/backing_dev")" "$loop"
+	stores "$sys/reset" 1
+	# A device that is read-only just for now.
+	nullb wb0 1
+	ok blockdev --setro "$nullb"
+	refuses_backing "$nullb" EROFS "it is read-only"
+	ok blockdev --setrw "$nullb"
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/disksize" 1M
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	writes_back huge
+	counts "of the device that can be written to" 64 0 64
+	does bulkcheck 0 64 random 1
+}
+
 test_backing_dev_in_use() {
 	nullb wb0 32
 	ok mke2fs -q -t ext4 -O ^has_journal "$nullb"
