@@ -116,8 +116,8 @@ impl Control {
     /// Gives the disks their files in debugfs: those that there are at once, others when they are
     /// added.
     ///
-    /// The module must not go away by itself after that. An open file of debugfs keeps a module from
-    /// being unloaded, but not from being freed when its init fails.
+    /// The module must not go away by itself after that. An open file of debugfs keeps a module
+    /// from being unloaded, but not from being freed when its init fails.
     ///
     /// # Context
     ///
