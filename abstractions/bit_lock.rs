@@ -410,7 +410,7 @@ mod tests {
 
     impl Crowd {
         const TASKS: usize = 16;
-        const TIMEOUT: Msecs = 30_000;
+        const TIMEOUT: Msecs = 120_000;
 
         fn new(turns: usize) -> impl PinInit<Self, Error> {
             try_pin_init!(Self {
