@@ -18,6 +18,8 @@ zram_rs_cfg-y := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
 	$(call zram_rs_if,deflate,ZLIB_DEFLATE,ZLIB_INFLATE) \
 	$(call zram_rs_if,842,842_COMPRESS,842_DECOMPRESS) \
 	default_$(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
+# For a test only: blocks smaller than pages, as on machines with large pages, and next to no reserves.
+zram_rs_cfg-$(if $(ZRAM_RS_SMALL_BLOCKS),y) += small_blocks
 else
 obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
 

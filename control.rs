@@ -87,6 +87,10 @@ impl ClassData for Control {
     const ATTRIBUTES: &'static [ClassAttribute<Self>] = sysfs::CONTROL_ATTRIBUTES;
 }
 
+/// How many workers of each CPU take care of pages that were read back; 0 for as many as the kernel
+/// thinks right.
+const READERS: c_int = if cfg!(zram_rs_small_blocks) { 1 } else { 0 };
+
 impl Control {
     /// Takes what there is one of in the system. May sleep.
     ///
@@ -102,7 +106,7 @@ impl Control {
                 })?;
                 Shared {
                     hotplug: Arc::new(hotplug, GFP_KERNEL)?,
-                    queue: Arc::new(HighPriority::new(c"zram_rs")?, GFP_KERNEL)?,
+                    queue: Arc::new(HighPriority::new(c"zram_rs", READERS)?, GFP_KERNEL)?,
                 }
             },
             major: Major::new(c"zram")

@@ -69,7 +69,11 @@ use kernel::{
 };
 
 /// The unit in which a disk can be addressed, in bytes, with pages of any size.
-const LOGICAL_BLOCK_SIZE: usize = 4096;
+const LOGICAL_BLOCK_SIZE: usize = if cfg!(zram_rs_small_blocks) {
+    512
+} else {
+    4096
+};
 
 /// The data of a disk.
 #[pin_data]

@@ -124,7 +124,20 @@ impl PageRead for Read {
         matches!(self.form, Form::Compressed { .. }) || matches!(self.purpose, Purpose::Merge(_))
     }
 
-    fn finish(mut self, pages: &Held<Device>, result: Result) -> Option<(usize, Self)> {
+    fn finish(self, pages: &Held<Device>, result: Result) {
+        // What was not read, or needs no work, is not to be merged with anything.
+        let _ = self.end(pages, result);
+    }
+
+    fn work(self, pages: &Held<Device>) -> Option<(usize, Self)> {
+        self.end(pages, Ok(()))
+    }
+}
+
+impl Read {
+    /// Delivers what was read, and unpins its block. Returns what is to be read instead, if the
+    /// page has moved to another block and a part is to be written to it.
+    fn end(mut self, pages: &Held<Device>, result: Result) -> Option<(usize, Self)> {
         // What the device says is passed on; to others than us, all the rest is an I/O error.
         let delivered = result.and_then(|()| self.deliver(pages).map_err(|_| EIO));
         if let Err(error) = delivered {

@@ -492,12 +492,21 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     /// Returns whether the page, once it was read, needs work that may sleep. Any context.
     fn needs_work(&self) -> bool;
 
-    /// Called when the page was read, or could not be. Returns what is to be read instead, and from
+    /// Ends the read of a page that was read and needs no work, or could not be read.
+    ///
+    /// # Context
+    ///
+    /// Any, hard interrupts included.
+    fn finish(self, disk: &Held<Self::Disk>, result: Result);
+
+    /// Does the work that a page needs which was read. Returns what is to be read instead, and from
     /// which page of the device, or `None` when all is done.
     ///
-    /// From a workqueue of high priority, and may sleep, if the page was read and needs work;
-    /// otherwise in hard interrupt context, where nothing else can be read.
-    fn finish(self, disk: &Held<Self::Disk>, result: Result) -> Option<(usize, Self)>;
+    /// # Context
+    ///
+    /// A workqueue of high priority. May sleep, but not for other reads: all of its workers may be
+    /// here.
+    fn work(self, disk: &Held<Self::Disk>) -> Option<(usize, Self)>;
 }
 
 /// A read that is under way, allocated together with its bio.
@@ -591,7 +600,7 @@ pub(crate) struct ReadDevice<R: PageRead> {
 
 impl<R: PageRead> ReadDevice<R> {
     /// How many reads can be under way whatever else uses the memory.
-    const RESERVE: c_uint = 64;
+    const RESERVE: c_uint = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
 
     /// Takes over a device, with a queue for pages that need work. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(device: BlockDevice, queue: Arc<HighPriority>) -> impl PinInit<Self, Error> {
@@ -615,13 +624,15 @@ impl<R: PageRead> ReadDevice<R> {
     }
 
     /// Reads page `from` of the disk's device into the page of `data`, and lets `data` know. If
-    /// there is no such device, it lets `data` know at once. May sleep, but does not fail for lack
-    /// of memory.
+    /// there is no such device, it lets `data` know at once.
+    ///
+    /// # Context
+    ///
+    /// May sleep, also until another read is done: not for [`PageRead::work`]. Does not fail for
+    /// lack of memory.
     pub(crate) fn read(disk: Held<R::Disk>, from: usize, data: R) {
         let Some(this) = R::device(&disk) else {
-            // Nothing was read, so there is no reason to read anything else.
-            let _ = data.finish(&disk, Err(EIO));
-            return;
+            return data.finish(&disk, Err(EIO));
         };
         let device = NonNull::from(this);
         let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
@@ -636,11 +647,29 @@ impl<R: PageRead> ReadDevice<R> {
             )
         };
         let request = Self::request(bio);
-        // SAFETY: The request and the bio are new, and ours until the bio is submitted. The page is
-        // kept by the data, which stays in the request until the bio is done.
+        // SAFETY: The request and the bio are new, and ours until the bio is submitted.
         unsafe {
             (*(*request).device.get()).write(device);
             (*(*request).disk.get()).write(disk);
+            Self::submit(request, from, data);
+        }
+    }
+
+    /// Begins to read page `from` of the device into the page of `data`.
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
+    ///
+    /// # Safety
+    ///
+    /// `request` must belong to the caller, who must not use it any more. All of its fields must be
+    /// initialised but for `work` and `data`, and its bio must have no pages.
+    unsafe fn submit(request: *mut ReadRequest<R>, from: usize, data: R) {
+        // SAFETY: By the safety requirements. The page is kept by the data, which stays in the
+        // request until the bio is done.
+        unsafe {
+            let bio = (*request).bio.get();
             let data = (*(*request).data.get()).write(data);
             let Some(page) = data.page() else {
                 return Self::finish(request, Err(EIO));
@@ -670,7 +699,7 @@ impl<R: PageRead> ReadDevice<R> {
         // SAFETY: By the type invariants the data is there.
         let data = unsafe { (*(*request).data.get()).assume_init_ref() };
         if result.is_err() || !data.needs_work() {
-            // SAFETY: The request is ours, and not used any more.
+            // SAFETY: The request is ours, not used any more, and its fields are there.
             unsafe { Self::finish(request, result) };
             return;
         }
@@ -697,30 +726,62 @@ impl<R: PageRead> ReadDevice<R> {
         let work = Opaque::cast_from(work).cast_mut();
         // SAFETY: The work is that of a request.
         let request = unsafe { container_of!(work, ReadRequest<R>, work) };
-        // SAFETY: The request is ours, and not used any more.
-        unsafe { Self::finish(request, Ok(())) };
+        // SAFETY: By the type invariants the data is there. It is taken out here, and not used
+        // again before `submit` puts other data in its place.
+        let data = unsafe { (*(*request).data.get()).assume_init_read() };
+        // SAFETY: By the type invariants the disk is there.
+        let disk = unsafe { (*(*request).disk.get()).assume_init_ref() };
+        let Some((from, data)) = data.work(disk) else {
+            // SAFETY: The request is ours, not used any more, and its data was taken out.
+            return unsafe { Self::put(request) };
+        };
+        // Whoever waits for a bio may wait for this one, so a worker must not wait for another one.
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
+        // SAFETY: The bio is done, and ours. The device is there, as in `end_io`. `bio_reset`
+        // leaves the bio with the pool that it came from, room for a page, and no pages; the other
+        // fields of the request are as they were.
+        unsafe {
+            let device = (*(*request).device.get()).assume_init_ref().as_ref();
+            let bio = (*request).bio.get();
+            kernel::bindings::bio_reset(bio, device.device.bdev.as_ptr(), flags);
+            Self::submit(request, from, data);
+        }
     }
 
-    /// Tells the data of a request, and gives the request back. Hard interrupt context, or process
-    /// context.
+    /// Tells the data of a request, and gives the request back.
+    ///
+    /// # Context
+    ///
+    /// Any, hard interrupts included.
     ///
     /// # Safety
     ///
-    /// `request` must be done, and not be used any more.
+    /// `request` must belong to the caller, who must not use it any more, with all fields
+    /// initialised but for `work`.
     unsafe fn finish(request: *mut ReadRequest<R>, result: Result) {
-        // SAFETY: By the type invariants both are there, and they are taken out once.
-        let (disk, data) = unsafe {
-            (
-                (*(*request).disk.get()).assume_init_read(),
-                (*(*request).data.get()).assume_init_read(),
-            )
-        };
-        let next = data.finish(&disk, result);
+        // SAFETY: By the safety requirements both are there. The data is taken out once.
+        unsafe {
+            let data = (*(*request).data.get()).assume_init_read();
+            data.finish((*(*request).disk.get()).assume_init_ref(), result);
+            Self::put(request);
+        }
+    }
+
+    /// Gives a request back whose data was taken out.
+    ///
+    /// # Context
+    ///
+    /// Any, hard interrupts included.
+    ///
+    /// # Safety
+    ///
+    /// `request` must belong to the caller, who must not use it any more, with the disk in it.
+    unsafe fn put(request: *mut ReadRequest<R>) {
+        // SAFETY: By the safety requirements the disk is there, and is taken out once.
+        let disk = unsafe { (*(*request).disk.get()).assume_init_read() };
         // SAFETY: The bio is ours, and goes back to its set along with the request around it. The
         // set is there, since we have the disk.
         unsafe { kernel::bindings::bio_put((*request).bio.get()) };
-        if let Some((from, data)) = next {
-            Self::read(disk, from, data);
-        }
+        drop(disk);
     }
 }

@@ -31,10 +31,19 @@ unsafe impl Send for HighPriority {}
 unsafe impl Sync for HighPriority {}
 
 impl HighPriority {
-    /// Makes a workqueue. Fails with `ENOMEM`. May sleep.
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
+    /// Makes a workqueue of which each CPU has `max_active` workers at most; 0 stands for the
+    /// kernel's default.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(name: &CStr, max_active: c_int) -> Result<Self> {
         // SAFETY: `name` is a C string, which is copied.
-        let queue = unsafe { bindings::zram_rs_highpri_workqueue(name.as_char_ptr()) };
+        let queue = unsafe { bindings::zram_rs_highpri_workqueue(name.as_char_ptr(), max_active) };
         // INVARIANT: Just made.
         Ok(Self {
             queue: NonNull::new(queue).ok_or(ENOMEM)?,

@@ -185,9 +185,10 @@ void zram_rs_flush_dcache_page(struct page *page)
 	flush_dcache_page(page);
 }
 
-struct workqueue_struct *zram_rs_highpri_workqueue(const char *name)
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active)
 {
-	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0, name);
+	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, max_active,
+			       name);
 }
 
 /* Rust cannot initialise the lock of a static ratelimit_state. */

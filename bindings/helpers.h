@@ -41,7 +41,7 @@ u64 zram_rs_file_bdev_bytes(struct file *file);
 bool zram_rs_file_is_bdev(struct file *file);
 void zram_rs_fill_words(unsigned long *dst, unsigned long word, size_t words);
 void zram_rs_flush_dcache_page(struct page *page);
-struct workqueue_struct *zram_rs_highpri_workqueue(const char *name);
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active);
 bool zram_rs_may_log(void);
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
 unsigned int zram_rs_online_processors(void);

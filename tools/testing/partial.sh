@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Pages that are written back, and written in part, by several tasks at once, while they move to other blocks. On
+# machines with pages of 4 KiB no bio is that small, but for a build of the driver for this test: its disks have blocks
+# of 512 bytes, there is one bio in reserve for reading back, and each processor has one worker for it
+# (tools/make-module uml-debug --small-blocks). The script takes the reserve for all that there is, by making
+# all other bios impossible.
+
+# shellcheck source=tools/testing/lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=tools/testing/wblib.sh
+. "${0%/*}/wblib.sh"
+
+FAILSLAB=/sys/kernel/debug/failslab
+
+# How many pages, how many tasks write to each, and how often they move meanwhile. A read of the backing device takes so
+# many milliseconds.
+pages=4 tasks=3 moves=10 read_ms=500
+
+small_blocks() {
+	local size
+	disk 1M
+	size=$(<"$sys/queue/logical_block_size")
+	remove
+	[ "$size" = 512 ] || skip "blocks have $size bytes (tools/make-module uml-debug --small-blocks)"
+	[ -d $FAILSLAB ] || skip "this kernel does not inject faults"
+}
+
+# no_bios YES: with 1, none but those in reserve, for all sizes of bios that the driver has brought.
+no_bios() {
+	local path
+	for path in /sys/kernel/slab/bio-*; do
+		[ ! -w "$path/failslab" ] || echo "$1" >"$path/failslab"
+	done
+	stores $FAILSLAB/verbose 0
+	stores $FAILSLAB/task-filter N
+	stores $FAILSLAB/cache-filter Y
+	stores $FAILSLAB/ignore-gfp-wait N
+	stores $FAILSLAB/times -1
+	stores $FAILSLAB/probability $((100 * $1))
+}
+
+# none_left: have all tasks ended?
+none_left() {
+	local pid
+	for pid in "${writers[@]}"; do
+		! kill -0 "$pid" 2>/dev/null || return 1
+	done
+}
+
+# contents FILE: what is on the disk.
+contents() {
+	ok dd if="$dev" of="$1" bs=$PAGE count=$pages iflag=direct status=none
+}
+
+# right SEED: all blocks are those of these pages, but for those of the tasks, which may be theirs.
+right() {
+	local wrong
+	contents "$TMP/is"
+	does bulk 0 $pages hex "$1"
+	contents "$TMP/was"
+	wrong=$(perl -e 'local $/; my ($tasks, @text) = (shift, map { open(my $f, "<", $_) or die; <$f> } @ARGV);
+		for my $block (0 .. length($text[1]) / 512 - 1) {
+			my ($is, $was) = map { substr($_, $block * 512, 512) } @text;
+			my $of_task = $block % 8 >= 1 && $block % 8 <= $tasks;
+			print "$block " unless $is eq $was || $of_task && $is eq "x" x 512;
+		}' $tasks "$TMP/is" "$TMP/was" 2>&1)
+	is "the list of wrong blocks" "$wrong" ""
+}
+
+# Each task writes a block of its own to each page, while the pages are being read for that, they are written anew and
+# go to other blocks; so what was read has to be read again, by workers who would wait for each other's bios.
+moving() {
+	local compressed=$1 round page task move before writers=()
+	small_blocks
+	nullb wb1n 16
+	mapped wb1 "0 32768 delay $nullb 0 $read_ms $nullb 0 0"
+	backed "$mapped" 1M lz4 "$compressed"
+	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
+	does open "$dev" direct
+	does bulk 0 $pages hex 1
+	writes_back page_indexes=0-$((pages - 1))
+	no_bios 1
+	for round in 1 2 3; do
+		writers=()
+		for ((task = 1; task <= tasks; task++)); do
+			for ((page = 0; page < pages; page++)); do
+				dd if="$TMP/x" of="$dev" bs=512 seek=$((page * 8 + task)) count=1 oflag=direct conv=notrunc status=none &
+				writers+=($!)
+			done
+		done
+		for ((move = 0; move < moves; move++)); do
+			does bulk 0 $pages hex $round
+			writes_back page_indexes=0-$((pages - 1))
+			sleep 0.2
+		done
+		eventually 60 none_left || {
+			fail "writers wait for each other in round $round"
+			break
+		}
+		right $round
+		writes_back page_indexes=0-$((pages - 1))
+	done
+	no_bios 0
+	wait "${writers[@]}"
+	does bulk 0 $pages hex 7
+	writes_back page_indexes=0-$((pages - 1))
+	does bulkcheck 0 $pages hex 7
+	does close
+	io_stat
+	is "failed_reads" "$failed_reads" 0
+	is "failed_writes" "$failed_writes" 0
+	bd_stat
+	note "$bd_reads pages were read for $((3 * pages * tasks)) writes"
+	# Otherwise this shows nothing.
+	at_least "pages that were read" "$bd_reads" $((3 * pages * tasks + 3))
+	remove
+}
+
+test_pages_that_move_raw() {
+	moving 0
+}
+
+test_pages_that_move_compressed() {
+	moving 1
+}
+
+run_tests
