@@ -4,12 +4,13 @@
 //!
 //! One task does it, from start to end: it takes the selected slots in their order, copies pages
 //! into requests, and submits them. A request takes as many pages as there are free blocks next to
-//! each other. When requests come back, the task puts the blocks into those slots that have not been
-//! used meanwhile, and frees the memory.
+//! each other. When requests come back, the task puts the blocks into those slots that have not
+//! been used meanwhile, and frees the memory.
 //!
 //! Writeback is asked for when memory is short. So the task begins with a single request, which may
-//! be of a single page, and that is enough to go on to the end. It allocates others when all that it
-//! has are under way, from memory that is free: it never waits for memory that it is about to free.
+//! be of a single page, and that is enough to go on to the end. It allocates others when all that
+//! it has are under way, from memory that is free: it never waits for memory that it is about to
+//! free.
 //!
 //! Where there is much to do, and room for all of it, a worker on another processor does the same
 //! with up to half of the requests, for what is left when it gets there.

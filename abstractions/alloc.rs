@@ -30,7 +30,8 @@ impl Gfp {
     /// Takes only memory that is free, and wakes the task that reclaims some.
     pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
 
-    /// Reclaims memory, and fails where the OOM killer would be next: for sizes that a user chooses.
+    /// Reclaims memory, and fails where the OOM killer would be next: for sizes that a user
+    /// chooses.
     pub(crate) const RETRY_MAYFAIL: Self = Self(bindings::ZRAM_RS_GFP_RETRY_MAYFAIL);
 
     /// Returns the flags in C's form.

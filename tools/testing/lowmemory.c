@@ -5,21 +5,22 @@
  * usage: lowmemory ID DISK KIB end|kill|reset [MS]
  *
  * Locks memory until KIB KiB are free or hold files, and then another process writes "huge" to the
- * writeback file of zram<ID>. With "end", this waits until it has ended; with "kill" and "reset", it
- * kills that process, or resets the disk, MS milliseconds after the request. All of them are locked
- * in memory, as are the files that others have mapped, and are not for the OOM killer. If it has not
- * ended LIMIT seconds later, it says where the process is, and gives the memory back.
+ * writeback file of zram<ID>. With "end", this waits until it has ended; with "kill" and "reset",
+ * it kills that process, or resets the disk, MS milliseconds after the request. All of them are
+ * locked in memory, as are the files that others have mapped, and are not for the OOM killer. If it
+ * has not ended LIMIT seconds later, it says where the process is, and gives the memory back.
  *
  * The last line of output is for scripts, with times by the machine's clock, in microseconds since
  * the request, or -1 if it did not happen before the memory was given back:
  *
- *	lowmemory: locked=MIB left=KIB free=KIB first=US written=N end=US result=ERRNO signal=N more=KIB
+ *	lowmemory: locked=MIB left=KIB free=KIB first=US written=N end=US result=ERRNO signal=N
+ *		   more=KIB
  *
- * where "first" is when a write to DISK (a name, as vda) had been completed, "written" how many pages
- * had been then, "end" when the process was gone, with "kill" and "reset" since that was asked for,
- * and "more" how much memory was free then that had not been before. bd_stat would not do: with C
- * zram it cannot be read meanwhile. "result" is what writing to the file gave, or -1 if it did
- * not return to user space. Exit status: 0, or 2 if it could not be measured.
+ * all in one, where "first" is when a write to DISK (a name, as vda) had been completed, "written"
+ * how many pages had been then, "end" when the process was gone, with "kill" and "reset" since that
+ * was asked for, and "more" how much memory was free then that had not been before. bd_stat would
+ * not do: with C zram it cannot be read meanwhile. "result" is what writing to the file gave, or -1
+ * if it did not return to user space. Exit status: 0, or 2 if it could not be measured.
  */
 
 #define _GNU_SOURCE
@@ -139,8 +140,8 @@ static void keep_files(void)
 }
 
 /*
- * A process that writes a text to a file of zram<ID> when something is written to *go; the error goes
- * to *result.
+ * A process that writes a text to a file of zram<ID> when something is written to *go; the error
+ * goes to *result.
  */
 static pid_t prepare(int id, const char *name, const char *text, int *go, volatile int *result)
 {
@@ -233,7 +234,8 @@ int main(int argc, char **argv)
 	kib = left(info);
 	free_before = meminfo(info, "MemFree:");
 
-	start = from = now();
+	start = now();
+	from = start;
 	tell(go);
 	while (!gone && now() - start < LIMIT * 1000000LL) {
 		if (first < 0) {
@@ -250,7 +252,9 @@ int main(int argc, char **argv)
 				tell(go_reset);
 		}
 		ended |= waitpid(pid, &status, WNOHANG) == pid;
-		gone = ended && (!resets || (asked && waitpid(resetter, NULL, WNOHANG) == resetter));
+		gone = ended;
+		if (resets)
+			gone = asked && ended && waitpid(resetter, NULL, WNOHANG) == resetter;
 		if (gone)
 			end = now() - from;
 		else

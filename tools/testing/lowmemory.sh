@@ -47,6 +47,8 @@ full() {
 	does close
 }
 
+locked='' first='' end='' result='' signal='' more=''
+
 # squeezed ACTION [MS]: its figures are variables.
 squeezed() {
 	local before report word
