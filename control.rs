@@ -5,10 +5,6 @@
 use crate::{
     abstractions::{
         bdev::ReadSlab,
-        class::{
-            ClassAttribute,
-            ClassData, //
-        },
         gendisk::{
             Disk,
             Major, //
@@ -19,10 +15,10 @@ use crate::{
     debugfs,
     device::{
         Device,
+        DiskAttributes,
         Shared, //
     },
-    readback::Read,
-    sysfs, //
+    readback::Read, //
 };
 use core::mem;
 use kernel::{
@@ -44,6 +40,7 @@ pub(crate) struct Control {
     // After the disks, which use both.
     debugfs: debugfs::Root,
     major: Major,
+    attributes: DiskAttributes,
     shared: Shared,
     _reads: ReadSlab<Read>,
 }
@@ -82,20 +79,15 @@ impl Entry {
     }
 }
 
-impl ClassData for Control {
-    const NAME: &'static CStr = c"zram-control";
-    const ATTRIBUTES: &'static [ClassAttribute<Self>] = sysfs::CONTROL_ATTRIBUTES;
-}
-
 /// How many workers of each CPU take care of pages that were read back; 0 for as many as the kernel
 /// thinks right.
 const READERS: c_int = if cfg!(zram_rs_small_blocks) { 1 } else { 0 };
 
 impl Control {
-    /// Takes what there is one of in the system. May sleep.
+    /// Takes what there is one of in the system, for disks with these files. May sleep.
     ///
     /// Fails with `EBUSY`, and a line in the log, if another driver for zram has it.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    pub(crate) fn new(attributes: DiskAttributes) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             disks <- new_mutex!(Disks { places: KVec::new(), published: false }, "zram_rs disks"),
             shared: {
@@ -111,6 +103,7 @@ impl Control {
             },
             major: Major::new(c"zram")
                 .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
+            attributes,
             _reads: ReadSlab::new()?,
             // When it is clear that there is no other driver, whose directory has this name, too.
             debugfs: debugfs::Root::new(),
@@ -214,7 +207,7 @@ impl Control {
     fn make(&self, id: u32) -> Result<Entry> {
         Ok(Entry {
             directory: None,
-            disk: Device::add(id, &self.major, self.shared.clone())?,
+            disk: Device::add(id, &self.major, &self.attributes, self.shared.clone())?,
         })
     }
 }

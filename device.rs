@@ -14,15 +14,16 @@ use crate::{
         gendisk::{
             Disk,
             DiskAttribute,
-            Entered,
             GenDisk,
             Limits,
             Major,
-            Operations, //
+            Operations,
+            QueueEntered, //
         },
         mutex::lock_interruptible,
         rwsem::RwSemaphore,
         sched::boottime_seconds,
+        sysfs::AttributeGroups,
         workqueue::HighPriority, //
     },
     backing::Backing,
@@ -39,7 +40,6 @@ use crate::{
         self,
         Request, //
     },
-    sysfs,
     writeback::{
         self,
         Budget,
@@ -92,6 +92,9 @@ pub(crate) struct Device {
     batch_size: Atomic<u32>,
     shared: Shared,
 }
+
+/// The files of a disk.
+pub(crate) type DiskAttributes = AttributeGroups<DiskAttribute<Device>>;
 
 /// What all disks share.
 #[derive(Clone)]
@@ -162,9 +165,8 @@ pub(crate) struct MmStat {
 impl Operations for Device {
     type Ready = Pages;
     type Module = crate::LocalModule;
-    const ATTRIBUTES: &'static [DiskAttribute<Self>] = sysfs::DISK_ATTRIBUTES;
 
-    fn submit_bio(pages: Entered<'_, Self>, mut bio: Bio) {
+    fn submit_bio(pages: QueueEntered<'_, Pages>, mut bio: Bio) {
         match bio.operation() {
             Operation::Read => Pages::read_bio(&pages, bio),
             Operation::Write => Pages::write_bio(&pages, &mut bio),
@@ -185,7 +187,12 @@ impl Operations for Device {
 impl Device {
     /// Adds the disk `zram<id>`, uninitialised, to the system. Fails with `ENOMEM`, and with what
     /// [`Disk::new`] fails with. May sleep.
-    pub(crate) fn add(id: u32, major: &Major, shared: Shared) -> Result<Disk<Self>> {
+    pub(crate) fn add(
+        id: u32,
+        major: &Major,
+        attributes: &DiskAttributes,
+        shared: Shared,
+    ) -> Result<Disk<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
             physical_block_size: PAGE_SIZE as u32,
@@ -209,7 +216,7 @@ impl Device {
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
             shared,
         });
-        Disk::new(fmt!("zram{id}"), major, id, limits, data)
+        Disk::new(fmt!("zram{id}"), major, id, limits, attributes, data)
     }
 
     /// Initialises the disk with a size in bytes, which is rounded up to whole pages.

@@ -13,7 +13,7 @@ use crate::{
             Chunk,
             Single, //
         },
-        gendisk::Entered,
+        gendisk::QueueEntered,
         page::{
             BouncePage,
             MappedPage,
@@ -36,7 +36,6 @@ use crate::{
         AllStreams,
         Priority, //
     },
-    device::Device,
     readback::{
         Purpose,
         Read, //
@@ -177,7 +176,7 @@ impl Pages {
     }
 
     /// Reads what a bio asks for. May sleep.
-    pub(crate) fn read_bio(this: &Entered<'_, Device>, mut bio: Bio) {
+    pub(crate) fn read_bio(this: &QueueEntered<'_, Self>, mut bio: Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
         let mut bio = match bio.into_single() {
@@ -186,7 +185,7 @@ impl Pages {
         };
         let result = bio.chunks().try_for_each(|chunk| {
             if let Some((purpose, block, form)) = Self::read_chunk(this, &chunk, now)? {
-                Read::start(chunk.part(), purpose, block, form, this.hold());
+                Read::start(chunk.part(), purpose, block, form, this.queue_ref());
             }
             Ok::<(), Error>(())
         });
@@ -199,11 +198,11 @@ impl Pages {
     /// The same for a bio of a single chunk: what is still to be read is all of it, so that nobody
     /// has to count who completes it.
     #[inline(always)]
-    fn read_single(this: &Entered<'_, Device>, mut bio: Single, now: u32) {
+    fn read_single(this: &QueueEntered<'_, Self>, mut bio: Single, now: u32) {
         match Self::read_chunk(this, bio.chunk(), now) {
             Ok(None) => (),
             Ok(Some((purpose, block, form))) => {
-                Read::start(bio.into_part(), purpose, block, form, this.hold());
+                Read::start(bio.into_part(), purpose, block, form, this.queue_ref());
             }
             Err(_) => {
                 this.stats.failed_reads.add(1);
@@ -213,7 +212,7 @@ impl Pages {
     }
 
     /// Writes what a bio brings. May sleep.
-    pub(crate) fn write_bio(this: &Entered<'_, Device>, bio: &mut Bio) {
+    pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
         if bio
@@ -287,7 +286,7 @@ impl Pages {
         }
     }
 
-    fn write_chunk(this: &Entered<'_, Device>, chunk: &Chunk<'_>, now: u32) -> Result {
+    fn write_chunk(this: &QueueEntered<'_, Self>, chunk: &Chunk<'_>, now: u32) -> Result {
         if let Some(page) = chunk.whole_page() {
             return this.write(chunk.index, page, now);
         }
@@ -299,7 +298,7 @@ impl Pages {
         }
         if let Found::There(block, form) = this.write_part(chunk, bounce.as_page(), now)? {
             let purpose = Purpose::Merge(bounce);
-            Read::start(chunk.part(), purpose, block, form, this.hold());
+            Read::start(chunk.part(), purpose, block, form, this.queue_ref());
         }
         Ok(())
     }

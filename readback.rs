@@ -15,7 +15,7 @@ use crate::{
             ReadDevice, //
         },
         bio::Part,
-        gendisk::Held,
+        gendisk::QueueRef,
         page::{
             BouncePage,
             PageRef, //
@@ -23,7 +23,6 @@ use crate::{
         sched::boottime_seconds,
     },
     backing::PinnedBlock,
-    device::Device,
     io::{
         Form,
         Found,
@@ -59,7 +58,7 @@ impl Read {
         purpose: Purpose,
         block: PinnedBlock,
         form: Form,
-        pages: Held<Device>,
+        pages: QueueRef<Pages>,
     ) {
         pages.stats.bd_reads.add(1);
         ReadDevice::read(
@@ -103,7 +102,7 @@ impl Read {
 }
 
 impl PageRead for Read {
-    type Disk = Device;
+    type Ready = Pages;
 
     fn device(pages: &Pages) -> Option<&ReadDevice<Self>> {
         pages.backing().map(|backing| &backing.source)
@@ -124,12 +123,12 @@ impl PageRead for Read {
         matches!(self.form, Form::Compressed { .. }) || matches!(self.purpose, Purpose::Merge(_))
     }
 
-    fn finish(self, pages: &Held<Device>, result: Result) {
+    fn finish(self, pages: &QueueRef<Pages>, result: Result) {
         // What was not read, or needs no work, is not to be merged with anything.
         let _ = self.end(pages, result);
     }
 
-    fn work(self, pages: &Held<Device>) -> Option<(usize, Self)> {
+    fn work(self, pages: &QueueRef<Pages>) -> Option<(usize, Self)> {
         self.end(pages, Ok(()))
     }
 }
@@ -137,7 +136,7 @@ impl PageRead for Read {
 impl Read {
     /// Delivers what was read, and unpins its block. Returns what is to be read instead, if the
     /// page has moved to another block and a part is to be written to it.
-    fn end(mut self, pages: &Held<Device>, result: Result) -> Option<(usize, Self)> {
+    fn end(mut self, pages: &QueueRef<Pages>, result: Result) -> Option<(usize, Self)> {
         // What the device says is passed on; to others than us, all the rest is an I/O error.
         let delivered = result.and_then(|()| self.deliver(pages).map_err(|_| EIO));
         if let Err(error) = delivered {

@@ -21,6 +21,7 @@ use crate::{
             Args, //
         },
         sysfs::{
+            AttributeList,
             Show,
             Store, //
         },
@@ -54,35 +55,47 @@ type Disk = GenDisk<Device>;
 const MAX_ALGORITHM_NAME: usize = 128;
 
 /// `/sys/class/zram-control/`
-pub(crate) const CONTROL_ATTRIBUTES: &[ClassAttribute<Control>] = &[
-    ClassAttribute::read_only::<HotAdd>(c"hot_add", 0o400),
-    ClassAttribute::write_only::<HotRemove>(c"hot_remove", 0o200),
-];
+pub(crate) struct ControlDirectory;
+
+impl AttributeList for ControlDirectory {
+    type Attribute = ClassAttribute<Control>;
+
+    const ATTRIBUTES: &'static [Self::Attribute] = &[
+        ClassAttribute::read_only::<HotAdd>(c"hot_add", 0o400),
+        ClassAttribute::write_only::<HotRemove>(c"hot_remove", 0o200),
+    ];
+}
 
 /// `/sys/block/zram<id>/`
-pub(crate) const DISK_ATTRIBUTES: &[DiskAttribute<Device>] = &[
-    DiskAttribute::read_write::<DiskSize>(c"disksize"),
-    DiskAttribute::read_only::<InitState>(c"initstate"),
-    DiskAttribute::write_only::<Reset>(c"reset"),
-    DiskAttribute::write_only::<Compact>(c"compact"),
-    DiskAttribute::write_only::<MemLimit>(c"mem_limit"),
-    DiskAttribute::write_only::<MemUsedMax>(c"mem_used_max"),
-    DiskAttribute::write_only::<Idle>(c"idle"),
-    DiskAttribute::read_write::<CompAlgorithm>(c"comp_algorithm"),
-    DiskAttribute::read_only::<BdStat>(c"bd_stat"),
-    DiskAttribute::read_write::<BackingDev>(c"backing_dev"),
-    DiskAttribute::write_only::<Writeback>(c"writeback"),
-    DiskAttribute::read_write::<WritebackLimit>(c"writeback_limit"),
-    DiskAttribute::read_write::<WritebackLimitEnable>(c"writeback_limit_enable"),
-    DiskAttribute::read_write::<WritebackBatchSize>(c"writeback_batch_size"),
-    DiskAttribute::read_write::<CompressedWriteback>(c"compressed_writeback"),
-    DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
-    DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
-    DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
-    DiskAttribute::read_write::<RecompAlgorithm>(c"recomp_algorithm"),
-    DiskAttribute::write_only::<Recompress>(c"recompress"),
-    DiskAttribute::write_only::<AlgorithmParams>(c"algorithm_params"),
-];
+pub(crate) struct DiskDirectory;
+
+impl AttributeList for DiskDirectory {
+    type Attribute = DiskAttribute<Device>;
+
+    const ATTRIBUTES: &'static [Self::Attribute] = &[
+        DiskAttribute::read_write::<DiskSize>(c"disksize"),
+        DiskAttribute::read_only::<InitState>(c"initstate"),
+        DiskAttribute::write_only::<Reset>(c"reset"),
+        DiskAttribute::write_only::<Compact>(c"compact"),
+        DiskAttribute::write_only::<MemLimit>(c"mem_limit"),
+        DiskAttribute::write_only::<MemUsedMax>(c"mem_used_max"),
+        DiskAttribute::write_only::<Idle>(c"idle"),
+        DiskAttribute::read_write::<CompAlgorithm>(c"comp_algorithm"),
+        DiskAttribute::read_only::<BdStat>(c"bd_stat"),
+        DiskAttribute::read_write::<BackingDev>(c"backing_dev"),
+        DiskAttribute::write_only::<Writeback>(c"writeback"),
+        DiskAttribute::read_write::<WritebackLimit>(c"writeback_limit"),
+        DiskAttribute::read_write::<WritebackLimitEnable>(c"writeback_limit_enable"),
+        DiskAttribute::read_write::<WritebackBatchSize>(c"writeback_batch_size"),
+        DiskAttribute::read_write::<CompressedWriteback>(c"compressed_writeback"),
+        DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
+        DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
+        DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
+        DiskAttribute::read_write::<RecompAlgorithm>(c"recomp_algorithm"),
+        DiskAttribute::write_only::<Recompress>(c"recompress"),
+        DiskAttribute::write_only::<AlgorithmParams>(c"algorithm_params"),
+    ];
+}
 
 /// Reading it adds a disk, and gives its id.
 struct HotAdd;

@@ -59,7 +59,10 @@ mod sysfs;
 mod writeback;
 mod zspool;
 
-use abstractions::class::Class;
+use abstractions::{
+    class::Class,
+    sysfs::AttributeGroups, //
+};
 use control::Control;
 use kernel::prelude::*;
 
@@ -80,12 +83,16 @@ struct ZramModule {
 
 impl kernel::Module for ZramModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let control =
-            KBox::try_pin_init(Class::new(Control::new()), GFP_KERNEL).inspect_err(|&error| {
-                if error == EEXIST {
-                    pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
-                }
-            })?;
+        let class = Class::new(
+            c"zram-control",
+            AttributeGroups::new::<sysfs::ControlDirectory>(),
+            Control::new(AttributeGroups::new::<sysfs::DiskDirectory>()),
+        );
+        let control = KBox::try_pin_init(class, GFP_KERNEL).inspect_err(|&error| {
+            if error == EEXIST {
+                pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
+            }
+        })?;
         for _ in 0..abstractions::parameter::num_devices() {
             control.add()?;
         }

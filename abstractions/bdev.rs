@@ -8,10 +8,7 @@
 use super::{
     alloc::Gfp,
     bio::Part,
-    gendisk::{
-        Held,
-        Operations, //
-    },
+    gendisk::QueueRef,
     page::{
         BouncePage,
         PageRef, //
@@ -477,11 +474,11 @@ impl<T: Send> Writer<'_, T> {
 
 /// A page that is to be read from a device, on behalf of I/O to a disk.
 pub(crate) trait PageRead: Send + Sized + 'static {
-    /// The disk that the I/O is to.
-    type Disk: Operations;
+    /// What I/O to the disk works on.
+    type Ready: Send + Sync + 'static;
 
     /// Returns the device that pages are read from, if the disk has one. Any context.
-    fn device(ready: &<Self::Disk as Operations>::Ready) -> Option<&ReadDevice<Self>>;
+    fn device(ready: &Self::Ready) -> Option<&ReadDevice<Self>>;
 
     /// Returns the page to read into; there must be one. Any context.
     fn page(&self) -> Option<PageRef<'_>>;
@@ -497,7 +494,7 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     /// # Context
     ///
     /// Any, hard interrupts included.
-    fn finish(self, disk: &Held<Self::Disk>, result: Result);
+    fn finish(self, disk: &QueueRef<Self::Ready>, result: Result);
 
     /// Does the work that a page needs which was read. Returns what is to be read instead, and from
     /// which page of the device, or `None` when all is done.
@@ -506,7 +503,7 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     ///
     /// A workqueue of high priority. May sleep, but not for other reads: all of its workers may be
     /// here.
-    fn work(self, disk: &Held<Self::Disk>) -> Option<(usize, Self)>;
+    fn work(self, disk: &QueueRef<Self::Ready>) -> Option<(usize, Self)>;
 }
 
 /// A read that is under way, allocated together with its bio.
@@ -519,7 +516,7 @@ pub(crate) trait PageRead: Send + Sized + 'static {
 struct ReadRequest<R: PageRead> {
     work: Opaque<kernel::bindings::work_struct>,
     device: UnsafeCell<MaybeUninit<NonNull<ReadDevice<R>>>>,
-    disk: UnsafeCell<MaybeUninit<Held<R::Disk>>>,
+    disk: UnsafeCell<MaybeUninit<QueueRef<R::Ready>>>,
     data: UnsafeCell<MaybeUninit<R>>,
     bio: Opaque<kernel::bindings::bio>,
 }
@@ -630,7 +627,7 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read is done: not for [`PageRead::work`]. Does not fail for
     /// lack of memory.
-    pub(crate) fn read(disk: Held<R::Disk>, from: usize, data: R) {
+    pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
         let Some(this) = R::device(&disk) else {
             return data.finish(&disk, Err(EIO));
         };

@@ -6,11 +6,15 @@
 
 use super::sysfs::{
     self,
+    AttributeGroups,
+    RawAttribute,
     Show,
-    Store,
-    MAX_ATTRIBUTES, //
+    Store, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::offset_of, //
+};
 use kernel::{
     bindings,
     container_of,
@@ -19,14 +23,6 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The data of a class.
-pub(crate) trait ClassData: Send + Sync + Sized + 'static {
-    /// The name of the class.
-    const NAME: &'static CStr;
-    /// The files in its directory.
-    const ATTRIBUTES: &'static [ClassAttribute<Self>];
-}
-
 /// A file in the directory of a class.
 #[repr(transparent)]
 pub(crate) struct ClassAttribute<T>(bindings::class_attribute, PhantomData<fn(T)>);
@@ -34,7 +30,12 @@ pub(crate) struct ClassAttribute<T>(bindings::class_attribute, PhantomData<fn(T)
 // SAFETY: Never written, and the pointers in it are to statics.
 unsafe impl<T> Sync for ClassAttribute<T> {}
 
-impl<T: ClassData> ClassAttribute<T> {
+// SAFETY: That is the first field of a `struct class_attribute`.
+unsafe impl<T: 'static> RawAttribute for ClassAttribute<T> {}
+
+const _: () = assert!(offset_of!(bindings::class_attribute, attr) == 0);
+
+impl<T: Send + Sync + 'static> ClassAttribute<T> {
     /// A file that can only be read.
     pub(crate) const fn read_only<A: Show<T>>(name: &'static CStr, mode: u16) -> Self {
         let mut attribute: bindings::class_attribute = pin_init::zeroed();
@@ -55,7 +56,7 @@ impl<T: ClassData> ClassAttribute<T> {
 /// # Safety
 ///
 /// `class` must be the class of a [`Class<T>`], and `buf` have `PAGE_SIZE` bytes.
-unsafe extern "C" fn show<T: ClassData, A: Show<T>>(
+unsafe extern "C" fn show<T: Send + Sync + 'static, A: Show<T>>(
     class: *const bindings::class,
     _attribute: *const bindings::class_attribute,
     buf: *mut c_char,
@@ -67,7 +68,7 @@ unsafe extern "C" fn show<T: ClassData, A: Show<T>>(
 /// # Safety
 ///
 /// `class` must be the class of a [`Class<T>`], and `buf` be a C string.
-unsafe extern "C" fn store<T: ClassData, A: Store<T>>(
+unsafe extern "C" fn store<T: Send + Sync + 'static, A: Store<T>>(
     class: *const bindings::class,
     _attribute: *const bindings::class_attribute,
     buf: *const c_char,
@@ -77,31 +78,13 @@ unsafe extern "C" fn store<T: ClassData, A: Store<T>>(
     unsafe { sysfs::store::<T, A>(Class::data(class), buf, count) }
 }
 
-/// The attributes of a class in the form that C wants.
-struct Tables<T>(PhantomData<T>);
-
-impl<T: ClassData> Tables<T> {
-    const LIST: &'static [*const bindings::attribute; MAX_ATTRIBUTES + 1] = &{
-        let mut list = [core::ptr::null(); MAX_ATTRIBUTES + 1];
-        let mut i = 0;
-        while i < T::ATTRIBUTES.len() {
-            list[i] = &raw const T::ATTRIBUTES[i].0.attr;
-            i += 1;
-        }
-        list
-    };
-    const GROUP: &'static bindings::attribute_group = &sysfs::group(Self::LIST);
-    const GROUPS: &'static [*const bindings::attribute_group; 2] =
-        &[Self::GROUP, core::ptr::null()];
-}
-
 /// A registered class, which is unregistered when dropped, and its data after that.
 ///
 /// # Invariants
 ///
 /// `class` is registered.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Class<T: ClassData> {
+pub(crate) struct Class<T: Send + Sync + 'static> {
     #[pin]
     class: Opaque<bindings::class>,
     #[pin]
@@ -109,22 +92,26 @@ pub(crate) struct Class<T: ClassData> {
 }
 
 // SAFETY: The class belongs to the driver core, which protects it itself.
-unsafe impl<T: ClassData> Send for Class<T> {}
+unsafe impl<T: Send + Sync + 'static> Send for Class<T> {}
 // SAFETY: The same.
-unsafe impl<T: ClassData> Sync for Class<T> {}
+unsafe impl<T: Send + Sync + 'static> Sync for Class<T> {}
 
-impl<T: ClassData> Class<T> {
+impl<T: Send + Sync + 'static> Class<T> {
     /// Registers a class. Fails with `EEXIST` if there is one of this name, with `ENOMEM`, and with
     /// what `data` fails with. May sleep.
     ///
     /// Its files can be used before this returns.
-    pub(crate) fn new(data: impl PinInit<T, Error>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(
+        name: &'static CStr,
+        attributes: AttributeGroups<ClassAttribute<T>>,
+        data: impl PinInit<T, Error>,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             data <- data,
-            class <- Opaque::try_ffi_init(|slot: *mut bindings::class| {
+            class <- Opaque::try_ffi_init(move |slot: *mut bindings::class| {
                 let mut class: bindings::class = pin_init::zeroed();
-                class.name = T::NAME.as_char_ptr();
-                class.class_groups = Tables::<T>::GROUPS.as_ptr();
+                class.name = name.as_char_ptr();
+                class.class_groups = attributes.as_ptr();
                 // SAFETY: The slot is valid for writes.
                 unsafe { slot.write(class) };
                 // SAFETY: The class is pinned, `data` next to it is ready, and all that it refers
@@ -143,7 +130,7 @@ impl<T: ClassData> Class<T> {
     }
 }
 
-impl<T: ClassData> core::ops::Deref for Class<T> {
+impl<T: Send + Sync + 'static> core::ops::Deref for Class<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -152,7 +139,7 @@ impl<T: ClassData> core::ops::Deref for Class<T> {
 }
 
 #[pinned_drop]
-impl<T: ClassData> PinnedDrop for Class<T> {
+impl<T: Send + Sync + 'static> PinnedDrop for Class<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants. This waits for those who use the files.
         unsafe { bindings::class_unregister(self.class.get()) };

@@ -13,14 +13,16 @@ use super::{
     bio::Bio,
     sysfs::{
         self,
+        AttributeGroups,
+        RawAttribute,
         Show,
-        Store,
-        MAX_ATTRIBUTES, //
+        Store, //
     },
 };
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
+    mem::offset_of,
     ptr::{
         self,
         NonNull, //
@@ -64,11 +66,8 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// The module that a disk in use keeps from being unloaded.
     type Module: ModuleMetadata;
 
-    /// The driver's files in the disk's directory in sysfs.
-    const ATTRIBUTES: &'static [DiskAttribute<Self>];
-
     /// Does the I/O that a bio asks for. May sleep, must not recurse into I/O on memory allocation.
-    fn submit_bio(ready: Entered<'_, Self>, bio: Bio);
+    fn submit_bio(ready: QueueEntered<'_, Self::Ready>, bio: Bio);
 
     /// Takes note that swap does not need page `index` of the disk any more. Atomic context.
     fn slot_free_notify(ready: &Self::Ready, index: usize);
@@ -82,62 +81,61 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// The caller is in the disk's queue, and `ready` is what the disk was activated with.
-pub(crate) struct Entered<'a, T: Operations> {
-    disk: &'a GenDisk<T>,
-    ready: &'a T::Ready,
+/// The caller is in `queue`, the queue of a disk that was activated with `ready`.
+pub(crate) struct QueueEntered<'a, R> {
+    queue: NonNull<bindings::request_queue>,
+    ready: &'a R,
 }
 
-impl<T: Operations> Entered<'_, T> {
-    /// Takes what I/O works on along, to where the I/O goes on when the call has returned. Any
+impl<R> QueueEntered<'_, R> {
+    /// Takes a reference to the queue, with which I/O can go on when the call has returned. Any
     /// context.
-    pub(crate) fn hold(&self) -> Held<T> {
-        let queue = self.disk.queue();
+    pub(crate) fn queue_ref(&self) -> QueueRef<R> {
         // SAFETY: By the type invariants this is called within the queue.
-        unsafe { crate::bindings::zram_rs_queue_get(queue.as_ptr()) };
+        unsafe { crate::bindings::zram_rs_queue_get(self.queue.as_ptr()) };
         // INVARIANT: `deactivate` freezes the queue, as does `del_gendisk`, after which alone the
         // disk can be freed; both take until the reference is given back.
-        Held {
-            queue,
+        QueueRef {
+            queue: self.queue,
             ready: NonNull::from(self.ready),
         }
     }
 }
 
-impl<T: Operations> core::ops::Deref for Entered<'_, T> {
-    type Target = T::Ready;
+impl<R> core::ops::Deref for QueueEntered<'_, R> {
+    type Target = R;
 
     #[inline]
-    fn deref(&self) -> &T::Ready {
+    fn deref(&self) -> &R {
         self.ready
     }
 }
 
-/// What I/O works on, as long as this object lives: the disk is not deactivated before.
+/// A reference to the queue of a disk, and what I/O works on: the disk is not deactivated as long as
+/// this lives.
 ///
 /// # Invariants
 ///
-/// The object has a reference to the queue of the disk, and `ready` is what the disk was activated
-/// with.
-pub(crate) struct Held<T: Operations> {
+/// The object has a reference to `queue`, the queue of a disk that was activated with `ready`.
+pub(crate) struct QueueRef<R> {
     queue: NonNull<bindings::request_queue>,
-    ready: NonNull<T::Ready>,
+    ready: NonNull<R>,
 }
 
-// SAFETY: The reference may be given back anywhere; `Ready` can be shared.
-unsafe impl<T: Operations> Send for Held<T> {}
+// SAFETY: The reference may be given back anywhere; what I/O works on can be shared.
+unsafe impl<R: Sync> Send for QueueRef<R> {}
 
-impl<T: Operations> core::ops::Deref for Held<T> {
-    type Target = T::Ready;
+impl<R> core::ops::Deref for QueueRef<R> {
+    type Target = R;
 
     #[inline]
-    fn deref(&self) -> &T::Ready {
+    fn deref(&self) -> &R {
         // SAFETY: By the type invariants.
         unsafe { self.ready.as_ref() }
     }
 }
 
-impl<T: Operations> Drop for Held<T> {
+impl<R> Drop for QueueRef<R> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants there is a reference to give back. Any context.
         unsafe { crate::bindings::zram_rs_queue_put(self.queue.as_ptr()) };
@@ -346,7 +344,7 @@ impl<T: Operations> GenDisk<T> {
     /// [`Claim::deactivate`] must not get past its wait while this runs: the caller must be within
     /// the disk's queue, or know that somebody has the disk open.
     #[inline]
-    unsafe fn with_ready<R>(&self, f: impl FnOnce(Entered<'_, T>) -> R) -> Option<R> {
+    unsafe fn with_ready<R>(&self, f: impl FnOnce(QueueEntered<'_, T::Ready>) -> R) -> Option<R> {
         let ready = self.private().ready.load(Acquire);
         if ready.is_null() {
             return None;
@@ -356,8 +354,8 @@ impl<T: Operations> GenDisk<T> {
         // freed, for which `del_gendisk` has frozen its queue, and whoever has it open has let go.
         let ready = unsafe { Arc::<T::Ready>::borrow(ready) };
         // INVARIANT: By the safety requirements; see `slot_free_notify` for the other case.
-        Some(f(Entered {
-            disk: self,
+        Some(f(QueueEntered {
+            queue: self.queue(),
             ready: &ready,
         }))
     }
@@ -449,6 +447,7 @@ impl<T: Operations> Disk<T> {
         major: &Major,
         minor: u32,
         limits: Limits,
+        attributes: &AttributeGroups<DiskAttribute<T>>,
         data: impl PinInit<T, Error>,
     ) -> Result<Self> {
         let private = KBox::try_pin_init(
@@ -486,11 +485,7 @@ impl<T: Operations> Disk<T> {
                 .write_fmt(name)?;
             // SAFETY: The disk is valid and complete, the attributes are static.
             to_result(unsafe {
-                bindings::device_add_disk(
-                    ptr::null_mut(),
-                    disk,
-                    Tables::<T>::GROUPS.as_ptr().cast_mut(),
-                )
+                bindings::device_add_disk(ptr::null_mut(), disk, attributes.as_ptr())
             })
         })();
         if let Err(error) = result {
@@ -614,6 +609,11 @@ pub(crate) struct DiskAttribute<T>(bindings::device_attribute, PhantomData<fn(T)
 // SAFETY: Never written, and the pointers in it are to statics.
 unsafe impl<T> Sync for DiskAttribute<T> {}
 
+// SAFETY: That is the first field of a `struct device_attribute`.
+unsafe impl<T: 'static> RawAttribute for DiskAttribute<T> {}
+
+const _: () = assert!(offset_of!(bindings::device_attribute, attr) == 0);
+
 impl<T: Operations> DiskAttribute<T> {
     /// A file that anybody can read.
     pub(crate) const fn read_only<A: Show<GenDisk<T>>>(name: &'static CStr) -> Self {
@@ -641,23 +641,6 @@ impl<T: Operations> DiskAttribute<T> {
         attribute.__bindgen_anon_2.store = Some(store::<T, A>);
         Self(attribute, PhantomData)
     }
-}
-
-/// The attributes of a disk in the form that C wants.
-struct Tables<T>(PhantomData<T>);
-
-impl<T: Operations> Tables<T> {
-    const LIST: &'static [*const bindings::attribute; MAX_ATTRIBUTES + 1] = &{
-        let mut list = [ptr::null(); MAX_ATTRIBUTES + 1];
-        let mut i = 0;
-        while i < T::ATTRIBUTES.len() {
-            list[i] = &raw const T::ATTRIBUTES[i].0.attr;
-            i += 1;
-        }
-        list
-    };
-    const GROUP: &'static bindings::attribute_group = &sysfs::group(Self::LIST);
-    const GROUPS: &'static [*const bindings::attribute_group; 2] = &[Self::GROUP, ptr::null()];
 }
 
 /// # Safety

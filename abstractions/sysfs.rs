@@ -8,7 +8,10 @@
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
-use core::slice;
+use core::{
+    marker::PhantomData,
+    slice, //
+};
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
@@ -28,7 +31,89 @@ pub(crate) trait Store<T> {
 }
 
 /// How many attributes a group can have.
-pub(super) const MAX_ATTRIBUTES: usize = 31;
+const MAX_ATTRIBUTES: usize = 31;
+
+/// The kernel's form of a file, such as `struct device_attribute`.
+///
+/// # Safety
+///
+/// The type begins with a `struct attribute`.
+pub(super) unsafe trait RawAttribute: 'static {}
+
+/// The files of a directory.
+pub(crate) trait AttributeList {
+    /// The kernel's form of a file in directories of this kind.
+    #[allow(
+        private_bounds,
+        reason = "only directories of this crate have such files"
+    )]
+    type Attribute: RawAttribute;
+
+    /// The files.
+    const ATTRIBUTES: &'static [Self::Attribute];
+}
+
+/// The files of a directory, in the form that the driver core takes.
+///
+/// # Invariants
+///
+/// `groups` is a list of attribute groups that lives forever and ends with a null pointer; their
+/// attributes begin an `A`.
+pub(crate) struct AttributeGroups<A> {
+    groups: &'static [*const kernel::bindings::attribute_group; 2],
+    _attributes: PhantomData<fn(A)>,
+}
+
+// SAFETY: Never written, and the pointers in it are to statics.
+unsafe impl<A> Send for AttributeGroups<A> {}
+// SAFETY: As for `Send`.
+unsafe impl<A> Sync for AttributeGroups<A> {}
+
+impl<A> AttributeGroups<A> {
+    /// Makes a group of the files of `L`.
+    #[allow(
+        private_bounds,
+        reason = "only directories of this crate have such files"
+    )]
+    pub(crate) const fn new<L: AttributeList<Attribute = A>>() -> Self
+    where
+        A: RawAttribute,
+    {
+        // INVARIANT: `L::ATTRIBUTES` are such attributes.
+        Self {
+            groups: Group::<L>::GROUPS,
+            _attributes: PhantomData,
+        }
+    }
+
+    /// Returns the groups. The list is not written to by C.
+    pub(super) fn as_ptr(&self) -> *mut *const kernel::bindings::attribute_group {
+        self.groups.as_ptr().cast_mut()
+    }
+}
+
+/// The constants that [`AttributeGroups::new`] refers to.
+struct Group<L>(PhantomData<L>);
+
+impl<L: AttributeList> Group<L> {
+    const LIST: &'static [*const kernel::bindings::attribute; MAX_ATTRIBUTES + 1] = &{
+        let mut list = [core::ptr::null(); MAX_ATTRIBUTES + 1];
+        let mut i = 0;
+        while i < L::ATTRIBUTES.len() {
+            // By the requirements of `RawAttribute` each begins with one.
+            list[i] = (&raw const L::ATTRIBUTES[i]).cast();
+            i += 1;
+        }
+        list
+    };
+    const GROUP: &'static kernel::bindings::attribute_group = &{
+        let mut group: kernel::bindings::attribute_group = pin_init::zeroed();
+        group.__bindgen_anon_2.attrs_const = Self::LIST.as_ptr();
+        group
+    };
+    const GROUPS: &'static [*const kernel::bindings::attribute_group; 2] =
+        &[Self::GROUP, core::ptr::null()];
+}
 
 /// Calls a [`Show`] the way that sysfs expects: returns the length, or the negative error number.
 ///
@@ -67,13 +152,4 @@ pub(super) const fn attribute(name: &'static CStr, mode: u16) -> kernel::binding
     attribute.name = kernel::str::as_char_ptr_in_const_context(name);
     attribute.mode = mode;
     attribute
-}
-
-/// Makes the group of a list of attributes that ends with a null pointer.
-pub(super) const fn group(
-    list: &'static [*const kernel::bindings::attribute; MAX_ATTRIBUTES + 1],
-) -> kernel::bindings::attribute_group {
-    let mut group: kernel::bindings::attribute_group = pin_init::zeroed();
-    group.__bindgen_anon_2.attrs_const = list.as_ptr();
-    group
 }
