@@ -11,6 +11,7 @@ use crate::{
         },
         workqueue::HighPriority, //
     },
+    backing::read::Read, //
     comp,
     debugfs,
     device::{
@@ -18,7 +19,6 @@ use crate::{
         DiskAttributes,
         Shared, //
     },
-    readback::Read, //
 };
 use core::mem;
 use kernel::{

@@ -8,9 +8,11 @@
 use crate::{
     abstractions::{
         alloc::Gfp,
+        bdev::ReadDevice,
         bio::{
             Bio,
             Chunk,
+            Part,
             Single, //
         },
         gendisk::QueueEntered,
@@ -28,17 +30,20 @@ use crate::{
         },
     },
     backing::{
-        Backing,
-        Block,
-        PinnedBlock, //
+        blocks::{
+            Block,
+            PinnedBlock, //
+        },
+        read::{
+            Form,
+            Purpose,
+            Read, //
+        },
+        Backing, //
     },
     comp::{
         AllStreams,
         Priority, //
-    },
-    readback::{
-        Purpose,
-        Read, //
     },
     slot::{
         Content,
@@ -93,20 +98,6 @@ pub(crate) struct Pages {
     compressed: bool,
     /// Whether post-processing is to end.
     stopping: Atomic<bool>,
-}
-
-/// How a page is kept.
-#[derive(Clone, Copy)]
-pub(crate) enum Form {
-    /// As it is.
-    Raw,
-    /// Compressed, to `size` bytes, with the algorithm of this priority.
-    Compressed {
-        /// In bytes.
-        size: u32,
-        /// Which algorithm.
-        priority: Priority,
-    },
 }
 
 /// Where a page was found.
@@ -185,7 +176,7 @@ impl Pages {
         };
         let result = bio.chunks().try_for_each(|chunk| {
             if let Some((purpose, block, form)) = Self::read_chunk(this, &chunk, now)? {
-                Read::start(chunk.part(), purpose, block, form, this.queue_ref());
+                Self::read_back(this, chunk.part(), purpose, block, form);
             }
             Ok::<(), Error>(())
         });
@@ -202,7 +193,7 @@ impl Pages {
         match Self::read_chunk(this, bio.chunk(), now) {
             Ok(None) => (),
             Ok(Some((purpose, block, form))) => {
-                Read::start(bio.into_part(), purpose, block, form, this.queue_ref());
+                Self::read_back(this, bio.into_part(), purpose, block, form);
             }
             Err(_) => {
                 this.stats.failed_reads.add(1);
@@ -286,6 +277,29 @@ impl Pages {
         }
     }
 
+    /// Begins to read a page from the backing device, which `part` of a bio is about. May sleep.
+    ///
+    /// [`readback`](crate::readback) does the rest.
+    fn read_back(
+        this: &QueueEntered<'_, Self>,
+        part: Part,
+        purpose: Purpose,
+        block: PinnedBlock,
+        form: Form,
+    ) {
+        this.stats.bd_reads.add(1);
+        ReadDevice::read(
+            this.queue_ref(),
+            block.number(),
+            Read {
+                part,
+                purpose,
+                block,
+                form,
+            },
+        );
+    }
+
     fn write_chunk(this: &QueueEntered<'_, Self>, chunk: &Chunk<'_>, now: u32) -> Result {
         if let Some(page) = chunk.whole_page() {
             return this.write(chunk.index, page, now);
@@ -298,7 +312,7 @@ impl Pages {
         }
         if let Found::There(block, form) = this.write_part(chunk, bounce.as_page(), now)? {
             let purpose = Purpose::Merge(bounce);
-            Read::start(chunk.part(), purpose, block, form, this.queue_ref());
+            Self::read_back(this, chunk.part(), purpose, block, form);
         }
         Ok(())
     }

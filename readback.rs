@@ -16,63 +16,22 @@ use crate::{
         },
         bio::Part,
         gendisk::QueueRef,
-        page::{
-            BouncePage,
-            PageRef, //
-        },
+        page::PageRef,
         sched::boottime_seconds,
     },
-    backing::PinnedBlock,
-    io::{
+    backing::read::{
         Form,
+        Purpose,
+        Read, //
+    },
+    io::{
         Found,
         Pages, //
     },
 };
 use kernel::prelude::*;
 
-/// What a page that was read is for.
-pub(crate) enum Purpose {
-    /// It is what the reader wants: it is read to where the reader wants it.
-    Whole,
-    /// The reader wants a part of it, or wants it in pieces.
-    Copy(BouncePage),
-    /// The writer replaces a part of it.
-    Merge(BouncePage),
-}
-
-/// A page that is being read from the backing device.
-pub(crate) struct Read {
-    part: Part,
-    purpose: Purpose,
-    /// Where the page is.
-    block: PinnedBlock,
-    form: Form,
-}
-
 impl Read {
-    /// Begins to read a page, which `part` of a bio is about. The rest of it happens by itself. May
-    /// sleep.
-    pub(crate) fn start(
-        part: Part,
-        purpose: Purpose,
-        block: PinnedBlock,
-        form: Form,
-        pages: QueueRef<Pages>,
-    ) {
-        pages.stats.bd_reads.add(1);
-        ReadDevice::read(
-            pages,
-            block.number(),
-            Self {
-                part,
-                purpose,
-                block,
-                form,
-            },
-        );
-    }
-
     /// Makes of the page that was read what it is for; says where the page is if it has been
     /// written elsewhere since, and a part is to be written to it.
     #[inline]

@@ -13,7 +13,7 @@ use crate::{
         },
         sched::cond_resched, //
     },
-    backing::Block,
+    backing::blocks::Block,
     comp::Priority,
     zspool::{
         Object,

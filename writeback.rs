@@ -38,9 +38,11 @@ use crate::{
         workqueue::with_help, //
     },
     backing::{
-        Backing,
-        Block,
-        NoBlock, //
+        blocks::{
+            Block,
+            NoBlock, //
+        },
+        Backing, //
     },
     io::Pages,
     select::Selector,

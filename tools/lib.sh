@@ -125,6 +125,14 @@ lock_cache() {
 	flock 9
 }
 
+# --- The driver's source --------------------------------------------------------------------------
+
+# driver_sources: the files that the driver is compiled from, relative to the checkout, in order.
+driver_sources() {
+	(cd "$SRC" && find . -path './.?*' -prune -o -path ./tools -prune -o -path ./Documentation -prune -o \
+		-type f \( -name '*.rs' -o -name '*.[ch]' \) ! -name bindings_generated.rs -print) | sed 's:^\./::' | sort
+}
+
 # --- The build root -------------------------------------------------------------------------------
 
 ROOT=$CACHE/root
