@@ -2,45 +2,45 @@
 
 //! zram_rs: the compressed RAM block device of Linux, in Rust.
 //!
-//! A disk `/dev/zram<id>` keeps what is written to it compressed in memory. It is used for swap,
-//! and for file systems of things that are not meant to last.
+//! A disk `/dev/zram<id>` keeps the pages that are written to it in memory, compressed. It is used
+//! for swap, and for file systems with temporary data.
 //!
-//! # The rooms of this crate
+//! # Modules
 //!
-//! Each uses what is below it in this list, and none what is above; but a read that [`io`] has
-//! begun is finished by [`readback`], and [`device`] and [`control`] name the tables of their
-//! files.
+//! A module uses only modules below it in this list; `tools/test layers` checks that.
 //!
-//! - [`sysfs`], [`debugfs`]: the files by which users set and see things
-//! - [`control`]: the disks that there are, adding and removing them
-//! - [`device`]: one disk, its life, and the way of a bio into it
-//! - [`writeback`]: moving pages to the backing device, many at a time
-//! - [`recompress`]: compressing pages once more, with other algorithms
-//! - [`select`]: which slots to post-process, and in which order
-//! - [`io`]: reading, writing and discarding one page
-//! - [`readback`]: answering reads of pages that are on the backing device
-//! - [`stats`]: what is counted
-//! - [`slot`]: what is known of each page: the slot table
-//! - [`backing`]: the backing device and its blocks
+//! - [`sysfs`]: attributes of disks and of the class, and parsing what users write to them
+//! - [`control`]: the list of disks; adds and removes disks
+//! - [`debugfs`]: `block_state`, a line for each page of a disk
+//! - [`device`]: one disk: its life, its configuration, and its bios
+//! - [`writeback`]: writes pages to the backing device, with many bios in flight
+//! - [`recompress`]: compresses pages once more, with other algorithms
+//! - [`readback`]: completes reads of pages from the backing device
+//! - [`io`]: reads, writes and discards pages
+//! - [`select`]: selects slots for writeback and recompression
+//! - [`stats`]: the counters of a disk
+//! - [`slot`]: the slot table: the state of each page
+//! - [`backing`]: the backing device, its blocks, and reads in flight
 //! - [`zspool`]: compressed objects in memory
-//! - [`comp`]: the algorithms, and a compression stream for each CPU
+//! - [`comp`]: compression algorithms, and a compression stream for each CPU
+//! - [`abstractions`]: what the `kernel` crate lacks
+//! - [`bindings`]: C functions that `kernel::bindings` lacks
 //!
-//! Beneath them is [`abstractions`]: what the `kernel` crate lacks. That, and the thin edges
-//! `zspool` and `comp`, is where `unsafe` code is.
+//! `unsafe` code is only in the last two and in the thin edges `zspool` and `comp`.
 //!
-//! # Locks, in their order
+//! # Lock order
 //!
 //! 1. `Control::disks`: the list of disks
-//! 2. `Device::post_processing`: whose turn it is to write back or recompress; `Device::marking`:
-//!    whose turn it is to mark pages as idle
-//! 3. `Device::config`: what is set for a disk
-//! 4. the `open_mutex` of a disk: claims take it for a moment, with none of our locks beneath; the
-//!    block layer does I/O with it
+//! 2. `Device::post_processing`: serialises writeback and recompression of a disk;
+//!    `Device::marking`: serialises the marking of idle pages
+//! 3. `Device::config`: the configuration of a disk
+//! 4. `open_mutex` of a disk: a claim takes it for a moment and takes no other lock of the driver
+//!    with it; the block layer does I/O with it
 //! 5. the lock of a slot
 //! 6. a compression stream
-//! 7. `Blocks::cursor`, `Budget::limit`, zsmalloc's own
+//! 7. `Blocks::cursor`, `Budget::limit`, locks of zsmalloc
 //!
-//! Why, and what else there is to know of contexts, is in `Documentation/soundness.rst`.
+//! `Documentation/soundness.rst` gives the reasons, and the contexts of all functions.
 
 mod abstractions;
 mod backing;

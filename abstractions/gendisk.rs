@@ -111,8 +111,8 @@ impl<R> core::ops::Deref for QueueEntered<'_, R> {
     }
 }
 
-/// A reference to the queue of a disk, and what I/O works on: the disk is not deactivated as long as
-/// this lives.
+/// A reference to the queue of a disk, and what I/O works on: the disk is not deactivated as long
+/// as this lives.
 ///
 /// # Invariants
 ///

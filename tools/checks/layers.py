@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Checks that each module of the driver uses only modules that stand below it in the map.
+
+usage: layers.py SOURCE
+
+The map is the list of modules at the head of zram_rs.rs in the directory SOURCE. A module uses another one
+if "crate::NAME" stands in its files, tests and comments aside. Says what is wrong, and fails if anything is.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = "zram_rs"
+
+
+def code_of(path):
+    """Returns the code of a file without comments and without its tests."""
+    text = path.read_text(encoding="utf-8").split("\n#[kunit_tests(", 1)[0]
+    return re.sub(r"//.*", "", text)
+
+
+def names_after_crate(code):
+    """Yields the name that follows each "crate::", and all names of a list in braces."""
+    for match in re.finditer(r"\bcrate::\s*(\{|\w+)", code):
+        if match[1] != "{":
+            yield match[1]
+            continue
+        depth, start = 1, match.end()
+        first = True
+        for token in re.finditer(r"[{},]|\w+", code[start:]):
+            if token[0] == "{":
+                depth += 1
+            elif token[0] == "}":
+                depth -= 1
+                if depth == 0:
+                    break
+            elif token[0] == ",":
+                first = first or depth == 1
+            elif first and depth == 1:
+                yield token[0]
+                first = False
+
+
+def modules_of(source):
+    """Returns the files of each module that stands at the root of the crate."""
+    modules = {}
+    for path in sorted(source.rglob("*.rs")):
+        name = path.relative_to(source).parts[0].removesuffix(".rs")
+        if name not in ("tools", "Documentation") and not name.startswith(".") and path.name != "bindings_generated.rs":
+            modules.setdefault(name, []).append(path)
+    return modules
+
+
+def complaints(source):
+    """Yields what is wrong, a line each."""
+    modules = modules_of(source)
+    head = (source / f"{ROOT}.rs").read_text(encoding="utf-8")
+    order = re.findall(r"\[`(\w+)`\]", "\n".join(re.findall(r"^//! - (.*?):", head, re.MULTILINE)))
+    place = {name: index for index, name in enumerate(order)}
+    if not place:
+        yield f"{ROOT}.rs has no map of the modules"
+    for name, files in modules.items():
+        if name == ROOT:
+            continue
+        if name not in place:
+            yield f"the map in {ROOT}.rs has no module {name}"
+            continue
+        for path in files:
+            for used in sorted(set(names_after_crate(code_of(path)))):
+                if used in modules and used != name and place.get(used, -1) < place[name]:
+                    yield f"{path.relative_to(source)} uses {used}, which is not below {name} in the map"
+    for name in order:
+        if name not in modules:
+            yield f"the map in {ROOT}.rs has a module {name}, of which there is no file"
+
+
+if __name__ == "__main__":
+    lines = list(complaints(pathlib.Path(sys.argv[1])))
+    print("\n".join(lines))
+    sys.exit(bool(lines))
