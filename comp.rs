@@ -6,18 +6,18 @@
 //! and two buffers. A disk has one for each CPU that is online, behind a mutex that is taken for
 //! one page at a time.
 
-mod choice;
+mod config;
 mod deflate;
 mod lz4;
+mod lz4_common;
 mod lz4hc;
 mod lzo;
 mod sw842;
-mod unlz4;
 mod zstd;
 
-pub(crate) use choice::{
-    Choices,
-    ParamsRequest, //
+pub(crate) use config::{
+    CompConfig,
+    ParamsUpdate, //
 };
 
 use crate::abstractions::{
@@ -31,7 +31,7 @@ use crate::abstractions::{
     parse::sysfs_streq,
     percpu::PerCpu, //
 };
-use choice::Params;
+use config::Params;
 use kernel::{
     alloc::Flags,
     cpu::CpuId,
@@ -45,7 +45,7 @@ use kernel::{
 };
 
 /// How working memory is allocated: that there is none is told by whoever asked for it.
-fn quietly() -> Flags {
+fn gfp_nowarn() -> Flags {
     GFP_KERNEL | __GFP_NOWARN
 }
 
@@ -262,9 +262,9 @@ impl Stream {
     fn new(setup: &Setup) -> Result<Self> {
         Ok(Self {
             context: Context::new(setup)?,
-            buffer: VBox::zeroed(quietly())?,
+            buffer: VBox::zeroed(gfp_nowarn())?,
             gave_up: false,
-            scratch: VBox::zeroed(quietly())?,
+            scratch: VBox::zeroed(gfp_nowarn())?,
         })
     }
 
@@ -320,11 +320,11 @@ impl AllStreams {
     ///
     /// Fails with what is wrong with the parameters (`EINVAL`, `EOPNOTSUPP`), or with `ENOMEM`, and
     /// says so in the log. May sleep.
-    pub(crate) fn new(choices: &Choices, state: &Arc<HotplugState>) -> Result<Self> {
+    pub(crate) fn new(config: &CompConfig, state: &Arc<HotplugState>) -> Result<Self> {
         let mut streams = [const { None }; Priority::COUNT];
         for (priority, place) in Priority::PRIMARY.and_above().zip(&mut streams) {
-            if let Some(algorithm) = choices.algorithm(priority) {
-                let made = Streams::new(algorithm, choices.params(priority), state);
+            if let Some(algorithm) = config.algorithm(priority) {
+                let made = Streams::new(algorithm, config.params(priority), state);
                 *place = Some(made.inspect_err(|_| {
                     pr_err!(
                         "Cannot initialise {} compressing backend\n",

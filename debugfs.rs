@@ -7,7 +7,7 @@ use crate::{
         debugfs::{
             Dir,
             File,
-            Read, //
+            ReadFile, //
         },
         sched::check_signals, //
     },
@@ -68,7 +68,7 @@ impl Directory {
 /// are read.
 struct BlockState(PagesRef);
 
-impl Read for BlockState {
+impl ReadFile for BlockState {
     type Module = crate::LocalModule;
 
     fn read(&self, writer: &mut UserSliceWriter, offset: &mut file::Offset) -> Result<usize> {

@@ -30,9 +30,9 @@ use crate::{
     comp::{
         Algorithm,
         AllStreams,
-        Choices,
+        CompConfig,
         HotplugState,
-        ParamsRequest,
+        ParamsUpdate,
         Priority, //
     },
     io::Pages,
@@ -126,7 +126,7 @@ impl PagesRef {
 /// What is set for a disk.
 #[derive(Default)]
 struct Config {
-    algorithms: Choices,
+    algorithms: CompConfig,
     limit_pages: usize,
     backing: Option<Arc<Backing>>,
     compressed_writeback: bool,
@@ -315,9 +315,9 @@ impl Device {
 
     /// Sets how an algorithm is to work.
     ///
-    /// Fails with `EBUSY` if the disk is initialised, and with what [`Choices::set_params`] and
-    /// [`ParamsRequest::read_dictionary`] fail with. May sleep.
-    pub(crate) fn set_params(&self, request: &ParamsRequest) -> Result {
+    /// Fails with `EBUSY` if the disk is initialised, and with what [`CompConfig::set_params`] and
+    /// [`ParamsUpdate::read_dictionary`] fail with. May sleep.
+    pub(crate) fn set_params(&self, request: &ParamsUpdate) -> Result {
         let check = |config: &Config| {
             if config.ready.is_some() {
                 pr_info!("Can't change algorithm parameters for initialized device\n");

@@ -26,7 +26,7 @@ use crate::{
         sched::cond_resched, //
     },
     comp::{
-        Choices,
+        CompConfig,
         Priority, //
     },
     io::Pages,
@@ -103,7 +103,7 @@ impl Request {
 
     /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none. Any
     /// context.
-    pub(crate) fn find(&self, choices: &Choices) -> Result<Priority> {
+    pub(crate) fn find(&self, choices: &CompConfig) -> Result<Priority> {
         choices.find(
             self.priority,
             self.algorithm.as_deref(),

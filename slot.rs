@@ -102,9 +102,9 @@ enum Kind {
 
 /// The bits that a slot keeps beside its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Bits(usize);
+struct SlotBits(usize);
 
-impl Bits {
+impl SlotBits {
     const KIND_BITS: u32 = 2;
     const KIND_MASK: usize = (1 << Self::KIND_BITS) - 1;
     const PRIORITY_SHIFT: u32 = Self::KIND_BITS;
@@ -151,22 +151,22 @@ impl Bits {
 }
 
 impl<'a> Content<'a> {
-    fn encode(self) -> (Value<'a>, Bits) {
+    fn encode(self) -> (Value<'a>, SlotBits) {
         match self {
             Content::Empty => (
                 Value::Number(0, 0),
-                Bits::new(Kind::Plain, Priority::PRIMARY),
+                SlotBits::new(Kind::Plain, Priority::PRIMARY),
             ),
             Content::Same(word) => (
                 Value::Number(word, 0),
-                Bits::new(Kind::Same, Priority::PRIMARY),
+                SlotBits::new(Kind::Same, Priority::PRIMARY),
             ),
             Content::Stored { object, priority } => {
-                (Value::Object(object), Bits::new(Kind::Plain, priority))
+                (Value::Object(object), SlotBits::new(Kind::Plain, priority))
             }
             Content::Huge { object } => (
                 Value::Object(object),
-                Bits::new(Kind::Plain, Priority::PRIMARY),
+                SlotBits::new(Kind::Plain, Priority::PRIMARY),
             ),
             Content::WrittenBack {
                 block,
@@ -174,12 +174,12 @@ impl<'a> Content<'a> {
                 priority,
             } => (
                 Value::Number(block.into_number(), size),
-                Bits::new(Kind::WrittenBack, priority),
+                SlotBits::new(Kind::WrittenBack, priority),
             ),
         }
     }
 
-    fn decode(value: Value<'a>, bits: Bits) -> Self {
+    fn decode(value: Value<'a>, bits: SlotBits) -> Self {
         match (value, bits.kind()) {
             (Value::Object(object), _) if object.size() == PAGE_SIZE => Content::Huge { object },
             (Value::Object(object), _) => Content::Stored {
@@ -198,7 +198,7 @@ impl<'a> Content<'a> {
 }
 
 // There is room for the bits beside the value.
-const _: () = assert!(Bits::USED <= Guard::<Objects>::BITS);
+const _: () = assert!(SlotBits::USED <= Guard::<Objects>::BITS);
 
 /// The slots of a disk, and the pool that their objects are from.
 #[pin_data]
@@ -288,12 +288,12 @@ impl Table {
 pub(crate) struct SlotGuard<'a>(Guard<'a, Objects>);
 
 impl<'a> SlotGuard<'a> {
-    fn bits(&self) -> Bits {
-        Bits(self.0.bits())
+    fn bits(&self) -> SlotBits {
+        SlotBits(self.0.bits())
     }
 
-    fn set_bits(&mut self, bits: Bits) {
-        debug_assert!(bits.0 >> Bits::USED == 0);
+    fn set_bits(&mut self, bits: SlotBits) {
+        debug_assert!(bits.0 >> SlotBits::USED == 0);
         self.0.set_bits(bits.0);
     }
 
@@ -331,7 +331,7 @@ impl<'a> SlotGuard<'a> {
     /// post-processing selected.
     #[inline]
     pub(crate) fn touch(&mut self, time: u32) {
-        let bits = self.bits().with(Bits::IDLE | Bits::SELECTED, false);
+        let bits = self.bits().with(SlotBits::IDLE | SlotBits::SELECTED, false);
         self.set_bits(bits.with_time(time));
     }
 
@@ -349,9 +349,10 @@ impl<'a> SlotGuard<'a> {
             size,
             priority: before.priority(),
         });
-        let bits = self
-            .bits()
-            .with(Bits::INCOMPRESSIBLE, before.has(Bits::INCOMPRESSIBLE));
+        let bits = self.bits().with(
+            SlotBits::INCOMPRESSIBLE,
+            before.has(SlotBits::INCOMPRESSIBLE),
+        );
         self.set_bits(bits.with_time(before.time()));
         Ok(old)
     }
@@ -391,32 +392,32 @@ impl<'a> SlotGuard<'a> {
 
     /// Returns whether the page was not used since it was marked so.
     pub(crate) fn is_idle(&self) -> bool {
-        self.bits().has(Bits::IDLE)
+        self.bits().has(SlotBits::IDLE)
     }
 
     /// Marks the page as not used, or as used.
     pub(crate) fn set_idle(&mut self, idle: bool) {
-        self.set_bits(self.bits().with(Bits::IDLE, idle));
+        self.set_bits(self.bits().with(SlotBits::IDLE, idle));
     }
 
     /// Returns whether no algorithm could make the page smaller.
     pub(crate) fn is_incompressible(&self) -> bool {
-        self.bits().has(Bits::INCOMPRESSIBLE)
+        self.bits().has(SlotBits::INCOMPRESSIBLE)
     }
 
     /// Takes note that no algorithm could make the page smaller.
     pub(crate) fn set_incompressible(&mut self) {
-        self.set_bits(self.bits().with(Bits::INCOMPRESSIBLE, true));
+        self.set_bits(self.bits().with(SlotBits::INCOMPRESSIBLE, true));
     }
 
     /// Returns whether the page was selected, and not used or freed since.
     pub(crate) fn is_selected(&self) -> bool {
-        self.bits().has(Bits::SELECTED)
+        self.bits().has(SlotBits::SELECTED)
     }
 
     /// Selects the page, or not.
     pub(crate) fn set_selected(&mut self, selected: bool) {
-        self.set_bits(self.bits().with(Bits::SELECTED, selected));
+        self.set_bits(self.bits().with(SlotBits::SELECTED, selected));
     }
 
     /// Returns the time of the last access, in seconds since boot.
@@ -654,23 +655,26 @@ mod tests {
             for (marks, priority) in (0..8).zip((0..4).cycle()) {
                 let priority = Priority::from_bits(priority);
                 for time in [0, 1, 0x8000_0000, u32::MAX] {
-                    let bits = Bits::new(kind, priority)
-                        .with(Bits::IDLE, marks & 1 != 0)
+                    let bits = SlotBits::new(kind, priority)
+                        .with(SlotBits::IDLE, marks & 1 != 0)
                         .with_time(time)
-                        .with(Bits::SELECTED, marks & 2 != 0)
-                        .with(Bits::INCOMPRESSIBLE, marks & 4 != 0);
+                        .with(SlotBits::SELECTED, marks & 2 != 0)
+                        .with(SlotBits::INCOMPRESSIBLE, marks & 4 != 0);
                     assert_eq!(bits.kind(), kind);
                     assert_eq!(bits.priority(), priority);
-                    assert_eq!(bits.has(Bits::IDLE), marks & 1 != 0);
-                    assert_eq!(bits.has(Bits::SELECTED), marks & 2 != 0);
-                    assert_eq!(bits.has(Bits::INCOMPRESSIBLE), marks & 4 != 0);
+                    assert_eq!(bits.has(SlotBits::IDLE), marks & 1 != 0);
+                    assert_eq!(bits.has(SlotBits::SELECTED), marks & 2 != 0);
+                    assert_eq!(bits.has(SlotBits::INCOMPRESSIBLE), marks & 4 != 0);
                     assert_eq!(bits.time(), time);
-                    assert_eq!(bits.0 >> Bits::USED, 0);
+                    assert_eq!(bits.0 >> SlotBits::USED, 0);
                     // All of it can be taken back.
                     let plain = bits
-                        .with(Bits::IDLE | Bits::SELECTED | Bits::INCOMPRESSIBLE, false)
+                        .with(
+                            SlotBits::IDLE | SlotBits::SELECTED | SlotBits::INCOMPRESSIBLE,
+                            false,
+                        )
                         .with_time(0);
-                    assert_eq!(plain, Bits::new(kind, priority));
+                    assert_eq!(plain, SlotBits::new(kind, priority));
                 }
             }
         }

@@ -28,7 +28,7 @@ use crate::{
     },
     comp::{
         Algorithm,
-        ParamsRequest,
+        ParamsUpdate,
         Priority, //
     },
     control::Control,
@@ -276,7 +276,7 @@ struct AlgorithmParams;
 
 impl Store<Disk> for AlgorithmParams {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().set_params(&ParamsRequest::parse(input)?)
+        disk.data().set_params(&ParamsUpdate::parse(input)?)
     }
 }
 

@@ -19,7 +19,7 @@ use kernel::{
 };
 
 /// What a file that can be read shows.
-pub(crate) trait Read: Send + Sync + 'static {
+pub(crate) trait ReadFile: Send + Sync + 'static {
     /// The module that an open file keeps from being unloaded.
     type Module: ModuleMetadata;
 
@@ -100,7 +100,7 @@ impl Drop for Dir {
 ///
 /// `dentry` is a file of debugfs that belongs to this object and whose private data is that of
 /// `data`, null, or an error.
-pub(crate) struct File<T: Read> {
+pub(crate) struct File<T: ReadFile> {
     dentry: *mut bindings::dentry,
     // Dropped after the file is removed.
     _data: Arc<T>,
@@ -108,11 +108,11 @@ pub(crate) struct File<T: Read> {
 }
 
 // SAFETY: debugfs does its own locking, and the data can be shared.
-unsafe impl<T: Read> Send for File<T> {}
+unsafe impl<T: ReadFile> Send for File<T> {}
 // SAFETY: The same.
-unsafe impl<T: Read> Sync for File<T> {}
+unsafe impl<T: ReadFile> Sync for File<T> {}
 
-impl<T: Read> File<T> {
+impl<T: ReadFile> File<T> {
     /// Makes a file in a directory, if that is possible. Fails with `ENOMEM`. May sleep.
     pub(crate) fn new(dir: Arc<Dir>, name: &CStr, data: T) -> Result<Self> {
         let data = Arc::new(data, GFP_KERNEL)?;
@@ -126,7 +126,7 @@ impl<T: Read> File<T> {
     }
 }
 
-impl<T: Read> Drop for File<T> {
+impl<T: ReadFile> Drop for File<T> {
     fn drop(&mut self) {
         #[cfg(CONFIG_DEBUG_FS)]
         // SAFETY: By the type invariants; null and errors are ignored. This waits for those who are
@@ -141,7 +141,7 @@ impl<T: Read> Drop for File<T> {
 struct Operations<T>(PhantomData<T>);
 
 #[cfg(not(CONFIG_DEBUG_FS))]
-impl<T: Read> Operations<T> {
+impl<T: ReadFile> Operations<T> {
     fn create(_dir: &Dir, _name: &CStr, _data: &T) -> *mut bindings::dentry {
         // Nobody reads; what would be read is not to be unknown to the compiler all the same.
         let _ = T::read;
@@ -150,7 +150,7 @@ impl<T: Read> Operations<T> {
 }
 
 #[cfg(CONFIG_DEBUG_FS)]
-impl<T: Read> Operations<T> {
+impl<T: ReadFile> Operations<T> {
     const TABLE: &'static bindings::file_operations = &{
         let mut operations: bindings::file_operations = pin_init::zeroed();
         operations.owner = T::Module::THIS_MODULE.as_ptr();

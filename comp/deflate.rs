@@ -6,7 +6,7 @@
 #![cfg(zram_rs_deflate)]
 
 use super::{
-    quietly,
+    gfp_nowarn,
     Backend,
     Params, //
 };
@@ -53,7 +53,7 @@ impl ZStream {
         size: c_int,
         init: impl FnOnce(*mut bindings::z_stream) -> c_int,
     ) -> Result<Self> {
-        let mut memory = VVec::<u8>::zeroed(size.try_into()?, quietly())?;
+        let mut memory = VVec::<u8>::zeroed(size.try_into()?, gfp_nowarn())?;
         // zlib's state refers to the stream, which therefore stays where it is.
         let stream = KBox::pin_init(Opaque::<bindings::z_stream>::zeroed(), GFP_KERNEL)?;
         // SAFETY: Zeroes are a valid stream, which nobody else has yet.

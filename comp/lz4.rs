@@ -6,8 +6,8 @@
 #![cfg(zram_rs_lz4)]
 
 use super::{
-    quietly,
-    unlz4,
+    gfp_nowarn,
+    lz4_common,
     Backend,
     Params, //
 };
@@ -38,7 +38,7 @@ pub(super) struct Primed {
 
 impl Primed {
     fn new(dictionary: Arc<FileContents>) -> Result<Self> {
-        let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, quietly())?;
+        let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, gfp_nowarn())?;
         // SAFETY: Zeroes are a valid stream, and the dictionary has the size that is given.
         let used = unsafe {
             bindings::LZ4_loadDict(
@@ -93,7 +93,7 @@ impl Backend for Lz4 {
         // INVARIANT: It has.
         Ok(Self {
             setup: setup.clone(),
-            memory: VVec::zeroed(STREAM_SIZE, quietly())?,
+            memory: VVec::zeroed(STREAM_SIZE, gfp_nowarn())?,
         })
     }
 
@@ -105,7 +105,7 @@ impl Backend for Lz4 {
             let memory = self.memory.as_mut_ptr().cast();
             // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
             // a stream; the algorithm copes with a page that changes under it.
-            return Ok(unlz4::compressed(unsafe {
+            return Ok(lz4_common::compressed(unsafe {
                 bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
             }));
         };
@@ -113,13 +113,13 @@ impl Backend for Lz4 {
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The same. The stream is a copy of a valid one, and lives no longer than what that
         // refers to.
-        Ok(unlz4::compressed(unsafe {
+        Ok(lz4_common::compressed(unsafe {
             bindings::LZ4_compress_fast_continue(stream, from, to, len, room, acceleration)
         }))
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
         let primed = self.setup.primed.as_ref();
-        unlz4::decompress(src, dst, primed.map(|primed| &*primed.dictionary))
+        lz4_common::decompress(src, dst, primed.map(|primed| &*primed.dictionary))
     }
 }

@@ -6,8 +6,8 @@
 #![cfg(zram_rs_lz4hc)]
 
 use super::{
-    quietly,
-    unlz4,
+    gfp_nowarn,
+    lz4_common,
     Backend,
     Params, //
 };
@@ -70,7 +70,7 @@ impl Backend for Lz4hc {
         // INVARIANT: It has.
         Ok(Self {
             setup: setup.clone(),
-            memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), quietly())?,
+            memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), gfp_nowarn())?,
         })
     }
 
@@ -83,7 +83,7 @@ impl Backend for Lz4hc {
             // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
             // a stream; the algorithm copes with a page that changes under it.
             let len = unsafe { bindings::LZ4_compress_HC(from, to, len, room, level, memory) };
-            return Ok(unlz4::compressed(len));
+            return Ok(lz4_common::compressed(len));
         };
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The same, and the dictionary lives as long as the stream. Using the dictionary
@@ -100,10 +100,10 @@ impl Backend for Lz4hc {
             }
             bindings::LZ4_compress_HC_continue(stream, from, to, len, room)
         };
-        Ok(unlz4::compressed(len))
+        Ok(lz4_common::compressed(len))
     }
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
-        unlz4::decompress(src, dst, self.setup.dictionary.as_deref())
+        lz4_common::decompress(src, dst, self.setup.dictionary.as_deref())
     }
 }

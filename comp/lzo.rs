@@ -6,7 +6,7 @@
 #![cfg(zram_rs_lzo)]
 
 use super::{
-    quietly,
+    gfp_nowarn,
     Backend,
     Params, //
 };
@@ -35,7 +35,7 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
 
     fn new((): &()) -> Result<Self> {
         Ok(Self {
-            memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, quietly())?,
+            memory: KVVec::zeroed(bindings::ZRAM_RS_LZO_MEM_COMPRESS, gfp_nowarn())?,
         })
     }
 

@@ -6,7 +6,7 @@
 #![cfg(zram_rs_842)]
 
 use super::{
-    quietly,
+    gfp_nowarn,
     Backend,
     Params, //
 };
@@ -36,7 +36,7 @@ impl Backend for Sw842 {
     fn new((): &()) -> Result<Self> {
         let words = (bindings::SW842_MEM_COMPRESS as usize).div_ceil(size_of::<u64>());
         Ok(Self {
-            memory: KVVec::zeroed(words, quietly())?,
+            memory: KVVec::zeroed(words, gfp_nowarn())?,
         })
     }
 

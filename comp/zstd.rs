@@ -6,7 +6,7 @@
 #![cfg(zram_rs_zstd)]
 
 use super::{
-    quietly,
+    gfp_nowarn,
     Backend,
     Params, //
 };
@@ -151,13 +151,13 @@ impl Backend for Zstd {
 
     fn new(setup: &Setup) -> Result<Self> {
         let size = setup.size;
-        let mut memory = VVec::<u8>::zeroed(size, quietly())?;
+        let mut memory = VVec::<u8>::zeroed(size, gfp_nowarn())?;
         // SAFETY: The memory has this size.
         let compressor = unsafe { bindings::zstd_init_cctx(memory.as_mut_ptr().cast(), size) };
 
         // SAFETY: No requirements.
         let size = unsafe { bindings::zstd_dctx_workspace_bound() };
-        let mut other = VVec::<u8>::zeroed(size, quietly())?;
+        let mut other = VVec::<u8>::zeroed(size, gfp_nowarn())?;
         // SAFETY: The memory has this size.
         let decompressor = unsafe { bindings::zstd_init_dctx(other.as_mut_ptr().cast(), size) };
 

@@ -80,12 +80,12 @@ impl Params {
 /// The algorithms that a disk is to use, by priority. There always is one with the primary one. All
 /// methods are for any context but [`set_params`](Self::set_params) and
 /// [`set_algorithm`](Self::set_algorithm), which may free a dictionary: they may sleep.
-pub(crate) struct Choices {
+pub(crate) struct CompConfig {
     algorithms: [Option<Algorithm>; Priority::COUNT],
     params: [Params; Priority::COUNT],
 }
 
-impl Default for Choices {
+impl Default for CompConfig {
     fn default() -> Self {
         let mut this = Self {
             algorithms: [None; Priority::COUNT],
@@ -96,7 +96,7 @@ impl Default for Choices {
     }
 }
 
-impl Choices {
+impl CompConfig {
     /// Returns the algorithm with a priority.
     pub(crate) fn algorithm(&self, priority: Priority) -> Option<Algorithm> {
         self.algorithms.get(priority.number()).copied().flatten()
@@ -152,26 +152,26 @@ impl Choices {
     /// Finds the priority whose parameters a user wants to set.
     ///
     /// Fails with what [`find`](Self::find) fails with.
-    pub(crate) fn find_params(&self, request: &ParamsRequest) -> Result<Priority> {
+    pub(crate) fn find_params(&self, update: &ParamsUpdate) -> Result<Priority> {
         self.find(
-            request.priority,
-            request.algorithm.as_deref(),
+            update.priority,
+            update.algorithm.as_deref(),
             Priority::PRIMARY,
         )
     }
 
-    /// Sets parameters, with a dictionary that was [read](ParamsRequest::read_dictionary) before.
+    /// Sets parameters, with a dictionary that was [read](ParamsUpdate::read_dictionary) before.
     ///
     /// Fails with what [`find`](Self::find) fails with; then the parameters stay what they are.
     pub(crate) fn set_params(
         &mut self,
-        request: &ParamsRequest,
+        update: &ParamsUpdate,
         dictionary: Option<Dictionary>,
     ) -> Result {
-        let priority = self.find_params(request)?;
+        let priority = self.find_params(update)?;
         let params = Params {
-            level: request.level,
-            winbits: request.winbits,
+            level: update.level,
+            winbits: update.winbits,
             dictionary: dictionary.map(|Dictionary(contents)| contents),
         };
         self.put_params(priority, params);
@@ -184,7 +184,7 @@ pub(crate) struct Dictionary(Arc<FileContents>);
 
 /// Parameters as a user gave them.
 #[derive(Default)]
-pub(crate) struct ParamsRequest {
+pub(crate) struct ParamsUpdate {
     priority: Option<i32>,
     algorithm: Option<CString>,
     level: Option<i32>,
@@ -193,7 +193,7 @@ pub(crate) struct ParamsRequest {
     dictionary: Option<CString>,
 }
 
-impl ParamsRequest {
+impl ParamsUpdate {
     /// Parses what was written to `algorithm_params`.
     ///
     /// This is a list of `priority=<n>`, `algo=<name>`, `level=<n>`, `dict=<path>` and
