@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compression: the algorithms, and one stream for each CPU.
+//! Compression algorithms and per-CPU compression streams.
 //!
-//! A stream is what a CPU needs to compress or decompress a page: the algorithm's working memory
-//! and two buffers. A disk has one for each CPU that is online, behind a mutex that is taken for
-//! one page at a time.
+//! A stream holds what a CPU needs to compress or decompress a page: the working memory of the
+//! algorithm and two buffers. For each of its algorithms, a disk has one stream per online CPU. A
+//! mutex protects each stream, and is held for one page at a time.
 
 mod config;
 mod deflate;
@@ -44,28 +44,33 @@ use kernel::{
     },
 };
 
-/// How working memory is allocated: that there is none is told by whoever asked for it.
+/// Returns the GFP flags for working memory; the caller reports a failed allocation.
 fn gfp_nowarn() -> Flags {
     GFP_KERNEL | __GFP_NOWARN
 }
 
-/// Which of a disk's algorithms: the primary one, for pages that are written, or one of those that
-/// pages are recompressed with. The higher, the better it is thought to compress. All methods are
-/// for any context.
+/// The priority of one of a disk's algorithms.
+///
+/// The primary algorithm compresses the pages that are written to the disk; the others recompress
+/// them. An algorithm of a higher priority is expected to compress better.
+///
+/// # Context
+///
+/// Any context.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Priority(u8);
 
 impl Priority {
-    /// How many bits a priority takes.
+    /// Width of a priority, in bits.
     pub(crate) const BITS: u32 = 2;
-    /// How many priorities there are.
+    /// Number of priorities.
     pub(crate) const COUNT: usize = 1 << Self::BITS;
-    /// Of the algorithm for pages that are written.
+    /// The priority of the algorithm for pages that are written.
     pub(crate) const PRIMARY: Self = Self(0);
-    /// The lowest of the algorithms for recompression.
+    /// The lowest priority of an algorithm for recompression.
     pub(crate) const SECONDARY: Self = Self(1);
 
-    /// Returns the priority that a user calls `number`, if there is one.
+    /// Returns the priority with a number that a user gave, or `None` if there is none.
     pub(crate) fn from_user(number: i32) -> Option<Self> {
         u8::try_from(number)
             .ok()
@@ -73,55 +78,85 @@ impl Priority {
             .map(Self)
     }
 
-    /// Returns the priority that the lowest bits of a number stand for.
+    /// Returns the priority whose number is in the lowest [`BITS`](Self::BITS) of `bits`.
     #[inline]
     pub(crate) const fn from_bits(bits: usize) -> Self {
         Self((bits & (Self::COUNT - 1)) as u8)
     }
 
-    /// Returns the number of the priority, which is below [`COUNT`](Self::COUNT).
+    /// Returns the number of the priority, which is less than [`COUNT`](Self::COUNT).
     #[inline]
     pub(crate) const fn number(self) -> usize {
         self.0 as usize
     }
 
-    /// Returns this priority, and those above it.
+    /// Iterates over this priority and all higher ones, in ascending order.
     pub(crate) fn and_above(self) -> impl Iterator<Item = Self> {
         (self.number()..Self::COUNT).map(Self::from_bits)
     }
 }
 
-/// How pages are compressed and decompressed with an algorithm: the working memory that this takes.
+/// The working memory of an algorithm, which compresses and decompresses pages.
+///
+/// # Context
+///
+/// All methods may sleep.
 trait Backend: Sized {
-    /// What all streams of a disk have in common: parameters that were checked, and what was
-    /// prepared from a dictionary.
+    /// What all streams of a disk share: checked parameters and the prepared dictionary.
     type Setup: Send + Sync;
 
-    /// Checks the parameters. Fails with `EINVAL` if there is no such level, say, and with
-    /// `EOPNOTSUPP` if the algorithm knows no levels, and says so in the log. May sleep.
+    /// Checks the parameters and prepares the dictionary.
+    ///
+    /// Logs which parameter is invalid.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: a parameter is out of range, or the dictionary cannot be used.
+    /// - `EOPNOTSUPP`: the algorithm does not support a parameter that is set.
+    /// - `ENOMEM`: there is no memory for the prepared dictionary.
     fn setup(params: &Params) -> Result<Self::Setup>;
 
-    /// Allocates working memory. Fails with `ENOMEM`. May sleep.
+    /// Allocates the working memory.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: there is no memory.
+    /// - `EINVAL`: the library rejects the memory or the parameters.
     fn new(setup: &Self::Setup) -> Result<Self>;
 
-    /// Compresses a page, whose owner may change it meanwhile, and returns the size of the result
-    /// in bytes; `None` if there is not enough room for it in `dst`, or may not be: see [`MARGIN`].
-    /// Fails if the algorithm does, with `EINVAL` as a rule. May sleep.
+    /// Compresses a page and returns the size of the result in bytes, or `None` if `dst` is too
+    /// small.
+    ///
+    /// The owner of the page may change it during the call. The result may also be `None` if it
+    /// leaves less than [`MARGIN`] of `dst` unused.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, or the error code of the library: the algorithm fails.
     fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>>;
 
-    /// Decompresses a page. Fails if that is not what comes out of `src`, with `EINVAL` as a rule.
-    /// May sleep.
+    /// Decompresses a page.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, or the error code of the library: `src` is not a compressed page.
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result;
 }
 
-/// Defines the algorithms, each with its name, its backend, the condition for being there, and that
-/// for being the default. The order is that in which they are shown.
+/// Defines the algorithms, in the order in which sysfs lists them.
+///
+/// Each algorithm has a name, a backend, the condition under which it is built, and the condition
+/// under which it is the default.
 macro_rules! algorithms {
     ($(
         $(#[doc = $doc:literal])*
         $variant:ident = $name:literal, $backend:ty, if $have:ident, default if $default:ident;
     )*) => {
-        /// A way to compress pages. All methods are for any context.
+        /// A compression algorithm.
+        ///
+        /// # Context
+        ///
+        /// Any context.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(crate) enum Algorithm {
             $(
@@ -132,12 +167,12 @@ macro_rules! algorithms {
         }
 
         impl Algorithm {
-            /// All that there are, in the order in which they are shown.
+            /// All algorithms that are built, in the order in which sysfs lists them.
             pub(crate) const ALL: &'static [Self] = &[
                 $( #[cfg($have)] Self::$variant, )*
             ];
 
-            /// The one that the kernel's configuration chose; else the first.
+            /// The default of the kernel configuration if it is built, else the first algorithm.
             const DEFAULT: Self = {
                 let candidates = [
                     $( #[cfg(all($have, $default))] Self::$variant, )*
@@ -146,7 +181,7 @@ macro_rules! algorithms {
                 candidates[0]
             };
 
-            /// Returns the name by which users know the algorithm.
+            /// Returns the name of the algorithm in sysfs.
             pub(crate) const fn name(self) -> &'static CStr {
                 match self {
                     $( #[cfg($have)] Self::$variant => $name, )*
@@ -154,7 +189,7 @@ macro_rules! algorithms {
             }
         }
 
-        /// What all streams of a disk have in common.
+        /// The [`Backend::Setup`] of an algorithm.
         enum Setup {
             $( #[cfg($have)] $variant(<$backend as Backend>::Setup), )*
         }
@@ -172,7 +207,7 @@ macro_rules! algorithms {
             }
         }
 
-        /// The working memory of an algorithm.
+        /// The [`Backend`] of an algorithm.
         enum Context {
             $( #[cfg($have)] $variant($backend), )*
         }
@@ -215,18 +250,18 @@ algorithms! {
     Lzo = c"lzo", lzo::Lzo<false>, if zram_rs_lzo, default if zram_rs_default_lzo;
     /// LZ4.
     Lz4 = c"lz4", lz4::Lz4, if zram_rs_lz4, default if zram_rs_default_lz4;
-    /// LZ4, slower to compress, and smaller.
+    /// LZ4 with a slower compressor, whose results are smaller.
     Lz4hc = c"lz4hc", lz4hc::Lz4hc, if zram_rs_lz4hc, default if zram_rs_default_lz4hc;
     /// Zstandard.
     Zstd = c"zstd", zstd::Zstd, if zram_rs_zstd, default if zram_rs_default_zstd;
-    /// DEFLATE, as in zlib.
+    /// DEFLATE, implemented by zlib.
     Deflate = c"deflate", deflate::Deflate, if zram_rs_deflate, default if zram_rs_default_deflate;
-    /// 842, which some processors do in hardware; this is the one in software.
+    /// 842, implemented in software.
     Sw842 = c"842", sw842::Sw842, if zram_rs_842, default if zram_rs_default_842;
 }
 
 impl Algorithm {
-    /// Finds an algorithm by its name, which a newline may follow.
+    /// Finds an algorithm by its name, and ignores a newline after the name.
     pub(crate) fn find(name: &CStr) -> Option<Self> {
         Self::ALL
             .iter()
@@ -241,19 +276,21 @@ impl Default for Algorithm {
     }
 }
 
-/// How much more room an algorithm may want to see than its result takes in the end, in bytes. They
-/// look ahead by a few.
+/// Space that an algorithm may require in addition to the size of its result, in bytes.
+///
+/// Compressors check for space a few bytes ahead of what they write.
 const MARGIN: usize = 64;
 
-/// Room for the result of compressing a page: what cannot be compressed becomes larger, but never
-/// as large as this, with any algorithm.
+/// A buffer for a compressed page.
+///
+/// A page that cannot be compressed becomes larger, but with no algorithm as large as this.
 type Buffer = [u8; 2 * PAGE_SIZE];
 
-/// What one CPU needs to compress and decompress.
+/// The working memory and the buffers with which one CPU compresses and decompresses.
 pub(crate) struct Stream {
     context: Context,
     buffer: VBox<Buffer>,
-    /// Whether the last page could not be compressed, which makes it likely for the next one.
+    /// Whether the last page did not fit, in which case the next one is likely not to fit either.
     gave_up: bool,
     scratch: VBox<[u8; PAGE_SIZE]>,
 }
@@ -268,14 +305,19 @@ impl Stream {
         })
     }
 
-    /// Compresses a page to less than `limit` bytes, which are valid until the stream is used
-    /// again. Returns `None` if that is not possible.
+    /// Compresses a page and returns the result, or `None` if it has `limit` bytes or more.
     ///
-    /// An algorithm that is short of room gives up early, and does not copy what it cannot
-    /// compress, but is slower otherwise. So it gets all the room there is, until it has failed.
-    /// The result is the same.
+    /// An algorithm with a small buffer gives up early on a page that cannot be compressed, and
+    /// does not copy that page, but is slower on all others. It therefore gets the whole buffer
+    /// until a page does not fit. The result does not depend on the size of the buffer.
     ///
-    /// Fails if the algorithm does, with `EINVAL` as a rule. May sleep.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, or the error code of the library: the algorithm fails.
     pub(crate) fn compress(
         &mut self,
         page: &MappedPage<'_>,
@@ -295,7 +337,11 @@ impl Stream {
         Ok(bytes)
     }
 
-    /// Splits off a page of scratch memory; the other half decompresses. Any context.
+    /// Splits the stream into a decompressor and a page of scratch memory.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn split(&mut self) -> (Decompressor<'_>, &mut [u8; PAGE_SIZE]) {
         (Decompressor(&mut self.context), &mut self.scratch)
     }
@@ -305,21 +351,38 @@ impl Stream {
 pub(crate) struct Decompressor<'a>(&'a mut Context);
 
 impl Decompressor<'_> {
-    /// Decompresses a page. Fails if `bytes` are not a compressed page, with `EINVAL` as a rule;
-    /// what is in `page` then may be anything. May sleep.
+    /// Decompresses a page.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, or the error code of the library: `bytes` are not a compressed page. The contents
+    /// of `page` are then undefined.
     pub(crate) fn decompress(&mut self, bytes: &[u8], page: &MappedPage<'_>) -> Result {
         self.0.decompress(bytes, page)
     }
 }
 
-/// The streams of a disk, for each algorithm that it uses.
+/// The streams of a disk, by the priority of their algorithm.
 pub(crate) struct AllStreams([Option<Registered<Streams>>; Priority::COUNT]);
 
 impl AllStreams {
-    /// Makes the streams for the algorithms that were chosen.
+    /// Creates the streams for all algorithms of a configuration.
     ///
-    /// Fails with what is wrong with the parameters (`EINVAL`, `EOPNOTSUPP`), or with `ENOMEM`, and
-    /// says so in the log. May sleep.
+    /// Logs the algorithm that fails.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: a parameter is out of range, or a dictionary cannot be used.
+    /// - `EOPNOTSUPP`: an algorithm does not support a parameter that is set.
+    /// - `ENOMEM`: there is no memory.
     pub(crate) fn new(config: &CompConfig, state: &Arc<HotplugState>) -> Result<Self> {
         let mut streams = [const { None }; Priority::COUNT];
         for (priority, place) in Priority::PRIMARY.and_above().zip(&mut streams) {
@@ -336,13 +399,21 @@ impl AllStreams {
         Ok(Self(streams))
     }
 
-    /// Returns the streams for the algorithm with this priority, if there is one. Any context.
+    /// Returns the streams for the algorithm with a priority, or `None` if the disk has none.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub(crate) fn get(&self, priority: Priority) -> Option<&Streams> {
         self.0.get(priority.number())?.as_deref()
     }
 
-    /// Returns whether there is no algorithm above this priority. Any context.
+    /// Returns whether the disk has no algorithm with a higher priority.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn is_last(&self, priority: Priority) -> bool {
         self.0
             .iter()
@@ -351,27 +422,38 @@ impl AllStreams {
     }
 }
 
-/// Streams for one algorithm, one for each CPU that is online.
+/// The streams for one algorithm, one per online CPU.
 pub(crate) struct Streams {
     setup: Setup,
     streams: PerCpu<Mutex<Option<Stream>>>,
 }
 
-/// The state in the life of a CPU at which its streams are made.
+/// The CPU hotplug state at which the streams of a CPU are created and freed.
 pub(crate) type HotplugState = cpuhp::State<Streams>;
 
-/// Takes the state in the life of a CPU that the kernel reserves for zram.
+/// Takes the CPU hotplug state that the kernel reserves for zram.
 ///
-/// Fails with `EBUSY` if another driver for zram has it. May sleep.
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// - `EBUSY`: another zram driver has the state.
 pub(crate) fn hotplug_state() -> Result<HotplugState> {
     HotplugState::new(PrepareState::Zcomp, c"block/zram:prepare")
 }
 
 impl Streams {
-    /// Makes the streams for an algorithm.
+    /// Creates the streams for an algorithm.
     ///
-    /// Fails with what is wrong with the parameters (`EINVAL`, `EOPNOTSUPP`), or with `ENOMEM`. May
-    /// sleep.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Backend::setup`] and [`Backend::new`].
     fn new(
         algorithm: Algorithm,
         params: &Params,
@@ -382,14 +464,17 @@ impl Streams {
         state.register::<Error>(Ok(Self { setup, streams }))
     }
 
-    /// Calls `f` with a stream, most likely that of this CPU. May sleep.
+    /// Calls `f` with a stream, normally the one of the current CPU.
     ///
-    /// `f` must not take a slot lock: streams are below slots in the order of locks.
+    /// # Context
+    ///
+    /// May sleep. `f` runs with the stream locked, and must not lock a slot: a stream is locked
+    /// after a slot.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Stream) -> R) -> R {
         loop {
-            // Between finding out which CPU this is and locking its stream, this task may have been
-            // moved, and the CPU may have gone offline. Then there is a stream elsewhere.
+            // After this task reads the number of its CPU and before it locks the stream, the task
+            // may migrate and the CPU may go offline. The task's new CPU then has a stream.
             if let Some(stream) = &mut *self.streams.current().lock() {
                 return f(stream);
             }
@@ -399,7 +484,7 @@ impl Streams {
 
 impl Instance for Streams {
     fn prepare(&self, cpu: CpuId) -> Result {
-        // Allocate before locking: reclaim may want to swap to this disk.
+        // Allocate before locking: reclaim may swap to this disk, which locks a stream.
         let stream = Stream::new(&self.setup).inspect_err(|_| {
             pr_err!(
                 "Can't allocate a compression stream for CPU {}\n",
@@ -424,7 +509,7 @@ mod tests {
         page::BouncePage, //
     };
 
-    /// Bytes that cannot be compressed, `loose` of them, and nothing but zeroes behind.
+    /// Returns `loose` bytes that cannot be compressed.
     fn contents(loose: usize) -> Result<KVVec<u8>> {
         let mut bytes = KVVec::with_capacity(loose, GFP_KERNEL)?;
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
@@ -460,7 +545,7 @@ mod tests {
                     None => failed += 1,
                 }
             }
-            // On both sides of the limit.
+            // The sizes lie on both sides of the limit.
             assert!(fit > 0 && failed > 0);
         }
         Ok(())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The slot table: what is known of each page of a disk.
+//! The slot table: the state of each page of a disk.
 //!
-//! A slot takes 16 bytes and has a lock of its own. It is looked at and changed only through a
-//! [`SlotGuard`], as a [`View`] or a [`Content`].
+//! A slot takes 16 bytes, including a lock. A [`SlotGuard`] is a locked slot: it reads the slot as
+//! a [`View`] and changes it by a [`Content`].
 
 use crate::{
     abstractions::{
@@ -30,37 +30,37 @@ use kernel::{
     prelude::*, //
 };
 
-/// What a page of the disk consists of.
+/// The content of a slot.
 #[must_use]
 pub(crate) enum Content<'a> {
-    /// Nothing was written, or it was discarded: the page reads as zeroes.
+    /// The page was never written, or was discarded, and reads as zeroes.
     Empty,
-    /// The page consists of copies of this word; no memory is used.
+    /// The page consists of copies of this word, and takes no memory.
     Same(usize),
-    /// The page is a compressed object, of less than `PAGE_SIZE` bytes.
+    /// The page is stored as a compressed object of less than `PAGE_SIZE` bytes.
     Stored {
         /// The object.
         object: Object<'a>,
-        /// Which algorithm it was compressed with.
+        /// The priority of the algorithm that compressed it.
         priority: Priority,
     },
-    /// The page could not be compressed to good use, and is an object of `PAGE_SIZE` bytes.
+    /// The page does not compress well, and is stored as an object of `PAGE_SIZE` bytes.
     Huge {
         /// The object.
         object: Object<'a>,
     },
     /// The page is on the backing device.
     WrittenBack {
-        /// Where it is.
+        /// The block on the backing device.
         block: Block,
-        /// How large it was in memory, in bytes: `PAGE_SIZE` if it was huge.
+        /// The size of the page in memory before writeback, in bytes: `PAGE_SIZE` if it was huge.
         size: usize,
-        /// Which algorithm it was compressed with in memory.
+        /// The priority of the algorithm that compressed it in memory.
         priority: Priority,
     },
 }
 
-/// A [`Content`], borrowed.
+/// A borrowed [`Content`].
 pub(crate) enum View<'a> {
     /// See [`Content::Empty`].
     Empty,
@@ -70,7 +70,7 @@ pub(crate) enum View<'a> {
     Stored {
         /// The object.
         object: ObjectRef<'a>,
-        /// Which algorithm it was compressed with.
+        /// The priority of the algorithm that compressed it.
         priority: Priority,
     },
     /// See [`Content::Huge`].
@@ -82,25 +82,25 @@ pub(crate) enum View<'a> {
     WrittenBack {
         /// The number of the block.
         block: usize,
-        /// How large the page was in memory, in bytes: `PAGE_SIZE` if it was huge.
+        /// The size of the page in memory before writeback, in bytes: `PAGE_SIZE` if it was huge.
         size: usize,
-        /// Which algorithm it was compressed with in memory.
+        /// The priority of the algorithm that compressed it in memory.
         priority: Priority,
     },
 }
 
-/// What the value of a slot stands for.
+/// The meaning of the value of a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// Nothing; or, if the value is an object, a page in memory.
+    /// The value is an object, or a number that means that the slot is empty.
     Plain,
-    /// A word that fills the page.
+    /// The value is the word that fills the page.
     Same,
-    /// A block, with the size of the page in memory as its note.
+    /// The value is a block number; its note is the size of the page in memory.
     WrittenBack,
 }
 
-/// The bits that a slot keeps beside its value.
+/// The bits that a slot has in addition to its value: kind, priority, marks and time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct SlotBits(usize);
 
@@ -116,6 +116,7 @@ impl SlotBits {
     const TIME_MASK: usize = u32::MAX as usize;
     const USED: u32 = Self::TIME_SHIFT + u32::BITS;
 
+    /// Returns bits without marks, with a time of 0.
     const fn new(kind: Kind, priority: Priority) -> Self {
         Self(kind as usize | priority.number() << Self::PRIORITY_SHIFT)
     }
@@ -136,10 +137,12 @@ impl SlotBits {
         self.0 & mark != 0
     }
 
+    /// Returns the bits with a mark set or cleared.
     const fn with(self, mark: usize, on: bool) -> Self {
         Self(if on { self.0 | mark } else { self.0 & !mark })
     }
 
+    /// Returns the time of the last access, in seconds since boot.
     const fn time(self) -> u32 {
         (self.0 >> Self::TIME_SHIFT) as u32
     }
@@ -151,6 +154,7 @@ impl SlotBits {
 }
 
 impl<'a> Content<'a> {
+    /// Splits the content into the value and the bits of a slot.
     fn encode(self) -> (Value<'a>, SlotBits) {
         match self {
             Content::Empty => (
@@ -179,6 +183,7 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// Combines the value and the bits of a slot to a content.
     fn decode(value: Value<'a>, bits: SlotBits) -> Self {
         match (value, bits.kind()) {
             (Value::Object(object), _) if object.size() == PAGE_SIZE => Content::Huge { object },
@@ -197,10 +202,10 @@ impl<'a> Content<'a> {
     }
 }
 
-// There is room for the bits beside the value.
+// The bits fit into an entry of the table.
 const _: () = assert!(SlotBits::USED <= Guard::<Objects>::BITS);
 
-/// The slots of a disk, and the pool that their objects are from.
+/// The slots of a disk, and the pool of their objects.
 #[pin_data]
 pub(crate) struct Table {
     #[pin]
@@ -208,7 +213,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Makes a table of `pages` empty slots, for objects of `pool`.
+    /// Creates a table of `pages` empty slots for objects of `pool`.
     ///
     /// # Context
     ///
@@ -216,38 +221,59 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also if `pages` is 0.
+    /// `ENOMEM`: there is no memory, or `pages` is 0.
     pub(crate) fn new(pages: usize, pool: Pool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             slots <- LockedTable::new(pages, pool, c"zram_rs slot"),
         })
     }
 
-    /// Returns how many slots there are. Any context.
+    /// Returns the number of slots.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Returns the pool that the objects of the slots are from. Any context.
+    /// Returns the pool of the slots' objects.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub(crate) fn pool(&self) -> &Pool {
         self.slots.context()
     }
 
-    /// Locks a slot. Returns `None` if the table has no such slot. May sleep.
+    /// Locks a slot, or returns `None` if `index` is beyond the end of the table.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Option<SlotGuard<'_>> {
         self.slots.lock(index).map(SlotGuard)
     }
 
-    /// Locks a slot, unless it is locked already or there is no such slot. Atomic context.
+    /// Locks a slot, or returns `None` if it is locked or `index` is beyond the end of the table.
+    ///
+    /// # Context
+    ///
+    /// Any context; does not sleep.
     #[inline]
     pub(crate) fn try_lock(&self, index: usize) -> Option<SlotGuard<'_>> {
         self.slots.try_lock(index).map(SlotGuard)
     }
 
-    /// Locks the slots of a range one after the other, as many as there are, and calls `f` with
-    /// each; ends when `f` returns `false`. May sleep.
+    /// Locks the slots of a range one by one and calls `f` with each, until `f` returns `false`.
+    ///
+    /// Ignores the part of the range that is beyond the end of the table.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn for_each(
         &self,
         range: Range<usize>,
@@ -264,7 +290,14 @@ impl Table {
         }
     }
 
-    /// The same from the last slot of the range to the first. May sleep.
+    /// Locks the slots of a range one by one in descending order and calls `f` with each, until `f`
+    /// returns `false`.
+    ///
+    /// Ignores the part of the range that is beyond the end of the table.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn for_each_rev(
         &self,
         range: Range<usize>,
@@ -284,7 +317,11 @@ impl Table {
     }
 }
 
-/// A slot that is locked, until this is dropped. No method sleeps, nor does dropping it.
+/// A locked slot, which is unlocked when dropped.
+///
+/// # Context
+///
+/// Any context; neither the methods nor dropping sleep.
 pub(crate) struct SlotGuard<'a>(Guard<'a, Objects>);
 
 impl<'a> SlotGuard<'a> {
@@ -297,7 +334,7 @@ impl<'a> SlotGuard<'a> {
         self.0.set_bits(bits.0);
     }
 
-    /// Returns what is in the slot.
+    /// Returns the content of the slot.
     #[inline]
     pub(crate) fn view(&self) -> View<'_> {
         let bits = self.bits();
@@ -317,8 +354,9 @@ impl<'a> SlotGuard<'a> {
         }
     }
 
-    /// Puts something else into the slot, and returns what was in it. All marks and the time of the
-    /// last access are gone.
+    /// Replaces the content of the slot and returns the old one.
+    ///
+    /// Clears all marks and the time of the last access.
     #[inline]
     pub(crate) fn replace(&mut self, content: Content<'_>) -> Content<'a> {
         let old_bits = self.bits();
@@ -327,18 +365,23 @@ impl<'a> SlotGuard<'a> {
         Content::decode(self.0.replace(value), old_bits)
     }
 
-    /// Takes note that the page was read or written at `time`: it is not idle, and not what some
-    /// post-processing selected.
+    /// Records that the page was read or written at `time`.
+    ///
+    /// The page is then neither idle nor selected for post-processing.
     #[inline]
     pub(crate) fn touch(&mut self, time: u32) {
         let bits = self.bits().with(SlotBits::IDLE | SlotBits::SELECTED, false);
         self.set_bits(bits.with_time(time));
     }
 
-    /// Replaces the object in the slot by a block that the page was written to, and returns the
-    /// object. The page is neither idle nor selected any more.
+    /// Replaces the object in the slot by the block to which it was written, and returns the
+    /// object.
     ///
-    /// Returns the block if there is no object in the slot.
+    /// The page is then neither idle nor selected.
+    ///
+    /// # Errors
+    ///
+    /// The slot has no object: returns `block`.
     pub(crate) fn write_back(&mut self, block: Block) -> Result<Content<'a>, Block> {
         let Some(size) = self.object_size() else {
             return Err(block);
@@ -357,8 +400,9 @@ impl<'a> SlotGuard<'a> {
         Ok(old)
     }
 
-    /// Replaces the object in the slot by one that is the same page compressed by another
-    /// algorithm, and returns the old one. The page is neither idle nor selected any more.
+    /// Replaces the object in the slot by the recompressed page, and returns the old object.
+    ///
+    /// Clears all marks: the page is then neither idle nor selected.
     pub(crate) fn recompress(&mut self, content: Content<'_>) -> Content<'a> {
         let time = self.last_access();
         let old = self.replace(content);
@@ -366,13 +410,13 @@ impl<'a> SlotGuard<'a> {
         old
     }
 
-    /// Returns which algorithm the page was compressed with; the primary one for pages that are
-    /// not.
+    /// Returns the priority of the algorithm that compressed the page, or the primary one if the
+    /// page is not compressed.
     pub(crate) fn priority(&self) -> Priority {
         self.bits().priority()
     }
 
-    /// Returns the size of the object in the slot; `None` if there is none.
+    /// Returns the size of the object in the slot, or `None` if the slot has none.
     pub(crate) fn object_size(&self) -> Option<usize> {
         match self.0.value() {
             ValueRef::Object(object) => Some(object.size()),
@@ -380,42 +424,42 @@ impl<'a> SlotGuard<'a> {
         }
     }
 
-    /// Returns whether there is an object that could not be compressed.
+    /// Returns whether the slot has an object of `PAGE_SIZE` bytes.
     pub(crate) fn is_huge(&self) -> bool {
         self.object_size() == Some(PAGE_SIZE)
     }
 
-    /// Returns whether the page is on the backing device, in this block.
+    /// Returns whether the page is on the backing device, in the block with this number.
     pub(crate) fn is_in(&self, number: usize) -> bool {
         matches!(self.view(), View::WrittenBack { block, .. } if block == number)
     }
 
-    /// Returns whether the page was not used since it was marked so.
+    /// Returns whether the page was marked as idle and not accessed since.
     pub(crate) fn is_idle(&self) -> bool {
         self.bits().has(SlotBits::IDLE)
     }
 
-    /// Marks the page as not used, or as used.
+    /// Sets or clears the mark for idle pages.
     pub(crate) fn set_idle(&mut self, idle: bool) {
         self.set_bits(self.bits().with(SlotBits::IDLE, idle));
     }
 
-    /// Returns whether no algorithm could make the page smaller.
+    /// Returns whether the page was marked as incompressible.
     pub(crate) fn is_incompressible(&self) -> bool {
         self.bits().has(SlotBits::INCOMPRESSIBLE)
     }
 
-    /// Takes note that no algorithm could make the page smaller.
+    /// Marks the page as incompressible: recompression did not make it smaller.
     pub(crate) fn set_incompressible(&mut self) {
         self.set_bits(self.bits().with(SlotBits::INCOMPRESSIBLE, true));
     }
 
-    /// Returns whether the page was selected, and not used or freed since.
+    /// Returns whether the page was selected for post-processing and not accessed or freed since.
     pub(crate) fn is_selected(&self) -> bool {
         self.bits().has(SlotBits::SELECTED)
     }
 
-    /// Selects the page, or not.
+    /// Sets or clears the mark for pages that post-processing has selected.
     pub(crate) fn set_selected(&mut self, selected: bool) {
         self.set_bits(self.bits().with(SlotBits::SELECTED, selected));
     }
@@ -475,7 +519,7 @@ mod tests {
         Ok(Content::Huge { object })
     }
 
-    /// Locks the slot anew, so that what is seen has been through its words.
+    /// Replaces the content of a slot; locks it, so that the old content was packed before.
     fn put<'a>(table: &'a Table, index: usize, content: Content<'_>) -> Option<Content<'a>> {
         Some(table.lock(index)?.replace(content))
     }
@@ -514,13 +558,13 @@ mod tests {
                     table.lock(0).ok_or(EINVAL)?.view(),
                     View::Same(w) if w == word
                 ));
-                // It is no block of that number.
+                // The word is not taken for a block number.
                 assert!(!table.lock(0).ok_or(EINVAL)?.is_in(word));
-                // The neighbour does not notice.
+                // The other slot does not change.
                 assert!(matches!(table.lock(1).ok_or(EINVAL)?.view(), View::Empty));
             }
         }
-        // Zeroes that were written are not the same as nothing.
+        // A page of zeroes is not an empty slot.
         let _ = put(&table, 0, Content::Same(0));
         assert!(matches!(
             put(&table, 0, Content::Empty),
@@ -602,7 +646,7 @@ mod tests {
     #[test]
     fn objects_stay_with_their_pool() -> Result {
         let (table, other) = (table(1)?, table(1)?);
-        // It is freed, and not taken for an object of this table.
+        // The table frees the object instead of taking it for one of its own pool.
         let _ = put(&table, 0, huge(&other)?);
         assert!(matches!(table.lock(0).ok_or(EINVAL)?.view(), View::Empty));
         assert_eq!((table.pool().pages(), other.pool().pages()), (0, 0));
@@ -667,7 +711,7 @@ mod tests {
                     assert_eq!(bits.has(SlotBits::INCOMPRESSIBLE), marks & 4 != 0);
                     assert_eq!(bits.time(), time);
                     assert_eq!(bits.0 >> SlotBits::USED, 0);
-                    // All of it can be taken back.
+                    // All marks can be cleared again.
                     let plain = bits
                         .with(
                             SlotBits::IDLE | SlotBits::SELECTED | SlotBits::INCOMPRESSIBLE,
@@ -692,7 +736,7 @@ mod tests {
         assert!(!slot.is_idle() && !slot.is_selected() && slot.is_huge());
         assert_eq!(slot.last_access(), 7);
 
-        // So does being written back; the size is known after that as well.
+        // Writeback also clears the marks, and keeps the size.
         slot.set_idle(true);
         slot.set_selected(true);
         assert!(matches!(
@@ -709,7 +753,7 @@ mod tests {
                 priority: Priority::PRIMARY,
             }
         ));
-        // There is no object to be written back twice.
+        // The slot has no object any more.
         assert!(matches!(
             slot.write_back(Block::from_number(6)),
             Err(block) if block == Block::from_number(6)
@@ -736,7 +780,7 @@ mod tests {
         assert_eq!(slot.last_access(), 9);
         assert_eq!(slot.priority(), Priority::SECONDARY);
         assert_eq!(slot.object_size(), Some(7));
-        // Where it was written back to, it has to be decompressed by the same algorithm.
+        // The written back page must be decompressed with the same algorithm.
         let small = slot.write_back(Block::from_number(1)).map_err(|_| EINVAL)?;
         assert_eq!(slot.priority(), Priority::SECONDARY);
         assert!(matches!(old, Content::Huge { .. }));
@@ -797,29 +841,29 @@ mod tests {
         Ok(())
     }
 
-    /// Two tasks that want one slot, at the same time, again and again.
+    /// Two tasks that repeatedly lock one slot at the same time.
     ///
-    /// They wait for each other before each round, and then take a few turns with the slot: a task
-    /// that was not woken when the other unlocked it for the last time is woken by nothing else.
+    /// The tasks wait for each other before each round, and then lock the slot a few times: if the
+    /// last unlock of a round does not wake the other task, nothing else does.
     #[pin_data]
     struct Contest {
         #[pin]
         table: Table,
-        /// How many times a task was ready for another round.
+        /// How many times a task was ready for a round.
         ready: Atomic<usize>,
-        /// Whether there are no more rounds.
+        /// Whether the last round has ended.
         over: Atomic<bool>,
-        /// How many tasks want the slot, or have it.
+        /// Number of tasks that wait for the slot or own its lock.
         coming: Atomic<usize>,
-        /// How many tasks believe that they have the slot.
+        /// Number of tasks that own the lock.
         inside: Atomic<usize>,
-        /// How many times a task came when the other had the slot.
+        /// How many times a task found the slot locked.
         met: Atomic<usize>,
-        /// How many times both had it.
+        /// How many times both tasks owned the lock.
         clashes: Atomic<usize>,
-        /// How many turns there were, when all is done.
+        /// Total number of turns, after the end.
         turns: Atomic<usize>,
-        /// How many tasks are still at it.
+        /// Number of tasks that have not ended.
         #[pin]
         left: Mutex<usize>,
         #[pin]
@@ -853,23 +897,25 @@ mod tests {
             self.done.notify_all();
         }
 
-        /// Waits until all are ready for a round; returns whether there is one.
+        /// Waits until both tasks are ready for a round; returns `false` if there is none.
         fn meet(&self, round: usize) -> bool {
             self.ready.add(1, Relaxed);
             while self.ready.load(Relaxed) < Self::TASKS * round {
                 if self.over.load(Relaxed) {
                     return false;
                 }
-                // Who slept here would leave the other alone with the slot, and with the CPU.
+                // A sleep would give the slot and the CPU to the other task alone.
                 cond_resched();
                 core::hint::spin_loop();
             }
             true
         }
 
-        /// Counts in the slot. Now and then that takes long enough for the other to fall asleep,
-        /// and once in such a round until the other wants the slot, too; mostly it takes about as
-        /// long as falling asleep does.
+        /// Increments the number in the slot with the lock held.
+        ///
+        /// In some rounds, this holds the lock long enough for the other task to sleep, and in one
+        /// turn of such a round until the other task waits for the slot. In all others, it holds
+        /// the lock for about as long as it takes to go to sleep.
         fn take_turn(&self, round: usize, turn: usize) {
             self.coming.add(1, Relaxed);
             self.met.add(self.inside.load(Relaxed), Relaxed);
@@ -878,7 +924,7 @@ mod tests {
             };
             self.clashes.add(self.inside.fetch_add(1, Relaxed), Relaxed);
             if let View::Same(count) = slot.view() {
-                // In the first turn of all in a round, the other has all of its own before it.
+                // In the first turn of a round, all turns of the other task are still to come.
                 let first = count == Self::TASKS * Self::TURNS * (round - 1);
                 let alone = || self.coming.load(Relaxed) < Self::TASKS && !self.over.load(Relaxed);
                 if round % 256 == 1 && (first || turn == 1) {
@@ -892,11 +938,11 @@ mod tests {
                 let _ = slot.replace(Content::Same(count + 1));
             }
             self.inside.fetch_sub(1, Relaxed);
-            // Before unlocking: who has the slot sees the other come, and not go.
+            // Before the unlock: the owner of the lock sees the other task come, but not leave.
             self.coming.fetch_sub(1, Relaxed);
         }
 
-        /// Waits until all are done, but not for ever; returns how many are not.
+        /// Waits until both tasks have ended, or for a timeout; returns how many have not ended.
         fn wait(&self) -> usize {
             let mut left = self.left.lock();
             let mut jiffies = msecs_to_jiffies(Self::TIMEOUT);
@@ -933,7 +979,7 @@ mod tests {
             let task = contest.clone();
             workqueue::system_unbound().try_spawn(GFP_KERNEL, move || task.take_part())?;
         }
-        // Who is not woken sleeps on, and keeps what it sleeps on.
+        // A task that is not woken sleeps for ever, and keeps its reference to the contest.
         assert_eq!(contest.wait(), 0);
         assert_eq!(contest.clashes.load(Relaxed), 0);
         let turns = contest.turns.load(Relaxed);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compressed objects in memory: zsmalloc, safely.
+//! A safe interface to zsmalloc, which stores compressed objects in memory.
 //!
-//! An [`Object`] knows its pool and its size, and frees itself when it is dropped. In a slot there
-//! is no room for that: what is kept there is zsmalloc's handle and the size. [`Objects`] are
-//! therefore packed for a table that owns their pool, so that what comes out of a slot is an object
-//! of that pool again.
+//! An [`Object`] refers to its pool, has a size, and is freed when dropped. A slot stores only the
+//! zsmalloc handle and the size of its object. [`Objects`] packs and unpacks these for a table that
+//! owns the pool, which therefore returns every object with its pool.
 //!
 //! C header: [`include/linux/zsmalloc.h`](srctree/include/linux/zsmalloc.h)
 
@@ -31,67 +30,84 @@ use kernel::{
     prelude::*, //
 };
 
-/// A pool of objects of any size up to a page, packed into as few pages as possible.
+/// A zsmalloc pool: objects of up to a page, packed into zspages.
 ///
 /// # Invariants
 ///
 /// `pool` is a valid pool that belongs to this object.
+///
+/// # Context
+///
+/// Any context, except for [`new`](Self::new), [`compact`](Self::compact), [`alloc`](Self::alloc)
+/// and dropping, which may sleep.
 pub(crate) struct Pool {
     pool: NonNull<bindings::zs_pool>,
     huge_size: usize,
 }
 
-// SAFETY: zsmalloc does its own locking.
+// SAFETY: zsmalloc does its own locking, and any thread can destroy a pool.
 unsafe impl Send for Pool {}
-// SAFETY: The same.
+// SAFETY: zsmalloc does its own locking.
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// Makes an empty pool, which zsmalloc's statistics call `name`. Fails with `ENOMEM`. May
-    /// sleep.
+    /// Creates an empty pool, which zsmalloc's statistics call `name`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         // SAFETY: `name` is a C string, which zsmalloc copies.
         let pool = unsafe { bindings::zs_create_pool(name.as_char_ptr()) };
         let pool = NonNull::new(pool).ok_or(ENOMEM)?;
-        // SAFETY: The pool is valid.
+        // SAFETY: `pool` is a valid pool, which was created above.
         let huge_size = unsafe { bindings::zs_huge_class_size(pool.as_ptr()) };
-        // INVARIANT: Just made.
+        // INVARIANT: `pool` was created above and is not shared.
         Ok(Self { pool, huge_size })
     }
 
-    /// From this size on, in bytes, an object takes a page of its own. Any context.
+    /// Returns the smallest size in bytes from which on an object takes a whole page.
     pub(crate) fn huge_size(&self) -> usize {
         self.huge_size
     }
 
-    /// Returns the class of objects of `size` bytes: the objects of a class take the same memory,
-    /// and those of a lower class take less. Any context.
+    /// Returns the index of the size class for objects of `size` bytes.
+    ///
+    /// All objects of a class take the same memory; those of a class with a lower index take less.
     pub(crate) fn class(&self, size: usize) -> u32 {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the pool is valid.
         unsafe { bindings::zs_lookup_class_index(self.pool.as_ptr(), size as c_uint) }
     }
 
-    /// Returns how many pages the pool has. Any context.
+    /// Returns the number of pages that the pool has allocated.
     pub(crate) fn pages(&self) -> usize {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the pool is valid.
         unsafe { bindings::zs_get_total_pages(self.pool.as_ptr()) }
     }
 
-    /// Returns how many pages compaction has freed so far. Any context.
+    /// Returns the number of pages that compaction has freed since the creation of the pool.
     pub(crate) fn pages_compacted(&self) -> u64 {
         let mut stats = bindings::zs_pool_stats::default();
-        // SAFETY: By the type invariants; `stats` is valid for writes.
+        // SAFETY: By the type invariants the pool is valid; `stats` is valid for writes.
         unsafe { bindings::zs_pool_stats(self.pool.as_ptr(), &mut stats) };
         stats.pages_compacted.counter as u64
     }
 
-    /// Moves objects together and frees the pages that become empty. May sleep.
+    /// Moves objects to fewer zspages and frees those that become empty.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn compact(&self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the pool is valid.
         unsafe { bindings::zs_compact(self.pool.as_ptr()) };
     }
 
-    /// Allocates an object of `size` bytes, preferably on a NUMA node, by what `gfp` allows.
+    /// Allocates an object of `size` bytes, preferably on `node`, from memory that `gfp` finds.
     ///
     /// # Context
     ///
@@ -99,14 +115,16 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and what `zs_malloc` says of a size that no object can have.
+    /// - `ENOMEM`: there is no memory.
+    /// - `EINVAL`: `size` is 0.
+    /// - `ENOSPC`: `size` is greater than a page.
     pub(crate) fn alloc(&self, size: usize, node: Node, gfp: Gfp) -> Result<Object<'_>> {
         let flags = gfp.as_raw() | bindings::ZRAM_RS_GFP_OBJECT;
-        // SAFETY: By the type invariants of the pool and the node.
+        // SAFETY: By the type invariants the pool is valid, and so is the id of the node.
         let handle = unsafe { bindings::zs_malloc(self.pool.as_ptr(), size, flags, node.id()) };
-        // Errors are what pointers use for them: the last page of the address space.
+        // `zs_malloc` returns an error as an error pointer.
         from_err_ptr(handle as *mut c_void)?;
-        // INVARIANT: Just allocated from this pool, with this size.
+        // INVARIANT: The object was allocated from this pool with `size`, and is not shared.
         Ok(Object {
             pool: self,
             handle: NonZeroUsize::new(handle).ok_or(ENOMEM)?,
@@ -117,18 +135,22 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the pool is valid and belongs to this object. Objects
+        // borrow the pool, so none of them is in use.
         unsafe { bindings::zs_destroy_pool(self.pool.as_ptr()) };
     }
 }
 
-/// An object in a [`Pool`], freed when dropped. That, and all methods, are for any context but
-/// interrupts.
+/// An object in a [`Pool`], which is freed when dropped.
 ///
 /// # Invariants
 ///
-/// `handle` is that of an object of `pool`, which was allocated with `size` and belongs to this
-/// value.
+/// `handle` is the handle of an object that was allocated from `pool` with `size`, and that belongs
+/// to this value.
+///
+/// # Context
+///
+/// Any context except interrupts; neither the methods nor dropping sleep.
 pub(crate) struct Object<'a> {
     pool: &'a Pool,
     handle: NonZeroUsize,
@@ -142,18 +164,20 @@ impl Object<'_> {
         self.size
     }
 
-    /// Sets the contents of the object; what does not fit is left out.
+    /// Copies `bytes` to the object, as many as fit.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        // SAFETY: The source is valid for this many bytes.
+        // SAFETY: A slice is valid for reads of its length.
         unsafe { self.write_raw(bytes.as_ptr(), bytes.len()) };
     }
 
-    /// Sets the contents of the object to a page; what does not fit is left out.
+    /// Copies a page to the object, as much of it as fits.
     pub(crate) fn write_page(&mut self, page: &MappedPage<'_>) {
-        // SAFETY: A page is valid for reads of `PAGE_SIZE` bytes.
+        // SAFETY: A mapped page is valid for reads of `PAGE_SIZE` bytes.
         unsafe { self.write_raw(page.as_ptr(), PAGE_SIZE) };
     }
 
+    /// Copies `len` bytes to the object, as many as fit.
+    ///
     /// # Safety
     ///
     /// `src` must be valid for reads of `len` bytes.
@@ -162,7 +186,8 @@ impl Object<'_> {
         if len == 0 {
             return;
         }
-        // SAFETY: By the type invariants the object is live, and `len` is within its size.
+        // SAFETY: By the type invariants the object is allocated and belongs to this value. `len`
+        // is at most its size, and `src` is valid for reads by the safety requirements.
         unsafe {
             bindings::zs_obj_write(
                 self.pool.pool.as_ptr(),
@@ -176,17 +201,21 @@ impl Object<'_> {
 
 impl Drop for Object<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the object is live, and belongs to this value.
+        // SAFETY: By the type invariants the object is allocated and belongs to this value.
         unsafe { bindings::zs_free(self.pool.pool.as_ptr(), self.handle.get()) };
     }
 }
 
-/// A borrowed [`Object`]. All methods may sleep.
+/// A borrowed [`Object`].
 ///
 /// # Invariants
 ///
-/// `handle` is that of an object of `pool`, which was allocated with `size`, and which is neither
-/// written nor freed during `'a`.
+/// `handle` is the handle of an object that was allocated from `pool` with `size`, and that is
+/// neither written nor freed during `'a`.
+///
+/// # Context
+///
+/// All methods may sleep.
 #[derive(Clone, Copy)]
 pub(crate) struct ObjectRef<'a> {
     pool: &'a Pool,
@@ -201,85 +230,85 @@ impl ObjectRef<'_> {
         self.size
     }
 
-    /// Copies the object to the start of a page, and fills the rest with zeroes.
+    /// Copies the object to the start of a page, and clears the rest of the page.
     pub(crate) fn read_page(self, page: &MappedPage<'_>) {
         let (pool, handle, to) = (
             self.pool.pool.as_ptr(),
             self.handle.get(),
             page.as_ptr().cast::<c_void>(),
         );
-        // SAFETY: By the type invariants. An object that lies across two pages is put together in
-        // the page, which has room for any object.
+        // SAFETY: By the type invariants the object is allocated with this size. zsmalloc copies an
+        // object that crosses a page boundary to `to`, which has room for any object.
         let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle, self.size, to) };
         if self.size == PAGE_SIZE {
-            // An object of a page begins at the beginning of one, so it is never put together.
-            // SAFETY: zsmalloc returns a page that stays valid until `zs_obj_read_end`.
+            // An object of `PAGE_SIZE` bytes is page-aligned, so zsmalloc did not copy it to `to`.
+            // SAFETY: `bytes` points to a page, which is valid until `zs_obj_read_end`.
             unsafe { page.write_page(bytes.cast()) };
         } else {
             if bytes != to {
-                // SAFETY: zsmalloc returns as many bytes as the object has, which stay valid, and
-                // unchanged, until `zs_obj_read_end`. These are not in the page.
+                // SAFETY: `bytes` points to `size` bytes outside of the page, which are valid until
+                // `zs_obj_read_end`, and by the type invariants do not change.
                 page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) });
             }
             page.clear_from(self.size);
         }
-        // SAFETY: This ends what was begun above.
+        // SAFETY: `zs_obj_read_begin` was called above with the same arguments.
         unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
     }
 
-    /// Calls `f` with the bytes of the object.
+    /// Calls `f` with the contents of the object.
     ///
-    /// `scratch` is where an object that lies across two pages is put together. `f` must not sleep
-    /// for long: the object cannot be moved meanwhile.
+    /// An object that crosses a page boundary is copied to `scratch`. `f` must not sleep for long:
+    /// compaction cannot move the object meanwhile.
     pub(crate) fn read<R>(self, scratch: &mut [u8; PAGE_SIZE], f: impl FnOnce(&[u8]) -> R) -> R {
         let (pool, handle) = (self.pool.pool.as_ptr(), self.handle.get());
-        // SAFETY: By the type invariants. The scratch buffer has room for any object.
+        // SAFETY: By the type invariants the object is allocated with this size. `scratch` has room
+        // for any object.
         let bytes = unsafe {
             bindings::zs_obj_read_begin(pool, handle, self.size, scratch.as_mut_ptr().cast())
         };
-        // SAFETY: zsmalloc returns as many bytes as the object has, which stay valid until
-        // `zs_obj_read_end`, and by the type invariants unchanged.
+        // SAFETY: `bytes` points to `size` bytes, which are valid until `zs_obj_read_end`, and by
+        // the type invariants do not change.
         let result = f(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) });
-        // SAFETY: This ends what was begun above.
+        // SAFETY: `zs_obj_read_begin` was called above with the same arguments.
         unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
         result
     }
 }
 
-/// What a slot holds.
+/// The value of a slot.
 #[must_use]
 pub(crate) enum Value<'a> {
-    /// A plain number, and a note of [`Objects::NOTE_BITS`] bits.
+    /// A number, and a note of [`Objects::NOTE_BITS`] bits.
     Number(usize, usize),
     /// An object.
     Object(Object<'a>),
 }
 
-/// What a slot holds, borrowed.
+/// The borrowed value of a slot.
 pub(crate) enum ValueRef<'a> {
-    /// A plain number, and a note.
+    /// A number, and a note of [`Objects::NOTE_BITS`] bits.
     Number(usize, usize),
     /// An object.
     Object(ObjectRef<'a>),
 }
 
-/// The kind of values that are objects of one pool, or plain numbers.
+/// The packing of [`Value`]s: objects of one pool, or numbers.
 pub(crate) struct Objects;
 
 impl Objects {
-    /// How many bits a note has: as many as the size of an object has, up to and including the
-    /// largest pages that Linux has.
+    /// Width of a note, in bits: enough for the size of an object where pages have 64 KiB.
     pub(crate) const NOTE_BITS: u32 = 17;
     const NOTE_MASK: usize = (1 << Self::NOTE_BITS) - 1;
-    /// Of a tag that belongs to an object; the bits above are its size.
+    /// The bit of a tag that marks an object; the bits above it are the size of the object.
     const OBJECT: usize = 1;
 }
 
 const _: () = assert!(PAGE_SIZE <= Objects::NOTE_MASK);
 
-// SAFETY: A tag tells objects from numbers. For an object, whose handle is not zero, `pack` returns
-// the handle and the size, which fits into a note, as no object is larger than a page; and only if
-// the object is of the pool that is the context. Zeroes are a number.
+// SAFETY: The tag has `TAG_BITS` bits: `OBJECT`, and a note or a size, which is at most a page and
+// thus fits into a note. `OBJECT` distinguishes objects from numbers. `pack` returns a handle only
+// for an object from the pool that is the context. Zeroes are a number.
 unsafe impl Packed for Objects {
     type Context = Pool;
     type Value<'a> = Value<'a>;
@@ -295,7 +324,7 @@ unsafe impl Packed for Objects {
                 let object = ManuallyDrop::new(object);
                 (object.handle.get(), object.size << 1 | Self::OBJECT)
             }
-            // An object of another pool would be unpacked as one of this pool. It is freed instead.
+            // `unpack` would return an object from another pool as one from this pool. Free it.
             Value::Object(_) => (0, 0),
         }
     }
@@ -304,8 +333,8 @@ unsafe impl Packed for Objects {
     unsafe fn unpack(pool: &Pool, word: usize, tag: usize) -> Value<'_> {
         let size = tag >> 1;
         match NonZeroUsize::new(word) {
-            // INVARIANT: By the safety requirements `pack` had an object of this pool, which is
-            // unpacked once.
+            // INVARIANT: By the safety requirements the handle and the size are from `pack`, which
+            // was given an object from this pool, and are unpacked once.
             Some(handle) if tag & Self::OBJECT != 0 => Value::Object(Object { pool, handle, size }),
             _ => Value::Number(word, size),
         }
@@ -315,8 +344,9 @@ unsafe impl Packed for Objects {
     unsafe fn borrow<'a>(pool: &'a Pool, word: usize, tag: usize) -> ValueRef<'a> {
         let size = tag >> 1;
         match NonZeroUsize::new(word) {
-            // INVARIANT: By the safety requirements `pack` had an object of this pool, which is not
-            // unpacked during `'a`: that is what it takes to write to it, or to free it.
+            // INVARIANT: By the safety requirements the handle and the size are from `pack`, which
+            // was given an object from this pool, and are not unpacked during `'a`. Only an
+            // unpacked object can be written or freed.
             Some(handle) if tag & Self::OBJECT != 0 => {
                 ValueRef::Object(ObjectRef { pool, handle, size })
             }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables of many small values, each of which has a lock of one bit.
+//! Tables of small values, each with a lock of one bit.
 //!
-//! An entry of a [`LockedTable`] takes two machine words. One holds the lock bit, a tag, and bits
-//! that the owner of the lock may use as it likes; the other holds a value. Tag and word together
-//! are the packed form of a value: see [`Packed`]. The lock sleeps, using the kernel's bit-wait
-//! queues, and lockdep sees it.
+//! An entry of a [`LockedTable`] takes two machine words. One word contains the lock bit, a bit for
+//! waiters, a tag, and bits that the owner of the lock may use; the other contains a value. The
+//! value and the tag are the packed form of what the entry holds: see [`Packed`]. A task that waits
+//! for the lock sleeps in one of the kernel's shared wait queues. lockdep checks the locks.
 //!
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
 
@@ -28,18 +28,22 @@ use kernel::{
     },
 };
 
-/// A kind of values that fit into a word and a tag of some bits.
+/// A type of values that can be packed into a word and a tag.
 ///
-/// The values of a table may have something in common that is not packed, such as the allocator
-/// that their memory is from: the table owns it as its context.
+/// Data that all values of a table share, such as the allocator of their memory, is not packed. The
+/// table owns it as its context.
+///
+/// # Context
+///
+/// Any context; the methods must not sleep.
 ///
 /// # Safety
 ///
-/// - `unpack` and `borrow` must be sound when called with what `pack` returned for the same
-///   context, or with zeroes.
+/// - `unpack` and `borrow` must be sound when called with a word and a tag that `pack` returned for
+///   the same context, or with zeroes.
 /// - `pack` must return a tag of at most [`TAG_BITS`](Self::TAG_BITS) bits.
 pub(crate) unsafe trait Packed: 'static {
-    /// What all values of a table have in common.
+    /// The data that all values of a table share.
     type Context: Send + Sync;
 
     /// A value, which may borrow from the context.
@@ -48,30 +52,30 @@ pub(crate) unsafe trait Packed: 'static {
     /// A borrowed value.
     type Ref<'a>;
 
-    /// How many bits a tag has.
+    /// Width of a tag, in bits.
     const TAG_BITS: u32;
 
-    /// Gives up a value for its packed form.
+    /// Converts a value to its packed form: a word and a tag.
     fn pack(context: &Self::Context, value: Self::Value<'_>) -> (usize, usize);
 
-    /// Gets a value back.
+    /// Converts a packed form back to its value.
     ///
     /// # Safety
     ///
-    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context, and may be
-    /// unpacked once; or both must be zero.
+    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context and must not have
+    /// been unpacked before, or both must be zero.
     unsafe fn unpack(context: &Self::Context, word: usize, tag: usize) -> Self::Value<'_>;
 
     /// Borrows a value from its packed form.
     ///
     /// # Safety
     ///
-    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context, and not be
-    /// unpacked during `'a`; or both must be zero.
+    /// `word` and `tag` must come from [`pack`](Self::pack) with the same context and must not be
+    /// unpacked before the end of `'a`, or both must be zero.
     unsafe fn borrow<'a>(context: &'a Self::Context, word: usize, tag: usize) -> Self::Ref<'a>;
 }
 
-/// What lockdep knows of the locks of one table.
+/// The lockdep class of the locks of one table.
 #[pin_data]
 struct LockdepMap {
     #[pin]
@@ -81,18 +85,22 @@ struct LockdepMap {
     key: LockClassKey,
 }
 
-// SAFETY: lockdep's own state, which it protects itself.
+// SAFETY: Only lockdep uses the map and the key, and does its own locking.
 unsafe impl Send for LockdepMap {}
-// SAFETY: The same.
+// SAFETY: Only lockdep uses the map and the key, and does its own locking.
 unsafe impl Sync for LockdepMap {}
 
 impl LockdepMap {
-    /// Makes a lock class of its own, called `name`. May sleep.
+    /// Creates a lock class called `name`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     fn new(name: &'static CStr) -> impl PinInit<Self> {
         pin_init!(&this in Self {
             key <- LockClassKey::new_dynamic(),
-            // SAFETY: `key` was registered just before and is unregistered after the last use of
-            // `map`, as both live in the same pinned object. `name` lives forever.
+            // SAFETY: `key` is registered before this, and is unregistered after the last use of
+            // `map`: both are fields of one pinned object. `name` is static.
             map <- Opaque::ffi_init(|slot| unsafe {
                 let key = (&raw mut (*this.as_ptr()).key).cast();
                 bindings::zram_rs_lockdep_init_map(slot, name.as_char_ptr(), key)
@@ -101,16 +109,16 @@ impl LockdepMap {
     }
 }
 
-/// A lock, a value, and some bits.
+/// An entry of a [`LockedTable`].
 ///
 /// # Invariants
 ///
-/// While the lock is not held, `value` and the tag in `word` are what [`Packed::pack`] returned for
-/// the context of the table, and have not been unpacked, or zero.
+/// While the lock is not held, `value` and the tag in `word` are a packed form that
+/// [`Packed::pack`] returned for the context of the table and that was not unpacked, or zero.
 #[repr(C)]
 struct Entry<P: Packed> {
-    /// Bit 0: the lock. Bit 1: a task may be waiting. Then the tag; the others belong to the owner
-    /// of the lock.
+    /// Bit 0: the lock. Bit 1: a task may be waiting. Then the tag. The remaining bits belong to
+    /// the owner of the lock.
     word: UnsafeCell<usize>,
     value: UnsafeCell<usize>,
     _value: PhantomData<P>,
@@ -119,52 +127,96 @@ struct Entry<P: Packed> {
 const LOCK: usize = 1 << 0;
 const TAG_SHIFT: u32 = 2;
 
-// SAFETY: The lock makes sure that one thread at a time has access to the value, and a value may be
-// sent to another thread.
+// SAFETY: An entry owns its value, which is `Send`.
 unsafe impl<P: Packed> Send for Entry<P> {}
-// SAFETY: As for `Send`.
+// SAFETY: Only the thread that owns the lock has access to the value, which is `Send`.
 unsafe impl<P: Packed> Sync for Entry<P> {}
 
-// SAFETY: All zeroes is an unlocked lock, and zeroes are allowed by the type invariants.
+// SAFETY: With all bits zero the lock is not held, and the type invariants allow a value and a tag
+// of zero.
 unsafe impl<P: Packed> Zeroable for Entry<P> {}
 
 impl<P: Packed> Entry<P> {
-    /// Takes out the packed form of the value and leaves all zeroes. Any context.
+    /// Takes out the packed form of the value and leaves zeroes, or returns `None` if the entry is
+    /// locked.
     ///
-    /// A guard that was forgotten instead of dropped took along what it knew of the value: then the
-    /// value is leaked.
+    /// The entry is locked if its [`Guard`] was forgotten instead of dropped. The tag of the value
+    /// is then lost, and the value leaks.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     fn take(&mut self) -> Option<(usize, usize)> {
         let word = core::mem::take(self.word.get_mut());
-        // INVARIANT: Zeroes.
+        // INVARIANT: `value` and the tag in `word` are zero.
         let value = core::mem::take(self.value.get_mut());
         (word & LOCK == 0).then_some((value, Guard::<P>::tag_of(word)))
     }
 }
 
-/// A table of values that start out as all zeroes.
+/// A table of values, each with a lock, that initially are what zeroes are unpacked to.
 ///
 /// # Invariants
 ///
-/// `context` stays the same.
+/// `context` does not change.
+///
+/// # Examples
+///
+/// ```ignore
+/// /// A number in memory of its own, or none.
+/// struct Number;
+///
+/// // SAFETY: `pack` returns the address of a `KBox`, which `unpack` converts back and `borrow`
+/// // dereferences; zeroes stand for `None`. The tag is zero.
+/// unsafe impl Packed for Number {
+///     type Context = ();
+///     type Value<'a> = Option<KBox<u64>>;
+///     type Ref<'a> = Option<&'a u64>;
+///     const TAG_BITS: u32 = 0;
+///
+///     fn pack(_: &(), value: Option<KBox<u64>>) -> (usize, usize) {
+///         (value.map_or(0, |number| KBox::into_raw(number) as usize), 0)
+///     }
+///
+///     unsafe fn unpack(_: &(), word: usize, _: usize) -> Option<KBox<u64>> {
+///         // SAFETY: By the safety requirements `word` is from `pack`, and is unpacked once.
+///         (word != 0).then(|| unsafe { KBox::from_raw(word as *mut u64) })
+///     }
+///
+///     unsafe fn borrow<'a>(_: &'a (), word: usize, _: usize) -> Option<&'a u64> {
+///         // SAFETY: By the safety requirements `word` is zero, or from `pack` and not unpacked
+///         // during `'a`.
+///         unsafe { (word as *const u64).as_ref() }
+///     }
+/// }
+///
+/// let table = LockedTable::<Number>::new(1024, (), c"my_driver number");
+/// let table = KBox::try_pin_init(table, GFP_KERNEL)?;
+/// let mut entry = table.lock(7).ok_or(EINVAL)?;
+/// assert!(entry.replace(Some(KBox::new(42, GFP_KERNEL)?)).is_none());
+/// entry.set_bits(1);
+/// drop(entry);
+/// assert_eq!(table.lock(7).ok_or(EINVAL)?.value(), Some(&42));
+/// ```
 #[pin_data(PinnedDrop)]
 pub(crate) struct LockedTable<P: Packed> {
     entries: ZeroedTable<Entry<P>>,
     #[pin]
     lockdep: LockdepMap,
-    // After the entries, whose values borrow from it.
+    // Dropped after the entries, whose values borrow from it.
     context: P::Context,
 }
 
 impl<P: Packed> LockedTable<P> {
-    /// Makes a table of `len` values, whose locks lockdep knows as `name`.
+    /// Creates a table of `len` entries; lockdep reports call their locks `name`.
     ///
     /// # Context
     ///
-    /// May sleep.
+    /// May sleep, as may dropping the table, which drops all values.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also if `len` is 0.
+    /// `ENOMEM`: there is no memory, or `len` is 0.
     pub(crate) fn new(
         len: usize,
         context: P::Context,
@@ -179,57 +231,67 @@ impl<P: Packed> LockedTable<P> {
         })
     }
 
-    /// Returns how many entries there are. Any context.
+    /// Returns the number of entries.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Returns what the values have in common. Any context.
+    /// Returns the data that all values share.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     #[inline]
     pub(crate) fn context(&self) -> &P::Context {
         &self.context
     }
 
-    /// Locks an entry, or returns `None` if there is no such entry.
+    /// Locks an entry, or returns `None` if `index` is beyond the end of the table.
     ///
     /// # Context
     ///
-    /// May sleep, and is not woken by signals.
+    /// May sleep. Signals do not interrupt the wait.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Option<Guard<'_, P>> {
         let entry = self.entries.get(index)?;
         let map = self.lockdep.map.get();
-        // SAFETY: The word is valid, and both it and the map live as long as the table.
+        // SAFETY: The word and the map are valid, and live as long as the table.
         let word = unsafe { bindings::zram_rs_bit_lock(entry.word.get(), map) };
-        // SAFETY: This thread now owns the lock.
+        // SAFETY: This thread now owns the lock of `entry`, which is an entry of this table, and
+        // `word` is its word.
         Some(unsafe { Guard::new(self, entry, word) })
     }
 
-    /// Locks an entry, or returns `None` if it is locked already or there is no such entry.
+    /// Locks an entry, or returns `None` if it is locked or `index` is beyond the end of the table.
     ///
     /// # Context
     ///
-    /// Any: it does not wait.
+    /// Any context; does not sleep.
     #[inline]
     pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, P>> {
         let entry = self.entries.get(index)?;
         let map = self.lockdep.map.get();
-        // SAFETY: The word is valid, and both it and the map live as long as the table.
+        // SAFETY: The word and the map are valid, and live as long as the table.
         let word = unsafe { bindings::zram_rs_bit_trylock(entry.word.get(), map) };
-        // SAFETY: A word that is not zero says that this thread owns the lock.
+        // SAFETY: A word other than zero means that this thread now owns the lock of `entry`, which
+        // is an entry of this table; `word` is the word of the entry.
         (word != 0).then(|| unsafe { Guard::new(self, entry, word) })
     }
 }
 
 #[pinned_drop]
 impl<P: Packed> PinnedDrop for LockedTable<P> {
-    /// Drops all values. May sleep.
+    /// Drops all values.
     fn drop(self: Pin<&mut Self>) {
         let this = self.project();
         for (index, entry) in this.entries.iter_mut().enumerate() {
             if let Some((value, tag)) = entry.take() {
-                // SAFETY: By the invariants of `Entry`, as the lock was not held; `take` has left
-                // zeroes.
+                // SAFETY: The lock was not held, so that by the invariants of `Entry` this is a
+                // packed form that was not unpacked. `take` has left zeroes in the entry.
                 drop(unsafe { P::unpack(this.context, value, tag) });
             }
             if index % 1024 == 0 {
@@ -239,19 +301,22 @@ impl<P: Packed> PinnedDrop for LockedTable<P> {
     }
 }
 
-/// The proof of having locked an entry, which unlocks it when dropped. Neither that nor any method
-/// sleeps.
+/// A locked entry of a [`LockedTable`], which is unlocked when dropped.
 ///
 /// # Invariants
 ///
 /// `entry` is an entry of `table`, and the thread that has the guard owns its lock. `value` of the
-/// entry and the tag in `word` are what [`Packed::pack`] returned for the context of the table, and
-/// have not been unpacked, or zero.
+/// entry and the tag in `word` are a packed form that [`Packed::pack`] returned for the context of
+/// the table and that was not unpacked, or zero.
+///
+/// # Context
+///
+/// Any context; neither the methods nor dropping sleep.
 #[must_use = "the lock unlocks immediately when the guard is unused"]
 pub(crate) struct Guard<'a, P: Packed> {
     table: &'a LockedTable<P>,
     entry: &'a Entry<P>,
-    /// What the word of the entry is to be; written back on unlock.
+    /// The new word of the entry, which is written on unlock.
     word: usize,
     _not_send: NotThreadSafe,
 }
@@ -260,16 +325,19 @@ impl<'a, P: Packed> Guard<'a, P> {
     const TAG_MASK: usize = ((1 << P::TAG_BITS) - 1) << TAG_SHIFT;
     const BITS_SHIFT: u32 = TAG_SHIFT + P::TAG_BITS;
 
-    /// How many bits beside the value the owner of a lock may use.
+    /// Number of bits beside the value that the owner of the lock may use.
     pub(crate) const BITS: u32 = usize::BITS - Self::BITS_SHIFT;
 
+    /// Creates the guard of an entry that the calling thread has locked.
+    ///
     /// # Safety
     ///
     /// `entry` must be an entry of `table` whose lock the calling thread owns, and `word` must be
     /// its word.
     #[inline]
     unsafe fn new(table: &'a LockedTable<P>, entry: &'a Entry<P>, word: usize) -> Self {
-        // INVARIANT: By the safety requirements and the type invariants of `Entry`.
+        // INVARIANT: The thread owns the lock by the safety requirements. The value and the tag
+        // are from `pack`, or zero, by the invariants of `Entry`: the lock was not held before.
         Self {
             table,
             entry,
@@ -289,19 +357,20 @@ impl<'a, P: Packed> Guard<'a, P> {
         self.word >> Self::BITS_SHIFT
     }
 
-    /// Sets the bits beside the value, of which there are [`BITS`](Self::BITS).
+    /// Sets the [`BITS`](Self::BITS) bits beside the value.
     #[inline]
     pub(crate) fn set_bits(&mut self, bits: usize) {
         debug_assert!(bits >> Self::BITS == 0);
-        // INVARIANT: The tag stays as it is.
+        // INVARIANT: The tag does not change.
         self.word = (bits << Self::BITS_SHIFT) | (self.word & (LOCK | Self::TAG_MASK));
     }
 
     /// Borrows the value.
     #[inline]
     pub(crate) fn value(&self) -> P::Ref<'_> {
-        // SAFETY: By the type invariants this thread owns the lock, so that `value` does not
-        // change, and the value is only unpacked with `&mut self`.
+        // SAFETY: By the type invariants this thread owns the lock, so that no other thread changes
+        // `value`; it and the tag are from `pack`, or zero. Only methods that take `&mut self`
+        // unpack the value.
         unsafe {
             P::borrow(
                 &self.table.context,
@@ -311,18 +380,19 @@ impl<'a, P: Packed> Guard<'a, P> {
         }
     }
 
-    /// Puts in another value and returns the one that was there.
+    /// Replaces the value and returns the old one.
     #[inline]
     pub(crate) fn replace(&mut self, value: P::Value<'_>) -> P::Value<'a> {
         let (new, tag) = P::pack(&self.table.context, value);
         debug_assert!(tag >> P::TAG_BITS == 0);
-        // SAFETY: By the type invariants this thread owns the lock, so that no other one looks at
-        // `value`.
+        // SAFETY: By the type invariants this thread owns the lock, so that no other thread
+        // accesses `value`.
         let old = unsafe { core::mem::replace(&mut *self.entry.value.get(), new) };
         let old_tag = Self::tag_of(self.word);
         // INVARIANT: `value` and the tag are the packed form of the new value.
         self.word = (self.word & !Self::TAG_MASK) | tag << TAG_SHIFT;
-        // SAFETY: By the type invariants, and this form of the value was just overwritten.
+        // SAFETY: By the type invariants this is a packed form from `pack` that was not unpacked,
+        // or zeroes. It was overwritten above, so it is not unpacked again.
         unsafe { P::unpack(&self.table.context, old, old_tag) }
     }
 }
@@ -330,8 +400,8 @@ impl<'a, P: Packed> Guard<'a, P> {
 impl<P: Packed> Drop for Guard<'_, P> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants this thread owns the lock, and the word has the tag that
-        // belongs to the value.
+        // SAFETY: By the type invariants this thread owns the lock, and `word` contains the tag of
+        // the value.
         unsafe {
             bindings::zram_rs_bit_unlock(
                 self.entry.word.get(),

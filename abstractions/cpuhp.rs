@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CPU hotplug, for objects that keep something for each CPU that is online.
+//! CPU hotplug states with instances: objects with data for each online CPU.
 //!
 //! C header: [`include/linux/cpuhotplug.h`](srctree/include/linux/cpuhotplug.h)
 
@@ -18,60 +18,76 @@ use kernel::{
     types::Opaque,
 };
 
-/// An object that wants to know which CPUs are online.
+/// An object with data for each online CPU.
+///
+/// # Context
+///
+/// The methods may sleep. They run with the locks of CPU hotplug held, on any CPU.
 pub(crate) trait Instance: Send + Sync + 'static {
-    /// Called for each CPU before it comes online, and for those that are online already when the
-    /// object is registered. May sleep; runs on any CPU.
+    /// Prepares for a CPU that is about to come online.
+    ///
+    /// Registration calls this for each CPU that is already online.
+    ///
+    /// # Errors
+    ///
+    /// Any error keeps the CPU offline, or fails the registration.
     fn prepare(&self, cpu: CpuId) -> Result;
 
-    /// Called for each CPU after it went offline, and for those that are online when the object's
-    /// registration ends. May sleep; runs on any other CPU, or on the CPU itself in the latter
-    /// case.
+    /// Cleans up after a CPU that went offline.
+    ///
+    /// The end of the registration calls this for each CPU that is online.
     fn dead(&self, cpu: CpuId);
 }
 
-/// The states that can be taken: some of the `PREPARE` section, whose callbacks run while the CPU
-/// is down, may sleep, and may fail. Those of other sections run on the CPU itself, some of them
-/// with interrupts disabled.
+/// A state of the `PREPARE` section, which a driver can take.
+///
+/// The callbacks of this section run while the CPU is down, may sleep, and may fail. Those of the
+/// other sections run on the CPU itself, some of them with interrupts disabled.
 #[repr(i32)]
 pub(crate) enum PrepareState {
     /// For the working memory of zram's compressors.
     Zcomp = kernel::bindings::cpuhp_state_CPUHP_ZCOMP_PREPARE,
 }
 
-/// A state in the life of a CPU, at which instances of `T` are called.
+/// A CPU hotplug state with instances of type `T`.
 ///
 /// # Invariants
 ///
-/// `state` is a [`PrepareState`], whose callbacks are this type's as long as the object lives.
+/// `state` is a [`PrepareState`] that this object has taken, with the callbacks of this type.
 pub(crate) struct State<T: Instance> {
     state: cpuhp_state,
     _instances: PhantomData<fn(T)>,
 }
 
 impl<T: Instance> State<T> {
-    /// Takes a state of which there is one in the system, and calls it `name`.
+    /// Takes a state, which debugging interfaces call `name`, until the returned object is dropped.
     ///
-    /// Fails with `EBUSY` if somebody else has it. May sleep.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: the state is already taken.
     pub(crate) fn new(state: PrepareState, name: &'static CStr) -> Result<Self> {
-        /// The type that `__cpuhp_setup_state` is declared to take, for all kinds of callbacks.
+        /// The type of callbacks in the declaration of `__cpuhp_setup_state`.
         type Callback = unsafe extern "C" fn(c_uint) -> c_int;
-        /// The type that the callbacks of a state with instances really have.
+        /// The actual type of the callbacks of a state with instances.
         type InstanceCallback =
             unsafe extern "C" fn(c_uint, *mut kernel::bindings::hlist_node) -> c_int;
 
         let state = state as cpuhp_state;
-        // SAFETY: Pointers to functions. The state is set up as one with instances, so they are
-        // turned back into their real type before they are called; so does
-        // `cpuhp_setup_state_multi`.
+        // SAFETY: Both types are pointers to functions. The hotplug code casts the callbacks of a
+        // state with instances back to their actual type before it calls them;
+        // `cpuhp_setup_state_multi` in C has the same cast.
         let (prepare, dead) = unsafe {
             (
                 core::mem::transmute::<InstanceCallback, Callback>(Self::prepare),
                 core::mem::transmute::<InstanceCallback, Callback>(Self::dead),
             )
         };
-        // SAFETY: The name and the callbacks are valid as long as the module is, and `drop` removes
-        // them. They may do what callbacks of a `PrepareState` may.
+        // SAFETY: `name` is static, and `drop` removes the callbacks before the module is unloaded.
+        // The callbacks may sleep and fail, as those of a `PrepareState` may.
         to_result(unsafe {
             kernel::bindings::__cpuhp_setup_state(
                 state,
@@ -82,17 +98,24 @@ impl<T: Instance> State<T> {
                 true,
             )
         })?;
-        // INVARIANT: The state is ours now.
+        // INVARIANT: `__cpuhp_setup_state` has succeeded with the callbacks of this type.
         Ok(Self {
             state,
             _instances: PhantomData,
         })
     }
 
-    /// Registers an object, after it was called for each CPU that is online.
+    /// Creates an instance and registers it, after calling [`Instance::prepare`] for each online
+    /// CPU.
     ///
-    /// Fails with what making the object or [`Instance::prepare`] fails with, and with `ENOMEM`.
-    /// May sleep.
+    /// # Context
+    ///
+    /// May sleep. Takes the locks of CPU hotplug.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: there is no memory for the instance.
+    /// - The errors of `init` and of [`Instance::prepare`].
     pub(crate) fn register<E>(self: &Arc<Self>, init: impl PinInit<T, E>) -> Result<Registered<T>>
     where
         Error: From<E>,
@@ -104,23 +127,26 @@ impl<T: Instance> State<T> {
             }? Error),
             GFP_KERNEL,
         )?;
-        // SAFETY: By the type invariants the callbacks expect the node of a `Node<T>`, which is
-        // pinned, and leaves the list before it is freed. When this fails it is not on the list.
+        // SAFETY: By the type invariants the callbacks of the state expect the node of a `Node<T>`,
+        // which is pinned. `Registered` removes it from the list before it is freed; if this call
+        // fails, it is not on the list.
         to_result(unsafe {
             kernel::bindings::__cpuhp_state_add_instance(self.state, node.node.get(), true)
         })?;
-        // INVARIANT: Just added.
+        // INVARIANT: `__cpuhp_state_add_instance` has put the node on the list of the state.
         Ok(Registered {
             node,
             state: self.clone(),
         })
     }
 
+    /// Calls [`Instance::prepare`].
+    ///
     /// # Safety
     ///
-    /// `node` must be the node of a registered `Node<T>`, or of one that is about to be.
+    /// `node` must be the node of a `Node<T>` that is not freed during the call.
     unsafe extern "C" fn prepare(cpu: c_uint, node: *mut kernel::bindings::hlist_node) -> c_int {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements `node` is the node of a live `Node<T>`.
         let instance = unsafe { Node::<T>::instance(node) };
         from_result(|| {
             instance.prepare(CpuId::from_u32(cpu).ok_or(EINVAL)?)?;
@@ -128,11 +154,13 @@ impl<T: Instance> State<T> {
         })
     }
 
+    /// Calls [`Instance::dead`].
+    ///
     /// # Safety
     ///
-    /// As for [`prepare`](Self::prepare).
+    /// `node` must be the node of a `Node<T>` that is not freed during the call.
     unsafe extern "C" fn dead(cpu: c_uint, node: *mut kernel::bindings::hlist_node) -> c_int {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements `node` is the node of a live `Node<T>`.
         let instance = unsafe { Node::<T>::instance(node) };
         if let Some(cpu) = CpuId::from_u32(cpu) {
             instance.dead(cpu);
@@ -143,13 +171,13 @@ impl<T: Instance> State<T> {
 
 impl<T: Instance> Drop for State<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the state is ours. Each instance keeps a reference to this
-        // object, so there is none left.
+        // SAFETY: By the type invariants this object has taken the state. It has no instances left,
+        // as each of them holds a reference to this object.
         unsafe { kernel::bindings::__cpuhp_remove_state(self.state, false) };
     }
 }
 
-/// An instance with the node by which it is on the list of its state.
+/// An instance with its node in the list of its state.
 #[pin_data]
 struct Node<T> {
     #[pin]
@@ -158,26 +186,34 @@ struct Node<T> {
     instance: T,
 }
 
-// SAFETY: The node belongs to the CPU hotplug code, which protects it itself.
+// SAFETY: Only the CPU hotplug code uses `node`, under its own lock; `instance` is `Send`.
 unsafe impl<T: Send> Send for Node<T> {}
-// SAFETY: The same.
+// SAFETY: Only the CPU hotplug code uses `node`, under its own lock; `instance` is `Sync`.
 unsafe impl<T: Sync> Sync for Node<T> {}
 
 impl<T> Node<T> {
+    /// Returns the instance to which a node belongs.
+    ///
     /// # Safety
     ///
-    /// `node` must point into a `Node<T>` that lives for `'a`.
+    /// `node` must be the node of a `Node<T>` that lives for `'a`.
     unsafe fn instance<'a>(node: *mut kernel::bindings::hlist_node) -> &'a T {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements `node` is the field of a live `Node<T>`.
         unsafe { &(*container_of!(Opaque::cast_from(node), Self, node)).instance }
     }
 }
 
-/// A registered object, which is unregistered when dropped. That may sleep.
+/// A registered instance, which is unregistered when dropped.
+///
+/// Dropping it calls [`Instance::dead`] for each online CPU.
 ///
 /// # Invariants
 ///
 /// The node is on the list of the state.
+///
+/// # Context
+///
+/// Dropping may sleep, and takes the locks of CPU hotplug.
 pub(crate) struct Registered<T: Instance> {
     node: Pin<KBox<Node<T>>>,
     state: Arc<State<T>>,
@@ -194,8 +230,8 @@ impl<T: Instance> core::ops::Deref for Registered<T> {
 
 impl<T: Instance> Drop for Registered<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the node is on the list. It cannot fail: the state is set
-        // up and has instances.
+        // SAFETY: By the type invariants the node is on the list of the state. The call cannot
+        // fail: the state is valid and has instances.
         unsafe {
             kernel::bindings::__cpuhp_state_remove_instance(
                 self.state.state,

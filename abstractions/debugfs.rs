@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files in debugfs that keep the module from being unloaded while they are open.
+//! debugfs files that prevent the module from being unloaded while they are open.
 //!
-//! Those of [`kernel::debugfs`] have no owner. When such a file is closed after the module is gone,
-//! debugfs looks into the file's operations, which are gone with it.
+//! The files of [`kernel::debugfs`] have no owner. When such a file is closed after the module was
+//! unloaded, debugfs accesses the file's operations, which were freed with the module.
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 #![cfg_attr(not(CONFIG_DEBUG_FS), allow(dead_code))]
@@ -18,40 +18,63 @@ use kernel::{
     uaccess::UserSliceWriter, //
 };
 
-/// What a file that can be read shows.
+/// The data of a readable file.
 pub(crate) trait ReadFile: Send + Sync + 'static {
-    /// The module that an open file keeps from being unloaded.
+    /// The module that an open file prevents from being unloaded.
     type Module: ModuleMetadata;
 
-    /// Writes what is at `offset` to user space, moves `offset` on, and returns how many bytes were
-    /// written. May sleep; no lock of debugfs is held.
+    /// Writes the contents at `offset` to user space, advances `offset`, and returns the number of
+    /// bytes written.
+    ///
+    /// # Context
+    ///
+    /// May sleep. debugfs holds no lock, but [`File`] waits for this call when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Any error, which the reader gets.
     fn read(&self, writer: &mut UserSliceWriter, offset: &mut Offset) -> Result<usize>;
 }
 
-/// A directory, which is removed when dropped, or nothing where it could not be made.
+/// A debugfs directory, which is removed when dropped.
+///
+/// If debugfs fails to create the directory, the object stands for no directory, and the files and
+/// directories in it do not exist either.
 ///
 /// # Invariants
 ///
-/// `dentry` is a directory of debugfs that belongs to this object, null, or an error, all of which
-/// debugfs takes for a directory.
+/// `dentry` is a debugfs directory that belongs to this object, null, or an error pointer. debugfs
+/// accepts all of these as a directory.
+///
+/// # Context
+///
+/// All methods, and dropping, may sleep.
 pub(crate) struct Dir {
     dentry: *mut bindings::dentry,
-    // Removing a directory removes all that is in it.
+    // Keeps the parent: the removal of a directory also removes all that it contains.
     _parent: Option<Arc<Dir>>,
 }
 
-// SAFETY: debugfs does its own locking.
+// SAFETY: debugfs does its own locking, and any thread can remove a directory.
 unsafe impl Send for Dir {}
-// SAFETY: The same.
+// SAFETY: debugfs does its own locking.
 unsafe impl Sync for Dir {}
 
 impl Dir {
-    /// Makes a directory called `name`, if that is possible. Fails with `ENOMEM`. May sleep.
+    /// Creates a directory in the root of debugfs.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for the object.
     pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         Self::make(name, None)
     }
 
-    /// Makes a directory in this one, if that is possible. Fails with `ENOMEM`. May sleep.
+    /// Creates a directory in this directory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for the object.
     pub(crate) fn subdir(self: &Arc<Self>, name: &CStr) -> Result<Arc<Self>> {
         Self::make(name, Some(self.clone()))
     }
@@ -61,9 +84,10 @@ impl Dir {
         let above = parent
             .as_ref()
             .map_or(core::ptr::null_mut(), |parent| parent.dentry);
-        // SAFETY: `name` is a C string, which is copied; the parent is one by the type invariants.
+        // SAFETY: `name` is a C string, which debugfs copies; `above` is null, or by the type
+        // invariants accepted as a directory, which `parent` keeps.
         let dentry = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), above) };
-        // INVARIANT: Just made.
+        // INVARIANT: `debugfs_create_dir` returns a new directory or an error pointer.
         let dir = Self {
             dentry,
             _parent: parent,
@@ -73,7 +97,7 @@ impl Dir {
 
     #[cfg(not(CONFIG_DEBUG_FS))]
     fn make(_name: &CStr, parent: Option<Arc<Self>>) -> Result<Arc<Self>> {
-        // INVARIANT: A null pointer.
+        // INVARIANT: `dentry` is null.
         let dir = Self {
             dentry: core::ptr::null_mut(),
             _parent: parent,
@@ -85,21 +109,45 @@ impl Dir {
 impl Drop for Dir {
     fn drop(&mut self) {
         #[cfg(CONFIG_DEBUG_FS)]
-        // SAFETY: By the type invariants; null and errors are ignored. What is in the directory
-        // keeps a reference to it, so it is empty.
+        // SAFETY: By the type invariants the directory belongs to this object, or `dentry` is null
+        // or an error pointer, which debugfs ignores. The directory is empty: files and
+        // directories in it hold a reference to this object.
         unsafe {
             bindings::debugfs_remove(self.dentry)
         };
     }
 }
 
-/// A file that root can read, which is removed when dropped. That may sleep: it waits for those who
-/// are reading.
+/// A debugfs file that root can read, which is removed when dropped.
+///
+/// If debugfs fails to create the file, the object stands for no file.
 ///
 /// # Invariants
 ///
-/// `dentry` is a file of debugfs that belongs to this object and whose private data is that of
-/// `data`, null, or an error.
+/// `dentry` is a debugfs file that belongs to this object and whose private data is `_data`, null,
+/// or an error pointer.
+///
+/// # Context
+///
+/// [`new`](Self::new) may sleep. Dropping may sleep: it waits for calls of [`ReadFile::read`].
+///
+/// # Examples
+///
+/// ```ignore
+/// struct Counter(Atomic<u64>);
+///
+/// impl ReadFile for Counter {
+///     type Module = crate::LocalModule;
+///
+///     fn read(&self, writer: &mut UserSliceWriter, offset: &mut Offset) -> Result<usize> {
+///         let text = CString::try_from_fmt(fmt!("{}\n", self.0.load(Relaxed)))?;
+///         writer.write_slice_file(text.to_bytes(), offset)
+///     }
+/// }
+///
+/// // Creates /sys/kernel/debug/my_driver/counter.
+/// let file = File::new(Dir::new(c"my_driver")?, c"counter", Counter(Atomic::new(0)))?;
+/// ```
 pub(crate) struct File<T: ReadFile> {
     dentry: *mut bindings::dentry,
     // Dropped after the file is removed.
@@ -107,17 +155,21 @@ pub(crate) struct File<T: ReadFile> {
     _dir: Arc<Dir>,
 }
 
-// SAFETY: debugfs does its own locking, and the data can be shared.
+// SAFETY: debugfs does its own locking, any thread can remove a file, and `T` is `Send` and `Sync`.
 unsafe impl<T: ReadFile> Send for File<T> {}
-// SAFETY: The same.
+// SAFETY: debugfs does its own locking, and `T` is `Send` and `Sync`.
 unsafe impl<T: ReadFile> Sync for File<T> {}
 
 impl<T: ReadFile> File<T> {
-    /// Makes a file in a directory, if that is possible. Fails with `ENOMEM`. May sleep.
+    /// Creates a file in a directory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for the data.
     pub(crate) fn new(dir: Arc<Dir>, name: &CStr, data: T) -> Result<Self> {
         let data = Arc::new(data, GFP_KERNEL)?;
         let dentry = Operations::<T>::create(&dir, name, &data);
-        // INVARIANT: Just made.
+        // INVARIANT: `create` returns a new file with this data, null, or an error pointer.
         Ok(Self {
             dentry,
             _data: data,
@@ -129,21 +181,22 @@ impl<T: ReadFile> File<T> {
 impl<T: ReadFile> Drop for File<T> {
     fn drop(&mut self) {
         #[cfg(CONFIG_DEBUG_FS)]
-        // SAFETY: By the type invariants; null and errors are ignored. This waits for those who are
-        // in `read`, and nobody gets there afterwards.
+        // SAFETY: By the type invariants the file belongs to this object, or `dentry` is null or
+        // an error pointer, which debugfs ignores. `debugfs_remove` waits for running calls of
+        // `read` and prevents further ones.
         unsafe {
             bindings::debugfs_remove(self.dentry)
         };
     }
 }
 
-/// The operations of a [`File`] in the form that C wants.
+/// The C operations of a [`File`].
 struct Operations<T>(PhantomData<T>);
 
 #[cfg(not(CONFIG_DEBUG_FS))]
 impl<T: ReadFile> Operations<T> {
     fn create(_dir: &Dir, _name: &CStr, _data: &T) -> *mut bindings::dentry {
-        // Nobody reads; what would be read is not to be unknown to the compiler all the same.
+        // Without debugfs there are no readers. This use avoids a warning that `read` is dead code.
         let _ = T::read;
         core::ptr::null_mut()
     }
@@ -161,9 +214,9 @@ impl<T: ReadFile> Operations<T> {
     };
 
     fn create(dir: &Dir, name: &CStr, data: &T) -> *mut bindings::dentry {
-        // SAFETY: `name` is a C string, which is copied; the directory is one by its type's
-        // invariants. The operations are static, and call for `data` only until the file is
-        // removed.
+        // SAFETY: `name` is a C string, which debugfs copies; by the invariants of `Dir` debugfs
+        // accepts `dir.dentry` as a directory. `TABLE` is static. Its operations use `data` only
+        // until the file is removed, and `File` keeps `data` until then.
         unsafe {
             bindings::debugfs_create_file_full(
                 name.as_char_ptr(),
@@ -176,25 +229,27 @@ impl<T: ReadFile> Operations<T> {
         }
     }
 
+    /// Calls [`ReadFile::read`].
+    ///
     /// # Safety
     ///
-    /// Called by debugfs for a file of this type, which is not removed during the call. `offset` is
-    /// valid, and nobody else uses it.
+    /// `file` must be an open file of a [`File<T>`] that is not removed during the call. `offset`
+    /// must be valid, and used by no other thread.
     unsafe extern "C" fn read(
         file: *mut bindings::file,
         buffer: *mut c_char,
         len: usize,
         offset: *mut Offset,
     ) -> isize {
-        // SAFETY: `simple_open` has put the private data of the file there, which by the type
-        // invariants of `File` is a `T` that lives until the file is removed.
+        // SAFETY: `simple_open` has set `private_data` to the private data of the file, which by
+        // the invariants of `File` is a `T` that lives until the file is removed.
         let data = unsafe { &*(*file).private_data.cast::<T>() };
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements `offset` is valid and not used by another thread.
         let offset = unsafe { &mut *offset };
         let buffer = kernel::uaccess::UserPtr::from_ptr(buffer.cast());
         let mut writer = kernel::uaccess::UserSlice::new(buffer, len).writer();
         match data.read(&mut writer, offset) {
-            // Not more than `len`, which is less than half of the address space.
+            // `written` is at most `len`, which the VFS limits to less than `isize::MAX`.
             Ok(written) => written as isize,
             Err(error) => error.to_errno() as isize,
         }

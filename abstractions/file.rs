@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading files.
+//! Reading whole files by path.
 //!
 //! C header: [`include/linux/kernel_read_file.h`](srctree/include/linux/kernel_read_file.h)
 
@@ -11,21 +11,38 @@ use kernel::{
     prelude::*, //
 };
 
-/// What was in a file when it was read.
+/// The contents of a file at the time of the read.
+///
+/// # Examples
+///
+/// ```ignore
+/// let contents = FileContents::read(c"/etc/my_driver.conf", 64 << 10)?;
+/// pr_info!("the file has {} bytes\n", contents.len());
+/// ```
 pub(crate) struct FileContents(VVec<u8>);
 
 impl FileContents {
-    /// Reads a file of at most `max` bytes, as a policy that user space hands to the kernel.
+    /// Reads a file of at most `max` bytes.
     ///
-    /// Fails with `ENOENT`, `EACCES` and whatever opening a file fails with, `EINVAL` if it is
-    /// empty or no regular file, `EFBIG` if it is too large, and `ENOMEM`. May sleep.
+    /// Security modules see this as the read of a policy (`READING_POLICY`).
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: the file is empty or not a regular file.
+    /// - `EFBIG`: the file has more than `max` bytes.
+    /// - `ENOMEM`: there is no memory for the contents.
+    /// - `ENOENT`, `EACCES`, and all others with which opening or reading a file fails.
     pub(crate) fn read(path: &CStr, max: usize) -> Result<Self> {
         let mut size = 0;
         read(path, &mut [0], Some(&mut size))?;
         if size > max {
             return Err(EFBIG);
         }
-        // The kernel would allocate the memory itself, but complain loudly if there is none.
+        // The kernel would allocate the buffer itself, but without `__GFP_NOWARN`.
         let mut bytes = VVec::zeroed(size, GFP_KERNEL | __GFP_NOWARN)?;
         let len = read(path, &mut bytes, None)?;
         bytes.truncate(len);
@@ -41,12 +58,18 @@ impl core::ops::Deref for FileContents {
     }
 }
 
-/// Reads the beginning of a file, if `size` wants to know how large the file is; else all of it.
-/// Fails with `EFBIG` if that is more than fits.
+/// Reads a file to `bytes` and returns how many bytes were read.
+///
+/// With `size`, sets `size` to the size of the file, and reads only as much as fits into `bytes`.
+///
+/// # Errors
+///
+/// - `EFBIG`: there is no `size`, and the file does not fit into `bytes`.
+/// - All others with which opening or reading a file fails.
 fn read(path: &CStr, bytes: &mut [u8], size: Option<&mut usize>) -> Result<usize> {
     let mut buffer = bytes.as_mut_ptr().cast::<c_void>();
-    // SAFETY: The path is a C string, the buffer has the length that is given, and `size` is null
-    // or valid for writes.
+    // SAFETY: `path` is a C string, `buffer` is valid for writes of the length that is given, and
+    // `size` is null or valid for writes.
     let len = unsafe {
         bindings::kernel_read_file_from_path(
             path.as_char_ptr(),
@@ -57,7 +80,7 @@ fn read(path: &CStr, bytes: &mut [u8], size: Option<&mut usize>) -> Result<usize
             bindings::kernel_read_file_id_READING_POLICY,
         )
     };
-    // At most `bytes.len()`, or a small negative number.
+    // `len` is at most `bytes.len()`, or a negative errno.
     to_result(len.min(0) as c_int)?;
     Ok(len as usize)
 }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's parameters.
+//! The parameters of the module.
 //!
-//! Those of the `module!` macro can be given only once; see `helpers.c`.
+//! A parameter of the `module!` macro can be set only once; see `helpers.c`.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
 use crate::bindings;
 
-/// Returns how many disks there are to be from the start. Any context.
+/// Returns the number of disks that the module creates when it is loaded.
+///
+/// # Context
+///
+/// Any context.
 pub(crate) fn num_devices() -> u32 {
-    // SAFETY: No requirements.
+    // SAFETY: The function only returns a number.
     unsafe { bindings::zram_rs_num_devices() }
 }

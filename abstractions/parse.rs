@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers and words as users write them into sysfs files.
+//! Parsers for what users write to sysfs files.
 //!
-//! The kernel's own parsers, so that what is accepted is exactly what C drivers accept. All of this
-//! is for any context but where it says otherwise.
+//! These call the kernel's C parsers, and thus accept exactly what C drivers accept. Any context,
+//! except for [`Args::new`], which may sleep.
 //!
 //! C headers: [`include/linux/kstrtox.h`](srctree/include/linux/kstrtox.h),
 //! [`include/linux/string.h`](srctree/include/linux/string.h)
@@ -17,12 +17,16 @@ macro_rules! kstrto {
     ($(#[$doc:meta])* $name:ident, $type:ty) => {
         $(#[$doc])*
         ///
-        /// `base` 0 takes it from the text (`0x`: 16, `0`: 8, otherwise 10). One newline at the end
-        /// is ignored. Fails with `EINVAL` if the text is not a number, with `ERANGE` if it does
-        /// not fit.
+        /// With `base` 0, the prefix of the text selects the base (`0x`: 16, `0`: 8, none: 10).
+        /// Ignores one newline at the end.
+        ///
+        /// # Errors
+        ///
+        /// - `EINVAL`: the text is not a number.
+        /// - `ERANGE`: the number does not fit into the type.
         pub(crate) fn $name(text: &CStr, base: u32) -> Result<$type> {
             let mut value = 0;
-            // SAFETY: `text` is a C string and `value` is valid for writes.
+            // SAFETY: `text` is a C string, and `value` is valid for writes.
             to_result(unsafe { kernel::bindings::$name(text.as_char_ptr(), base, &mut value) })?;
             Ok(value)
         }
@@ -50,42 +54,62 @@ kstrto!(
     u64
 );
 
-/// Parses a size with an optional suffix (`K`, `M`, `G`, `T`, `P`, `E`, in either case).
+/// Parses a size, or returns `None` if the text does not begin with a number.
 ///
-/// What follows the size is ignored. Returns `None` if the text does not begin with a number.
+/// The size may have a suffix (`K`, `M`, `G`, `T`, `P`, `E`, in either case). Ignores all text that
+/// follows the size.
 pub(crate) fn memparse(text: &CStr) -> Option<u64> {
     let begin = text.as_char_ptr();
     let mut end = core::ptr::null_mut();
-    // SAFETY: `text` is a C string and `end` is valid for writes.
+    // SAFETY: `text` is a C string, and `end` is valid for writes.
     let size = unsafe { kernel::bindings::memparse(begin, &mut end) };
     (!core::ptr::eq(begin, end)).then_some(size)
 }
 
-/// Returns whether the texts are the same but for a newline at the end of either.
+/// Returns whether two texts are equal, ignoring a newline at the end of either.
 pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
-    // SAFETY: Both are C strings.
+    // SAFETY: `a` and `b` are C strings.
     unsafe { kernel::bindings::sysfs_streq(a.as_char_ptr(), b.as_char_ptr()) }
 }
 
-/// Splits a line of words and `name=value` pairs, as on the kernel's command line: parts are
-/// separated by white space, and values may be quoted.
+/// A parser for a line of words and `name=value` pairs, as on the kernel's command line.
+///
+/// White space separates the parts of the line. Values may be quoted.
+///
+/// # Examples
+///
+/// ```ignore
+/// let mut args = Args::new(c"type=idle size=\"4 K\" force")?;
+/// assert_eq!(args.next(), Some((c"type", Some(c"idle"))));
+/// assert_eq!(args.next_pair(), Ok(Some((c"size", c"4 K"))));
+/// assert_eq!(args.next(), Some((c"force", None)));
+/// assert_eq!(args.next(), None);
+/// ```
 pub(crate) struct Args {
     line: KVec<u8>,
     pos: usize,
 }
 
 impl Args {
-    /// Takes a line. Fails with `ENOMEM`. May sleep.
+    /// Creates a parser for a copy of `line`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for the copy.
     pub(crate) fn new(line: &CStr) -> Result<Self> {
         let mut copy = KVec::new();
         copy.extend_from_slice(line.to_bytes_with_nul(), GFP_KERNEL)?;
-        // SAFETY: `line` is a C string, of which this skips a part.
+        // SAFETY: `line` is a C string; the returned pointer points into it.
         let begin = unsafe { kernel::bindings::skip_spaces(line.as_char_ptr()) };
         let pos = begin as usize - line.as_char_ptr() as usize;
         Ok(Self { line: copy, pos })
     }
 
-    /// Returns the next name, and the value if there is a `=` behind it.
+    /// Returns the next name, with its value if a `=` follows the name; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<(&CStr, Option<&CStr>)> {
         let rest = self.line.get_mut(self.pos..)?;
         if *rest.first()? == 0 {
@@ -94,18 +118,21 @@ impl Args {
         let begin = rest.as_mut_ptr().cast::<c_char>();
         let mut name = core::ptr::null_mut();
         let mut value = core::ptr::null_mut();
-        // SAFETY: The rest of the line ends with a NUL, and is not used otherwise meanwhile.
+        // SAFETY: The rest of the line is a C string, which `rest` borrows exclusively.
         let end = unsafe { kernel::bindings::next_arg(begin, &mut name, &mut value) };
         self.pos += end as usize - begin as usize;
-        // SAFETY: `next_arg` leaves C strings in the line, which is borrowed along with `self`.
+        // SAFETY: `next_arg` has set `name` to a C string in the line, which the result borrows.
         let name = unsafe { CStr::from_char_ptr(name) };
-        // SAFETY: The same, if there is a value.
+        // SAFETY: Unless null, `value` is a C string in the line, which the result borrows.
         let value = (!value.is_null()).then(|| unsafe { CStr::from_char_ptr(value) });
         Some((name, value))
     }
 
-    /// Returns the next name and its value. Fails with `EINVAL` if there is no value, or an empty
-    /// one.
+    /// Returns the next name and its value, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the name has no value, or an empty one.
     pub(crate) fn next_pair(&mut self) -> Result<Option<(&CStr, &CStr)>> {
         match self.next() {
             None => Ok(None),

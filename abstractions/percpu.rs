@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One object for each CPU.
+//! Objects that exist once per CPU.
 //!
-//! The objects are meant to be locked or atomic: nothing here keeps a thread on its CPU, and with a
-//! lock that nobody else wants, being on the wrong CPU costs little.
+//! Access to such an object does not disable preemption or migration. Each object must therefore
+//! synchronise its users itself, by a lock or atomics. This costs little, as there is hardly any
+//! contention.
 
 use kernel::{
     cpu::{
@@ -13,7 +14,7 @@ use kernel::{
     prelude::*,
 };
 
-/// Keeps the objects of different CPUs out of each other's cache lines.
+/// An object with cache lines of its own.
 #[repr(align(64))]
 #[pin_data]
 struct Padded<T> {
@@ -21,21 +22,40 @@ struct Padded<T> {
     object: T,
 }
 
-/// An object for each CPU that the machine can have.
+/// One object for each possible CPU.
 ///
 /// # Invariants
 ///
 /// There are `nr_cpu_ids()` objects.
+///
+/// # Context
+///
+/// Any context, except for [`new`](Self::new).
+///
+/// # Examples
+///
+/// ```ignore
+/// let counts = PerCpu::new(|| new_mutex!(0))?;
+/// *counts.current().lock() += 1;
+/// ```
 pub(crate) struct PerCpu<T> {
-    // Machines with very many CPUs need more than there may be in one piece.
+    // With very many CPUs, this is too large for a physically contiguous allocation.
     objects: Pin<KVBox<[Padded<T>]>>,
 }
 
 impl<T> PerCpu<T> {
-    /// Makes the objects. Fails with `ENOMEM`. May sleep.
+    /// Creates the objects by calling `init` once for each CPU.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
     pub(crate) fn new<I: PinInit<T>>(mut init: impl FnMut() -> I) -> Result<Self> {
-        // `nr_cpu_ids` is settled before the first module or initcall runs.
-        // INVARIANT: As many objects as there are possible ids.
+        // INVARIANT: The slice has `nr_cpu_ids()` objects. This number does not change after the
+        // first module or initcall runs.
         Ok(Self {
             objects: KVBox::pin_slice::<_, _, Error>(
                 |_| {
@@ -48,7 +68,7 @@ impl<T> PerCpu<T> {
         })
     }
 
-    /// Returns the object of a CPU. Any context.
+    /// Returns the object of a CPU.
     #[inline]
     pub(crate) fn get(&self, cpu: CpuId) -> &T {
         // SAFETY: A `CpuId` is less than `nr_cpu_ids()`, which by the type invariants is the number
@@ -56,7 +76,7 @@ impl<T> PerCpu<T> {
         unsafe { &self.objects.get_unchecked(cpu.as_u32() as usize).object }
     }
 
-    /// Returns the object of the CPU that this runs on, or ran on a moment ago. Any context.
+    /// Returns the object of the current CPU, from which the task may migrate at any time.
     #[inline]
     pub(crate) fn current(&self) -> &T {
         self.get(CpuId::current())

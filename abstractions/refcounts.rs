@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A table of small reference counts.
+//! Tables of small reference counts.
 
 use super::{
     alloc::Gfp,
@@ -20,24 +20,36 @@ use kernel::{
     },
 };
 
-/// How many bits a count has.
+/// Width of a count, in bits.
 const BITS: usize = 4;
 
-/// How many counts a word has.
+/// Number of counts in a word.
 const PER_WORD: usize = u64::BITS as usize / BITS;
 
 /// The lowest bit of each count.
 const LOWEST_BITS: u64 = u64::MAX / ((1 << BITS) - 1);
 
-/// Reference counts of four bits each, all of which start at zero.
+/// Reference counts of four bits each, which are initially zero.
 ///
-/// The first reference to an object is taken by [`claim`](Self::claim), further ones by
-/// [`get`](Self::get), and each is given back by [`put`](Self::put). Objects beyond the end of the
-/// table do not exist: nothing can be done with them.
+/// [`claim`](Self::claim) takes the first reference to an object, and [`get`](Self::get) further
+/// ones. [`put`](Self::put) drops a reference. All of these fail for an index beyond the end of the
+/// table.
 ///
 /// # Context
 ///
-/// Any, but for [`new`](Self::new).
+/// Any context, except for [`new`](Self::new).
+///
+/// # Examples
+///
+/// ```ignore
+/// let counts = RefCounts::new(1024)?;
+/// let block = counts.first_unused(0..counts.len()).ok_or(ENOSPC)?;
+/// // Fails if another task claims the block first.
+/// assert!(counts.claim(block));
+/// assert!(counts.get(block));
+/// assert_eq!(counts.put(block), Some(1));
+/// assert_eq!(counts.put(block), Some(0));
+/// ```
 pub(crate) struct RefCounts {
     /// The count with the lowest index is in the lowest bits of a word.
     words: ZeroedTable<AtomicEntry<u64>>,
@@ -45,10 +57,10 @@ pub(crate) struct RefCounts {
 }
 
 impl RefCounts {
-    /// How many references an object can have.
+    /// Maximum number of references to an object.
     pub(crate) const MAX: usize = (1 << BITS) - 1;
 
-    /// Makes `len` counts.
+    /// Creates a table of `len` counts.
     ///
     /// # Context
     ///
@@ -56,7 +68,7 @@ impl RefCounts {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also if `len` is 0.
+    /// `ENOMEM`: there is no memory, or `len` is 0.
     pub(crate) fn new(len: usize) -> Result<Self> {
         Ok(Self {
             words: ZeroedTable::new(len.div_ceil(PER_WORD), Gfp::RETRY_MAYFAIL)?,
@@ -64,16 +76,15 @@ impl RefCounts {
         })
     }
 
-    /// Returns how many counts there are.
+    /// Returns the number of counts.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Takes the first reference to an object and returns `true`, or returns `false` if the object
-    /// has references.
+    /// Takes the first reference to an object, or returns `false` if it has references.
     ///
-    /// All that happened before the last [`put`](Self::put) of the object has happened before a
-    /// `claim` that succeeds.
+    /// A successful call has ACQUIRE semantics, and is ordered after the last [`put`](Self::put) of
+    /// the object.
     pub(crate) fn claim(&self, index: usize) -> bool {
         let first = |count| (count == 0).then_some(1);
         self.change(index, first, |word, old, new| {
@@ -82,8 +93,8 @@ impl RefCounts {
         .is_some()
     }
 
-    /// Takes one more reference to an object and returns `true`, or returns `false` if the object
-    /// has none, or [`MAX`](Self::MAX).
+    /// Takes a further reference to an object, or returns `false` if it has no reference or
+    /// [`MAX`](Self::MAX) of them.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> bool {
         let further = |count| (count > 0 && count < Self::MAX).then_some(count + 1);
@@ -93,8 +104,9 @@ impl RefCounts {
         .is_some()
     }
 
-    /// Gives back a reference to an object and returns how many are left, or returns `None` if
-    /// there was none.
+    /// Drops a reference to an object and returns how many are left, or `None` if it had none.
+    ///
+    /// A successful call has RELEASE semantics.
     #[inline]
     pub(crate) fn put(&self, index: usize) -> Option<usize> {
         let fewer = |count: usize| count.checked_sub(1);
@@ -103,8 +115,9 @@ impl RefCounts {
         })
     }
 
-    /// Returns the first object in `range` that has no references, which may be claimed by another
-    /// task meanwhile.
+    /// Returns the first object in `range` without references, or `None` if all have some.
+    ///
+    /// Another task may claim the object at any time.
     pub(crate) fn first_unused(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.len);
         let mut index = range.start;
@@ -112,7 +125,7 @@ impl RefCounts {
             let AtomicEntry(word) = self.words.get(index / PER_WORD)?;
             let word = word.load(Relaxed);
             let used = word | word >> 1 | word >> 2 | word >> 3;
-            // Counts below `index` are not part of the range.
+            // Ignore the counts below `index`, which are not in the range.
             let unused = !used & LOWEST_BITS & (u64::MAX << (index % PER_WORD * BITS));
             let first = index / PER_WORD * PER_WORD;
             if unused != 0 {
@@ -124,8 +137,8 @@ impl RefCounts {
         None
     }
 
-    /// Sets a count to what `f` makes of it and returns the new count, or returns `None`, and
-    /// changes nothing, if `f` does.
+    /// Replaces a count by the result of `f` and returns the new count; if `f` returns `None`,
+    /// changes nothing and returns `None`.
     #[inline]
     fn change(
         &self,
@@ -158,7 +171,7 @@ mod tests {
     fn references_are_counted() -> Result {
         let counts = RefCounts::new(2)?;
         assert_eq!(counts.len(), 2);
-        // An object without references has to be claimed first.
+        // The first reference to an object has to be a claim.
         assert!(!counts.get(0) && counts.put(0).is_none());
         assert!(counts.claim(0) && !counts.claim(0));
         assert!(counts.get(0));
@@ -222,7 +235,7 @@ mod tests {
         for index in 0..LEN {
             assert_eq!(counts.first_unused(0..LEN), Some(index));
             assert!(counts.claim(index));
-            // Each bit of a count matters.
+            // Covers each bit of a count.
             for _ in 0..index % RefCounts::MAX {
                 assert!(counts.get(index));
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A sleeping lock for many readers or one writer.
+//! Read-write semaphores.
 //!
 //! C header: [`include/linux/rwsem.h`](srctree/include/linux/rwsem.h)
 
@@ -20,9 +20,22 @@ use kernel::{
     },
 };
 
-/// Data that many may read or one may write.
+/// Data that a `struct rw_semaphore` protects, for many readers or one writer at a time.
 ///
-/// Exposes the kernel's `struct rw_semaphore`. Both ways of locking may sleep.
+/// # Context
+///
+/// Locking may sleep. [`new`](Self::new) and unlocking are for any context.
+///
+/// # Examples
+///
+/// ```ignore
+/// let limit = KBox::pin_init(
+///     RwSemaphore::new(0, c"my_driver limit", static_lock_class!()),
+///     GFP_KERNEL,
+/// )?;
+/// *limit.write() = 4096;
+/// assert_eq!(*limit.read(), 4096);
+/// ```
 #[pin_data]
 pub(crate) struct RwSemaphore<T> {
     #[pin]
@@ -30,20 +43,21 @@ pub(crate) struct RwSemaphore<T> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: The data moves along with the lock.
+// SAFETY: A semaphore is not tied to a thread, and the data is `Send`.
 unsafe impl<T: Send> Send for RwSemaphore<T> {}
-// SAFETY: Readers share the data, and a writer takes it as its own.
+// SAFETY: Readers share the data, for which it is `Sync`; writers have exclusive access from any
+// thread, for which it is `Send`.
 unsafe impl<T: Send + Sync> Sync for RwSemaphore<T> {}
 
 impl<T> RwSemaphore<T> {
-    /// Makes a lock around `data` that lockdep knows as `name`. Any context.
+    /// Creates a semaphore that protects `data`; lockdep reports call it `name`.
     pub(crate) fn new(
         data: T,
         name: &'static CStr,
         key: Pin<&'static LockClassKey>,
     ) -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: The slot is valid and pinned, `name` and `key` live forever.
+            // SAFETY: `slot` is valid and pinned; `name` and `key` are static.
             semaphore <- Opaque::ffi_init(|slot| unsafe {
                 kernel::bindings::__init_rwsem(slot, name.as_char_ptr(), key.as_ptr())
             }),
@@ -51,22 +65,22 @@ impl<T> RwSemaphore<T> {
         })
     }
 
-    /// Locks for reading.
+    /// Locks the semaphore for reading.
     pub(crate) fn read(&self) -> ReadGuard<'_, T> {
-        // SAFETY: The semaphore was initialised by `new`.
+        // SAFETY: `new` has initialised the semaphore.
         unsafe { kernel::bindings::down_read(self.semaphore.get()) };
-        // INVARIANT: Just locked.
+        // INVARIANT: `down_read` has locked the semaphore.
         ReadGuard {
             lock: self,
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Locks for writing.
+    /// Locks the semaphore for writing.
     pub(crate) fn write(&self) -> WriteGuard<'_, T> {
-        // SAFETY: The semaphore was initialised by `new`.
+        // SAFETY: `new` has initialised the semaphore.
         unsafe { kernel::bindings::down_write(self.semaphore.get()) };
-        // INVARIANT: Just locked.
+        // INVARIANT: `down_write` has locked the semaphore.
         WriteGuard {
             lock: self,
             _not_send: NotThreadSafe,
@@ -89,7 +103,7 @@ impl<T> Deref for ReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: By the type invariants there is no writer.
+        // SAFETY: By the type invariants the semaphore is locked for reading: there is no writer.
         unsafe { &*self.lock.data.get() }
     }
 }
@@ -116,14 +130,16 @@ impl<T> Deref for WriteGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: By the type invariants there is nobody else.
+        // SAFETY: By the type invariants the semaphore is locked for writing: no other thread has
+        // access to the data.
         unsafe { &*self.lock.data.get() }
     }
 }
 
 impl<T> DerefMut for WriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: By the type invariants there is nobody else.
+        // SAFETY: By the type invariants the semaphore is locked for writing: no other thread has
+        // access to the data.
         unsafe { &mut *self.lock.data.get() }
     }
 }

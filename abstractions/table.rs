@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Large tables of zeroed entries.
+//! Large tables that are initially zeroed.
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
@@ -23,29 +23,42 @@ use kernel::{
     },
 };
 
-/// An atomic variable that can be an entry.
+/// An atomic variable as an entry of a [`ZeroedTable`].
 #[repr(transparent)]
 pub(crate) struct AtomicEntry<T: AtomicType>(pub(crate) Atomic<T>);
 
-// SAFETY: An atomic variable has the bits of its value, which can be zero.
+// SAFETY: `Atomic<T>` has the representation of `T`, for which zeroes are valid.
 unsafe impl<T: AtomicType + Zeroable> Zeroable for AtomicEntry<T> {}
 
-/// A table that begins as all zeroes.
+/// A table whose entries are initially zeroed.
 ///
-/// Unlike a zeroed [`VVec`] it can be allocated without the OOM killer, which a size that a user
-/// chooses must not call, and without reclaim.
+/// Unlike that of a zeroed [`VVec`], its allocation need not invoke the OOM killer, nor reclaim: a
+/// user chooses the size of a table, which may exceed the memory of the machine.
 ///
 /// # Invariants
 ///
-/// `ptr` is a vmalloc allocation of this object with `len` initialised entries.
+/// `ptr` points to `len` initialised entries in a vmalloc allocation that belongs to this object.
+///
+/// # Context
+///
+/// Any context, except that [`new`](Self::new) and dropping may sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// let counters = ZeroedTable::<AtomicEntry<u64>>::new(1 << 20)?;
+/// let AtomicEntry(counter) = counters.get(7).ok_or(EINVAL)?;
+/// counter.add(1, Relaxed);
+/// assert_eq!(counter.load(Relaxed), 1);
+/// ```
 pub(crate) struct ZeroedTable<T: Zeroable> {
     ptr: NonNull<T>,
     len: usize,
 }
 
-// SAFETY: The table owns its entries.
+// SAFETY: The table owns its entries, which are `Send`.
 unsafe impl<T: Zeroable + Send> Send for ZeroedTable<T> {}
-// SAFETY: A shared table gives shared access to its entries.
+// SAFETY: A shared reference to the table gives shared access to its entries, which are `Sync`.
 unsafe impl<T: Zeroable + Sync> Sync for ZeroedTable<T> {}
 
 impl<T: Zeroable> ZeroedTable<T> {
@@ -57,7 +70,7 @@ impl<T: Zeroable> ZeroedTable<T> {
     ///
     /// # Errors
     ///
-    /// Fails if what `gfp` allows does not find the memory, or if `len` is 0 or beyond any memory.
+    /// [`AllocError`]: `gfp` does not find the memory, or `len` is 0.
     pub(crate) fn new(len: usize, gfp: Gfp) -> Result<Self, AllocError> {
         const {
             assert!(size_of::<T>() > 0 && !core::mem::needs_drop::<T>());
@@ -69,9 +82,9 @@ impl<T: Zeroable> ZeroedTable<T> {
             .filter(|&size| size > 0 && isize::try_from(size).is_ok())
             .ok_or(AllocError)?;
         let flags = gfp.as_raw() | bindings::ZRAM_RS_GFP_ZERO;
-        // SAFETY: Allocating has no requirements but the context, which the flags are made for.
+        // SAFETY: `__vmalloc_noprof` takes any size.
         let ptr = unsafe { bindings::__vmalloc_noprof(size, flags) };
-        // INVARIANT: The allocation is large enough, aligned to a page, and zeroed.
+        // INVARIANT: The allocation has `size` bytes, is aligned to a page, and is zeroed.
         NonNull::new(ptr.cast::<T>())
             .map(|ptr| Self { ptr, len })
             .ok_or(AllocError)
@@ -83,21 +96,23 @@ impl<T: Zeroable> Deref for ZeroedTable<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants `ptr` points to `len` initialised entries.
         unsafe { core::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
 
 impl<T: Zeroable> DerefMut for ZeroedTable<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants `ptr` points to `len` initialised entries, to which
+        // `&mut self` gives exclusive access.
         unsafe { core::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
     }
 }
 
 impl<T: Zeroable> Drop for ZeroedTable<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the allocation is ours. Its entries need no drop.
+        // SAFETY: By the type invariants the allocation belongs to this object. The entries need
+        // no drop, which `new` asserts.
         unsafe { bindings::vfree(self.ptr.as_ptr().cast()) };
     }
 }

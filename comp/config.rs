@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which algorithms a disk is to use, and how.
+//! The configuration of a disk's algorithms.
 
 use super::{
     Algorithm,
@@ -19,25 +19,32 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How large a dictionary can be, in bytes. No algorithm gains anything from one that is larger.
+/// Maximum size of a dictionary, in bytes; no algorithm benefits from a larger one.
 const MAX_DICTIONARY: usize = 64 << 20;
 
-/// How an algorithm is to work. What was not set is up to the algorithm. All methods are for any
-/// context.
+/// The parameters of an algorithm, which has a default for each one that is not set.
+///
+/// # Context
+///
+/// Any context.
 #[derive(Clone, Default)]
 pub(crate) struct Params {
-    /// The level of compression.
+    /// The compression level.
     pub(super) level: Option<c_int>,
-    /// The window of DEFLATE, in bits; what zlib calls `windowBits`.
-    #[allow(dead_code, reason = "not all algorithms may be there")]
+    /// The `windowBits` of zlib, for DEFLATE.
+    #[allow(dead_code, reason = "the algorithms that use it may not be built")]
     pub(super) winbits: Option<c_int>,
-    /// What all pages have in common.
+    /// The dictionary with which all pages are compressed.
     pub(super) dictionary: Option<Arc<FileContents>>,
 }
 
 impl Params {
-    /// Fails with `EOPNOTSUPP` if there is a dictionary, for `algorithm` that has no use for it.
-    #[allow(dead_code, reason = "not all algorithms may be there")]
+    /// Rejects a dictionary, and logs that `algorithm` does not support one.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: a dictionary is set.
+    #[allow(dead_code, reason = "the algorithms that use it may not be built")]
     pub(super) fn refuse_dictionary(&self, algorithm: &CStr) -> Result {
         if self.dictionary.is_some() {
             pr_err!("{algorithm}: dictionary is not supported\n");
@@ -46,8 +53,12 @@ impl Params {
         Ok(())
     }
 
-    /// Fails with `EOPNOTSUPP` if a level was set, for `algorithm` that has none.
-    #[allow(dead_code, reason = "not all algorithms may be there")]
+    /// Rejects a level, and logs that `algorithm` does not support one.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: a level is set.
+    #[allow(dead_code, reason = "the algorithms that use it may not be built")]
     pub(super) fn refuse_level(&self, algorithm: &CStr) -> Result {
         if self.level.is_some() {
             pr_err!("{algorithm}: compression level is not supported\n");
@@ -56,9 +67,14 @@ impl Params {
         Ok(())
     }
 
-    /// Returns the level, or `default` if none was set. Fails with `EINVAL` if it is not between
-    /// `min` and `max`.
-    #[allow(dead_code, reason = "not all algorithms may be there")]
+    /// Returns the level, or `default` if no level is set.
+    ///
+    /// Logs a level that `algorithm` does not have.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the level is less than `min` or greater than `max`.
+    #[allow(dead_code, reason = "the algorithms that use it may not be built")]
     pub(super) fn level_within(
         &self,
         algorithm: &CStr,
@@ -77,9 +93,14 @@ impl Params {
     }
 }
 
-/// The algorithms that a disk is to use, by priority. There always is one with the primary one. All
-/// methods are for any context but [`set_params`](Self::set_params) and
-/// [`set_algorithm`](Self::set_algorithm), which may free a dictionary: they may sleep.
+/// The algorithms of a disk and their parameters, by priority.
+///
+/// The primary priority always has an algorithm.
+///
+/// # Context
+///
+/// Any context, except that [`set_algorithm`](Self::set_algorithm) and
+/// [`set_params`](Self::set_params) may sleep: they may free a dictionary.
 pub(crate) struct CompConfig {
     algorithms: [Option<Algorithm>; Priority::COUNT],
     params: [Params; Priority::COUNT],
@@ -97,7 +118,7 @@ impl Default for CompConfig {
 }
 
 impl CompConfig {
-    /// Returns the algorithm with a priority.
+    /// Returns the algorithm with a priority, or `None` if the disk has none.
     pub(crate) fn algorithm(&self, priority: Priority) -> Option<Algorithm> {
         self.algorithms.get(priority.number()).copied().flatten()
     }
@@ -107,7 +128,7 @@ impl CompConfig {
         &self.params[priority.number() % Priority::COUNT]
     }
 
-    /// Chooses an algorithm, with no parameters.
+    /// Sets the algorithm with a priority, and clears its parameters.
     pub(crate) fn set_algorithm(&mut self, priority: Priority, algorithm: Algorithm) {
         if let Some(place) = self.algorithms.get_mut(priority.number()) {
             *place = Some(algorithm);
@@ -121,10 +142,14 @@ impl CompConfig {
         }
     }
 
-    /// Finds the priority that a user means who gave a number, a name, both, or none; then it is
-    /// `lowest`, below which is no priority that can be meant.
+    /// Finds the priority that a user selects by its number, its algorithm's name, or both.
     ///
-    /// Fails with `EINVAL` if there is no such priority, or if another algorithm has it.
+    /// Considers only priorities from `lowest` on, and returns `lowest` if the user gave neither a
+    /// number nor a name.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: no priority matches.
     pub(crate) fn find(
         &self,
         number: Option<i32>,
@@ -149,9 +174,11 @@ impl CompConfig {
         }
     }
 
-    /// Finds the priority whose parameters a user wants to set.
+    /// Finds the priority whose parameters `update` sets.
     ///
-    /// Fails with what [`find`](Self::find) fails with.
+    /// # Errors
+    ///
+    /// The errors of [`find`](Self::find).
     pub(crate) fn find_params(&self, update: &ParamsUpdate) -> Result<Priority> {
         self.find(
             update.priority,
@@ -160,9 +187,14 @@ impl CompConfig {
         )
     }
 
-    /// Sets parameters, with a dictionary that was [read](ParamsUpdate::read_dictionary) before.
+    /// Sets the parameters of an algorithm.
     ///
-    /// Fails with what [`find`](Self::find) fails with; then the parameters stay what they are.
+    /// [`ParamsUpdate::read_dictionary`] returns the `dictionary`. On failure the parameters do not
+    /// change.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`find`](Self::find).
     pub(crate) fn set_params(
         &mut self,
         update: &ParamsUpdate,
@@ -179,28 +211,37 @@ impl CompConfig {
     }
 }
 
-/// A dictionary that was read.
+/// The contents of a dictionary file.
 pub(crate) struct Dictionary(Arc<FileContents>);
 
-/// Parameters as a user gave them.
+/// New parameters of an algorithm, as a user writes them to `algorithm_params`.
 #[derive(Default)]
 pub(crate) struct ParamsUpdate {
     priority: Option<i32>,
     algorithm: Option<CString>,
     level: Option<i32>,
     winbits: Option<i32>,
-    /// The path of a file.
+    /// The path of the dictionary file.
     dictionary: Option<CString>,
 }
 
 impl ParamsUpdate {
-    /// Parses what was written to `algorithm_params`.
+    /// Parses the text that a user wrote to `algorithm_params`.
     ///
-    /// This is a list of `priority=<n>`, `algo=<name>`, `level=<n>`, `dict=<path>` and
-    /// `deflate.winbits=<n>`. Other names are ignored, as C zram does. Fails with `EINVAL` or
-    /// `ERANGE`. May sleep.
+    /// The text is a list of `priority=<n>`, `algo=<name>`, `level=<n>`, `dict=<path>` and
+    /// `deflate.winbits=<n>`. Ignores all other names, as C zram does.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: a name has no value, or a value is not a number.
+    /// - `ERANGE`: a number is out of range.
+    /// - `ENOMEM`: there is no memory.
     pub(crate) fn parse(text: &CStr) -> Result<Self> {
-        // The lowest number stands for "not set", also in C.
+        // `i32::MIN` stands for "not set", as in C zram.
         let number =
             |value: &CStr| Ok::<_, Error>(Some(kstrtoint(value, 10)?).filter(|&n| n != i32::MIN));
         let mut args = Args::new(text)?;
@@ -218,10 +259,18 @@ impl ParamsUpdate {
         Ok(this)
     }
 
-    /// Reads the dictionary, if there is to be one.
+    /// Reads the dictionary file, or returns `None` if the update has none.
     ///
-    /// To be called with no lock held: the file can be any, one of this driver's included. Fails
-    /// with what reading a file fails with, and says so in the log. May sleep.
+    /// Logs a file that cannot be read.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds no lock: the user may name any file, including one of this
+    /// driver.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`FileContents::read`].
     pub(crate) fn read_dictionary(&self) -> Result<Option<Dictionary>> {
         let Some(path) = &self.dictionary else {
             return Ok(None);

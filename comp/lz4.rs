@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! LZ4.
+//! The LZ4 backend.
 //!
 //! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
 #![cfg(zram_rs_lz4)]
@@ -26,20 +26,27 @@ use kernel::{
 
 const STREAM_SIZE: usize = size_of::<bindings::LZ4_stream_t>();
 
-/// A stream that knows a dictionary, to be copied for each page.
+/// A stream with a loaded dictionary, which is copied for each page.
 ///
 /// # Invariants
 ///
-/// `stream` is a valid `LZ4_stream_t`, which refers to `dictionary`.
+/// `stream` is a valid `LZ4_stream_t` that points into `dictionary`.
 pub(super) struct Primed {
     stream: VVec<u8>,
     dictionary: Arc<FileContents>,
 }
 
 impl Primed {
+    /// Loads a dictionary into a new stream, and logs a dictionary of an invalid size.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: the dictionary has less than 8 bytes or more than 64 KiB.
+    /// - `ENOMEM`: there is no memory.
     fn new(dictionary: Arc<FileContents>) -> Result<Self> {
         let mut stream = VVec::<u8>::zeroed(STREAM_SIZE, gfp_nowarn())?;
-        // SAFETY: Zeroes are a valid stream, and the dictionary has the size that is given.
+        // SAFETY: `stream` has the size of an `LZ4_stream_t`, for which zeroes are valid;
+        // `dictionary` is valid for reads of its length, which is far below `c_int::MAX`.
         let used = unsafe {
             bindings::LZ4_loadDict(
                 stream.as_mut_ptr().cast(),
@@ -51,12 +58,12 @@ impl Primed {
             pr_err!("lz4: a dictionary must have at least 8 bytes, and at most 64 KiB\n");
             return Err(EINVAL);
         }
-        // INVARIANT: The stream was just set up.
+        // INVARIANT: `LZ4_loadDict` has made the stream point into the dictionary.
         Ok(Self { stream, dictionary })
     }
 }
 
-/// The level, which is how fast it should be at the cost of size, and the dictionary.
+/// The acceleration, which trades size for speed, and the dictionary.
 #[derive(Clone)]
 pub(super) struct Setup {
     acceleration: c_int,
@@ -90,7 +97,7 @@ impl Backend for Lz4 {
     }
 
     fn new(setup: &Setup) -> Result<Self> {
-        // INVARIANT: It has.
+        // INVARIANT: `memory` is allocated with the size of an `LZ4_stream_t`.
         Ok(Self {
             setup: setup.clone(),
             memory: VVec::zeroed(STREAM_SIZE, gfp_nowarn())?,
@@ -103,16 +110,18 @@ impl Backend for Lz4 {
         let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
         let Some(primed) = &self.setup.primed else {
             let memory = self.memory.as_mut_ptr().cast();
-            // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
-            // a stream; the algorithm copes with a page that changes under it.
+            // SAFETY: The page and the buffer have the sizes that are given, and by the type
+            // invariants `memory` has the size of a stream. LZ4 stays within these sizes even if
+            // the page changes meanwhile.
             return Ok(lz4_common::compressed(unsafe {
                 bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
             }));
         };
         self.memory.copy_from_slice(&primed.stream);
         let stream = self.memory.as_mut_ptr().cast();
-        // SAFETY: The same. The stream is a copy of a valid one, and lives no longer than what that
-        // refers to.
+        // SAFETY: The page and the buffer have the sizes that are given; LZ4 stays within these
+        // even if the page changes meanwhile. `stream` is a copy of a stream that is valid by the
+        // invariants of `Primed`, and `primed` keeps the dictionary that it points into.
         Ok(lz4_common::compressed(unsafe {
             bindings::LZ4_compress_fast_continue(stream, from, to, len, room, acceleration)
         }))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Decompressing what LZ4 has made, with any of its compressors.
+//! The code that the LZ4 and LZ4HC backends share: their compressed formats are the same.
 //!
 //! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
 #![cfg(any(zram_rs_lz4, zram_rs_lz4hc))]
@@ -17,8 +17,15 @@ use kernel::{
     prelude::*, //
 };
 
-/// Decompresses a page, which may have been compressed with a dictionary. Fails with `EINVAL` if a
-/// page is not what comes out. Any context.
+/// Decompresses a page, with the dictionary with which it was compressed.
+///
+/// # Context
+///
+/// Any context.
+///
+/// # Errors
+///
+/// `EINVAL`: `src` is not a compressed page.
 pub(super) fn decompress(
     src: &[u8],
     dst: &MappedPage<'_>,
@@ -27,9 +34,10 @@ pub(super) fn decompress(
     let (from, to) = (src.as_ptr().cast(), dst.as_ptr().cast());
     let (len, room) = (src.len() as c_int, PAGE_SIZE as c_int);
     let len = match dictionary {
-        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
+        // SAFETY: The source and the page have the sizes that are given, which LZ4 checks.
         None => unsafe { bindings::LZ4_decompress_safe(from, to, len, room) },
-        // SAFETY: The same, and so has the dictionary.
+        // SAFETY: The source, the page and the dictionary have the sizes that are given, which LZ4
+        // checks.
         Some(dictionary) => unsafe {
             bindings::LZ4_decompress_safe_usingDict(
                 from,
@@ -48,7 +56,10 @@ pub(super) fn decompress(
     }
 }
 
-/// Turns what a compressor has returned into a size; it is 0 if there was not enough room.
+/// Converts the result of an LZ4 compressor to a size, or `None` if the buffer was too small.
+///
+/// # Context
+///
 /// Any context.
 pub(super) fn compressed(len: c_int) -> Option<usize> {
     usize::try_from(len).ok().filter(|&len| len > 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! LZ4 with a compressor that is slower, and better.
+//! The LZ4HC backend: LZ4 with a slower compressor, whose results are smaller.
 //!
 //! C header: [`include/linux/lz4.h`](srctree/include/linux/lz4.h)
 #![cfg(zram_rs_lz4hc)]
@@ -24,7 +24,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// More of a dictionary is not used.
+/// Maximum size of a dictionary, in bytes; the algorithm would ignore the rest.
 const MAX_DICTIONARY: usize = 64 << 10;
 
 /// The level and the dictionary.
@@ -51,7 +51,7 @@ impl Backend for Lz4hc {
         let level = params.level_within(
             c"lz4hc",
             bindings::LZ4HC_DEFAULT_CLEVEL as c_int,
-            // Not `LZ4HC_MIN_CLEVEL`, which is a recommendation.
+            // `LZ4HC_MIN_CLEVEL` is only a recommendation.
             1,
             bindings::LZ4HC_MAX_CLEVEL as c_int,
         )?;
@@ -67,7 +67,7 @@ impl Backend for Lz4hc {
     }
 
     fn new(setup: &Setup) -> Result<Self> {
-        // INVARIANT: It has.
+        // INVARIANT: `memory` is allocated with the size of an `LZ4_streamHC_t`.
         Ok(Self {
             setup: setup.clone(),
             memory: VVec::zeroed(size_of::<bindings::LZ4_streamHC_t>(), gfp_nowarn())?,
@@ -80,14 +80,18 @@ impl Backend for Lz4hc {
         let (len, room) = (PAGE_SIZE as c_int, dst.len() as c_int);
         let Some(dictionary) = &self.setup.dictionary else {
             let memory = self.memory.as_mut_ptr().cast();
-            // SAFETY: The page and the buffer have the sizes that are given, and the memory that of
-            // a stream; the algorithm copes with a page that changes under it.
+            // SAFETY: The page and the buffer have the sizes that are given, and by the type
+            // invariants `memory` has the size of a stream. LZ4 stays within these sizes even if
+            // the page changes meanwhile.
             let len = unsafe { bindings::LZ4_compress_HC(from, to, len, room, level, memory) };
             return Ok(lz4_common::compressed(len));
         };
         let stream = self.memory.as_mut_ptr().cast();
-        // SAFETY: The same, and the dictionary lives as long as the stream. Using the dictionary
-        // makes the stream refer to the page, so it is set up again for each.
+        // Compression makes the stream point to the page, so the dictionary is loaded anew for each
+        // page.
+        // SAFETY: The page, the buffer and the dictionary have the sizes that are given, and by the
+        // type invariants `memory` has the size of a stream. LZ4 stays within these sizes even if
+        // the page changes meanwhile. `self` keeps the dictionary.
         let len = unsafe {
             bindings::LZ4_resetStreamHC(stream, level);
             let used = bindings::LZ4_loadDictHC(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! LZO, with and without run-length encoding.
+//! The LZO backends, with and without run-length encoding.
 //!
 //! C header: [`include/linux/lzo.h`](srctree/include/linux/lzo.h)
 #![cfg(zram_rs_lzo)]
@@ -47,10 +47,11 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
             (true, true) => bindings::lzorle1x_1_compress_safe,
         };
         let mut len = dst.len();
-        // SAFETY: The page and the working memory have the sizes that the algorithm asks for, and
-        // the buffer the one that is given, which is not exceeded, or can hold any result. The
-        // memory is a table of `unsigned short`, for which all that is allocated is aligned well
-        // enough. The algorithm copes with a page that changes under it.
+        // SAFETY: The page and the buffer have the sizes that are given, and `memory` has the size
+        // that LZO requires. A function without "safe" in its name is called only with a buffer
+        // that has room for any result; the others check the size. `memory` is used as an array of
+        // `unsigned short`, for which every allocation is sufficiently aligned. LZO stays within
+        // these sizes even if the page changes meanwhile.
         let status = unsafe {
             compress(
                 src.as_ptr(),
@@ -69,7 +70,7 @@ impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
         let mut len = PAGE_SIZE;
-        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
+        // SAFETY: The source and the page have the sizes that are given, which LZO checks.
         let status = unsafe {
             bindings::lzo1x_decompress_safe(src.as_ptr(), src.len(), dst.as_ptr(), &mut len)
         };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! 842, in software.
+//! The 842 backend, which uses the kernel's software implementation.
 //!
 //! C header: [`include/linux/sw842.h`](srctree/include/linux/sw842.h)
 #![cfg(zram_rs_842)]
@@ -42,8 +42,9 @@ impl Backend for Sw842 {
 
     fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>> {
         let mut len = dst.len() as c_uint;
-        // SAFETY: The page, the buffer and the working memory have the sizes that are given, or
-        // that the algorithm asks for; it copes with a page that changes under it.
+        // SAFETY: The page and the buffer have the sizes that are given, and `memory` has the size
+        // that the function requires. It stays within these sizes even if the page changes
+        // meanwhile.
         let status = to_result(unsafe {
             bindings::sw842_compress(
                 src.as_ptr(),
@@ -62,7 +63,7 @@ impl Backend for Sw842 {
 
     fn decompress(&mut self, src: &[u8], dst: &MappedPage<'_>) -> Result {
         let mut len = PAGE_SIZE as c_uint;
-        // SAFETY: Source and page have the sizes that are given, which are not exceeded.
+        // SAFETY: The source and the page have the sizes that are given, which the function checks.
         to_result(unsafe {
             bindings::sw842_decompress(src.as_ptr(), src.len() as c_uint, dst.as_ptr(), &mut len)
         })?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Zstandard.
+//! The Zstandard backend.
 //!
 //! C header: [`include/linux/zstd.h`](srctree/include/linux/zstd.h)
 #![cfg(zram_rs_zstd)]
@@ -27,48 +27,56 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How zstd allocates memory for what it makes of a dictionary.
+/// The allocator for prepared dictionaries.
 const ALLOCATOR: bindings::zstd_custom_mem = bindings::zstd_custom_mem {
     customAlloc: Some(bindings::zram_rs_zstd_alloc),
     customFree: Some(bindings::zram_rs_zstd_free),
     opaque: ptr::null_mut(),
 };
 
-/// What zstd makes of a dictionary.
+/// A dictionary, prepared for compression and for decompression.
 ///
 /// # Invariants
 ///
-/// `compression` and `decompression` are valid, belong to this object, and refer to `contents`.
+/// `compression` and `decompression` are valid, belong to this object, and point into `_contents`.
 pub(super) struct Dictionary {
     compression: NonNull<bindings::zstd_cdict>,
     decompression: NonNull<bindings::zstd_ddict>,
     _contents: Arc<FileContents>,
 }
 
-// SAFETY: Plain memory, which any thread can free.
+// SAFETY: By the type invariants both parts belong to this object; zstd keeps no per-thread state,
+// and any thread can free them.
 unsafe impl Send for Dictionary {}
-// SAFETY: Both parts are only read once they exist.
+// SAFETY: zstd only reads the two parts after their creation.
 unsafe impl Sync for Dictionary {}
 
 impl Dictionary {
+    /// Prepares a dictionary for use with `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: zstd rejects the dictionary, or there is no memory.
     fn new(
         contents: Arc<FileContents>,
         parameters: bindings::zstd_compression_parameters,
     ) -> Result<Self> {
         let (bytes, len) = (contents.as_ptr().cast(), contents.len());
-        // SAFETY: The dictionary has this length; the allocator is one.
+        // SAFETY: `bytes` is valid for reads of `len` bytes for as long as `contents` is, and the
+        // functions of `ALLOCATOR` allocate and free memory.
         let ddict = unsafe { bindings::zstd_create_ddict_byreference(bytes, len, ALLOCATOR) };
         let decompression = NonNull::new(ddict).ok_or(EINVAL)?;
-        // SAFETY: The same, and the parameters are valid.
+        // SAFETY: `bytes` is valid for reads of `len` bytes for as long as `contents` is, the
+        // functions of `ALLOCATOR` allocate and free memory, and `parameters` are from zstd.
         let compression = NonNull::new(unsafe {
             bindings::zstd_create_cdict_byreference(bytes, len, parameters, ALLOCATOR)
         });
         let Some(compression) = compression else {
-            // SAFETY: It was just made.
+            // SAFETY: `decompression` was created above and is not used any more.
             unsafe { bindings::zstd_free_ddict(decompression.as_ptr()) };
             return Err(EINVAL);
         };
-        // INVARIANT: Both were just made.
+        // INVARIANT: Both parts were created above from `contents`.
         Ok(Self {
             compression,
             decompression,
@@ -79,7 +87,7 @@ impl Dictionary {
 
 impl Drop for Dictionary {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants both parts are valid and belong to this object.
         unsafe {
             bindings::zstd_free_cdict(self.compression.as_ptr());
             bindings::zstd_free_ddict(self.decompression.as_ptr());
@@ -92,7 +100,7 @@ impl Drop for Dictionary {
 pub(super) struct Setup {
     parameters: bindings::zstd_parameters,
     dictionary: Option<Arc<Dictionary>>,
-    /// How much memory compression takes, in bytes.
+    /// The size of the working memory for compression, in bytes.
     size: usize,
 }
 
@@ -100,23 +108,24 @@ pub(super) struct Setup {
 ///
 /// # Invariants
 ///
-/// `compressor` and `decompressor` are valid, and live in `_memory`.
+/// `compressor` and `decompressor` are valid, and are located in `_memory`.
 pub(super) struct Zstd {
     setup: Setup,
     compressor: NonNull<bindings::zstd_cctx>,
     decompressor: NonNull<bindings::zstd_dctx>,
-    /// A vector does not move what it holds when it is moved itself.
+    /// Moving a vector does not move its elements.
     _memory: [VVec<u8>; 2],
 }
 
-// SAFETY: The contexts are plain memory, which this object owns.
+// SAFETY: By the type invariants the contexts are located in memory of this object, and zstd keeps
+// no per-thread state.
 unsafe impl Send for Zstd {}
 
 impl Backend for Zstd {
     type Setup = Setup;
 
     fn setup(params: &Params) -> Result<Setup> {
-        // SAFETY: No requirements.
+        // SAFETY: These functions return constants.
         let (default, min, max) = unsafe {
             (
                 bindings::zstd_default_clevel(),
@@ -125,14 +134,14 @@ impl Backend for Zstd {
             )
         };
         let level = params.level_within(c"zstd", default, min, max)?;
-        // SAFETY: No requirements.
+        // SAFETY: The function computes parameters from any numbers.
         let parameters = unsafe { bindings::zstd_get_params(level, PAGE_SIZE as u64) };
         let mut used = parameters.cParams;
         let dictionary = match &params.dictionary {
             None => None,
             Some(contents) => {
                 let len = contents.len();
-                // SAFETY: No requirements.
+                // SAFETY: The function computes parameters from any numbers.
                 used = unsafe { bindings::zstd_get_cparams(level, PAGE_SIZE as u64, len) };
                 Some(Arc::new(
                     Dictionary::new(contents.clone(), used)?,
@@ -140,7 +149,7 @@ impl Backend for Zstd {
                 )?)
             }
         };
-        // SAFETY: The parameters are valid.
+        // SAFETY: `used` points to valid parameters, which zstd has computed.
         let size = unsafe { bindings::zstd_cctx_workspace_bound(&used) };
         Ok(Setup {
             parameters,
@@ -152,16 +161,16 @@ impl Backend for Zstd {
     fn new(setup: &Setup) -> Result<Self> {
         let size = setup.size;
         let mut memory = VVec::<u8>::zeroed(size, gfp_nowarn())?;
-        // SAFETY: The memory has this size.
+        // SAFETY: `memory` is valid for `size` bytes.
         let compressor = unsafe { bindings::zstd_init_cctx(memory.as_mut_ptr().cast(), size) };
 
-        // SAFETY: No requirements.
+        // SAFETY: The function returns a constant.
         let size = unsafe { bindings::zstd_dctx_workspace_bound() };
         let mut other = VVec::<u8>::zeroed(size, gfp_nowarn())?;
-        // SAFETY: The memory has this size.
+        // SAFETY: `other` is valid for `size` bytes.
         let decompressor = unsafe { bindings::zstd_init_dctx(other.as_mut_ptr().cast(), size) };
 
-        // INVARIANT: Both were just set up in the memory that is kept along with them.
+        // INVARIANT: Both contexts were initialised above, in the memory that `_memory` keeps.
         Ok(Self {
             setup: setup.clone(),
             compressor: NonNull::new(compressor).ok_or(EINVAL)?,
@@ -175,19 +184,21 @@ impl Backend for Zstd {
         let (to, room) = (dst.as_mut_ptr().cast(), dst.len());
         let from = src.as_ptr().cast();
         let len = match &self.setup.dictionary {
-            // SAFETY: By the type invariants; page and buffer have the sizes that are given. The
-            // algorithm copes with a page that changes under it.
+            // SAFETY: By the type invariants the context is valid; the page and the buffer have the
+            // sizes that are given. zstd stays within these even if the page changes meanwhile.
             None => unsafe {
                 let parameters = &self.setup.parameters;
                 bindings::zstd_compress_cctx(context, to, room, from, PAGE_SIZE, parameters)
             },
-            // SAFETY: The same; and the dictionary is valid by its type's invariants.
+            // SAFETY: By the type invariants the context and the dictionary are valid; the page and
+            // the buffer have the sizes that are given. zstd stays within these even if the page
+            // changes meanwhile.
             Some(dictionary) => unsafe {
                 let dictionary = dictionary.compression.as_ptr();
                 bindings::zstd_compress_using_cdict(context, to, room, from, PAGE_SIZE, dictionary)
             },
         };
-        // SAFETY: No requirements.
+        // SAFETY: The function takes any number.
         if unsafe { bindings::zstd_get_error_code(len) }
             == bindings::ZSTD_ErrorCode_ZSTD_error_dstSize_tooSmall
         {
@@ -201,9 +212,11 @@ impl Backend for Zstd {
         let to = dst.as_ptr().cast();
         let (from, len) = (src.as_ptr().cast(), src.len());
         let len = check(match &self.setup.dictionary {
-            // SAFETY: By the type invariants; source and page have the sizes that are given.
+            // SAFETY: By the type invariants the context is valid; the source and the page have the
+            // sizes that are given.
             None => unsafe { bindings::zstd_decompress_dctx(context, to, PAGE_SIZE, from, len) },
-            // SAFETY: The same; and the dictionary is valid by its type's invariants.
+            // SAFETY: By the type invariants the context and the dictionary are valid; the source
+            // and the page have the sizes that are given.
             Some(dictionary) => unsafe {
                 let dictionary = dictionary.decompression.as_ptr();
                 bindings::zstd_decompress_using_ddict(context, to, PAGE_SIZE, from, len, dictionary)
@@ -217,9 +230,9 @@ impl Backend for Zstd {
     }
 }
 
-/// Tells a length from an error code.
+/// Returns a length that zstd returned, or `EINVAL` if it is an error code.
 fn check(len: usize) -> Result<usize> {
-    // SAFETY: No requirements.
+    // SAFETY: The function takes any number.
     if unsafe { bindings::zstd_is_error(len) } != 0 {
         Err(EINVAL)
     } else {
