@@ -52,7 +52,7 @@ use crate::{
         View, //
     },
     stats::{
-        Kept,
+        Footprint,
         Stats, //
     },
     zspool::{
@@ -422,10 +422,10 @@ impl Pages {
     /// Puts something into a slot that is locked, in the place of what was there.
     #[inline(always)]
     fn put(&self, mut slot: SlotGuard<'_>, content: Content<'_>, now: u32) {
-        let new = Kept::from(&content);
+        let new = content.footprint();
         let old = slot.replace(content);
         slot.touch(now);
-        self.stats.count(Kept::from(&old), new);
+        self.stats.count(old.footprint(), new);
         drop(slot);
         self.dispose(old);
     }
@@ -448,7 +448,7 @@ impl Pages {
         let _ = slot.replace(content);
         slot.touch(now);
         drop(slot);
-        self.stats.count(Kept::Huge, Kept::Huge);
+        self.stats.count(Footprint::HUGE, Footprint::HUGE);
         // As if there had been both for a moment, which is how C zram counts.
         self.stats.note_used_pages(self.pool().pages() + 1);
         true
@@ -571,7 +571,7 @@ impl Pages {
         };
         match slot.write_back(block) {
             Ok(old) => {
-                self.stats.count(Kept::from(&old), Kept::Block);
+                self.stats.count(old.footprint(), Footprint::ON_DEVICE);
                 drop(slot);
                 self.dispose(old);
             }
@@ -647,7 +647,7 @@ impl Pages {
 
     /// Frees what was taken out of a slot. Any context but interrupts.
     pub(crate) fn free(&self, content: Content<'_>) {
-        self.stats.count(Kept::from(&content), Kept::Nothing);
+        self.stats.count(content.footprint(), Footprint::EMPTY);
         self.dispose(content);
     }
 

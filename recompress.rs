@@ -35,7 +35,6 @@ use crate::{
         Content,
         SlotGuard, //
     },
-    stats::Kept,
     zspool::Object, //
 };
 use kernel::{
@@ -259,9 +258,9 @@ fn recompress(
     match object {
         Some(object) => {
             let content = Content::Stored { object, priority };
-            let new = Kept::from(&content);
+            let new = content.footprint();
             let old = slot.recompress(content);
-            pages.stats.count(Kept::from(&old), new);
+            pages.stats.count(old.footprint(), new);
             drop(slot);
             pages.dispose(old);
         }

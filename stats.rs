@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is counted of a disk.
+//! The statistics of a disk.
 
 use crate::slot::Content;
-use core::mem::discriminant;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*,
@@ -13,7 +12,11 @@ use kernel::{
     },
 };
 
-/// A number that goes up and down. All methods are for any context.
+/// A counter that goes up and down.
+///
+/// # Context
+///
+/// All methods: any context.
 pub(crate) struct Counter(Atomic<i64>);
 
 impl Counter {
@@ -21,95 +24,127 @@ impl Counter {
         Self(Atomic::new(0))
     }
 
-    /// Adds to the number.
+    /// Increases the counter by `n`.
     pub(crate) fn add(&self, n: usize) {
         self.0.add(n as i64, Relaxed);
     }
 
-    /// Adds to the number, or subtracts from it. Most that is counted does not change, which costs
-    /// nothing.
+    /// Changes the counter by `by`, without an atomic operation if that is zero.
     fn change(&self, by: i64) {
         if by != 0 {
             self.0.add(by, Relaxed);
         }
     }
 
-    /// Returns the number.
+    /// Returns the value of the counter.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed) as u64
     }
 }
 
-/// What is counted of what is in a slot.
+/// What the content of a slot adds to the statistics of a disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// Nothing: the slot is empty.
-    Nothing,
-    /// A page that consists of one word.
-    Same,
-    /// A page that takes so many bytes of memory.
-    Compressed(usize),
-    /// A page that takes one of memory.
-    Huge,
-    /// A page on the backing device.
-    Block,
+pub(crate) struct Footprint {
+    /// Bytes of memory that the page takes.
+    bytes: u32,
+    /// Which counters of pages include the page: a mask of the constants below.
+    counters: u32,
 }
 
-impl Kept {
-    fn bytes(self) -> usize {
+impl Footprint {
+    const PAGES_STORED: u32 = 1 << 0;
+    const SAME_PAGES: u32 = 1 << 1;
+    const HUGE_PAGES: u32 = 1 << 2;
+    const BD_COUNT: u32 = 1 << 3;
+
+    /// The footprint of an empty slot.
+    pub(crate) const EMPTY: Self = Self {
+        bytes: 0,
+        counters: 0,
+    };
+
+    /// The footprint of a same-filled page.
+    pub(crate) const SAME: Self = Self {
+        bytes: 0,
+        counters: Self::PAGES_STORED | Self::SAME_PAGES,
+    };
+
+    /// The footprint of a page that is stored uncompressed.
+    pub(crate) const HUGE: Self = Self {
+        bytes: PAGE_SIZE as u32,
+        counters: Self::PAGES_STORED | Self::HUGE_PAGES,
+    };
+
+    /// The footprint of a page on the backing device.
+    pub(crate) const ON_DEVICE: Self = Self {
+        bytes: 0,
+        counters: Self::PAGES_STORED | Self::BD_COUNT,
+    };
+
+    /// Returns the footprint of a page that is stored compressed, in `bytes` bytes.
+    pub(crate) const fn compressed(bytes: usize) -> Self {
+        Self {
+            bytes: bytes as u32,
+            counters: Self::PAGES_STORED,
+        }
+    }
+
+    /// Returns what the footprint adds to a counter of pages: 0 or 1.
+    const fn count(self, counter: u32) -> i64 {
+        (self.counters & counter != 0) as i64
+    }
+}
+
+impl Content<'_> {
+    /// Returns what the content adds to the statistics.
+    #[inline]
+    pub(crate) fn footprint(&self) -> Footprint {
         match self {
-            Kept::Compressed(size) => size,
-            Kept::Huge => PAGE_SIZE,
-            Kept::Nothing | Kept::Same | Kept::Block => 0,
+            Content::Empty => Footprint::EMPTY,
+            Content::Same(_) => Footprint::SAME,
+            Content::Stored { object, .. } => Footprint::compressed(object.size()),
+            Content::Huge { .. } => Footprint::HUGE,
+            Content::WrittenBack { .. } => Footprint::ON_DEVICE,
         }
     }
 }
 
-impl From<&Content<'_>> for Kept {
-    fn from(content: &Content<'_>) -> Self {
-        match content {
-            Content::Empty => Kept::Nothing,
-            Content::Same(_) => Kept::Same,
-            Content::Stored { object, .. } => Kept::Compressed(object.size()),
-            Content::Huge { .. } => Kept::Huge,
-            Content::WrittenBack { .. } => Kept::Block,
-        }
-    }
-}
-
-/// The counters of a disk. They start at zero, and end when the disk is reset. All methods are for
-/// any context.
+/// The counters of a disk, from its initialisation to its reset.
+///
+/// # Context
+///
+/// All methods: any context.
 pub(crate) struct Stats {
-    /// Bytes of compressed and incompressible pages in memory.
+    /// Bytes of the compressed and the huge pages in memory.
     pub(crate) stored_bytes: Counter,
-    /// Pages that have a content, whichever.
+    /// Pages that are not empty, in memory or on the backing device.
     pub(crate) pages_stored: Counter,
-    /// Pages that consist of one word.
+    /// Same-filled pages.
     pub(crate) same_pages: Counter,
-    /// Pages that are stored as they are.
+    /// Huge pages: those that are stored uncompressed.
     pub(crate) huge_pages: Counter,
-    /// Pages that were ever stored as they are.
+    /// Huge pages that were stored since the disk was initialised.
     pub(crate) huge_pages_since: Counter,
     /// Reads that failed.
     pub(crate) failed_reads: Counter,
     /// Writes that failed.
     pub(crate) failed_writes: Counter,
-    /// Pages that were discarded, or that swap said it does not need any more.
+    /// Pages that were discarded or freed by swap.
     pub(crate) notify_free: Counter,
-    /// Those of the latter that could not be freed, since they were just being used.
+    /// Pages that swap freed, but whose slot was locked.
     pub(crate) miss_free: Counter,
-    /// Pages that are on the backing device.
+    /// Pages on the backing device.
     pub(crate) bd_count: Counter,
-    /// Reads of pages from the backing device.
+    /// Pages read from the backing device.
     pub(crate) bd_reads: Counter,
-    /// Writes of pages to the backing device.
+    /// Pages written to the backing device.
     pub(crate) bd_writes: Counter,
-    /// The largest number of pages of memory that were ever used.
+    /// The largest number of pages of memory in use so far.
     max_used_pages: Atomic<usize>,
 }
 
 impl Stats {
-    /// All zero.
+    /// Returns counters that are all zero.
     pub(crate) const fn new() -> Self {
         Self {
             stored_bytes: Counter::new(),
@@ -128,28 +163,29 @@ impl Stats {
         }
     }
 
-    /// Counts a change in a slot: what is in it now instead of what was.
-    pub(crate) fn count(&self, old: Kept, new: Kept) {
-        let difference = |of: fn(Kept) -> usize| of(new) as i64 - of(old) as i64;
+    /// Counts that a slot whose content had the footprint `old` now has one with `new`.
+    ///
+    /// Counters that do not change are not touched.
+    pub(crate) fn count(&self, old: Footprint, new: Footprint) {
+        let difference = |counter| new.count(counter) - old.count(counter);
 
-        if new == Kept::Huge {
+        if new.count(Footprint::HUGE_PAGES) != 0 {
             self.huge_pages_since.add(1);
         }
-        self.stored_bytes.change(difference(Kept::bytes));
-        if discriminant(&old) == discriminant(&new) {
+        self.stored_bytes
+            .change(i64::from(new.bytes) - i64::from(old.bytes));
+        // Most writes replace a page by another of the same kind.
+        if old.counters == new.counters {
             return;
         }
         self.pages_stored
-            .change(difference(|kept| (kept != Kept::Nothing).into()));
-        self.same_pages
-            .change(difference(|kept| (kept == Kept::Same).into()));
-        self.huge_pages
-            .change(difference(|kept| (kept == Kept::Huge).into()));
-        self.bd_count
-            .change(difference(|kept| (kept == Kept::Block).into()));
+            .change(difference(Footprint::PAGES_STORED));
+        self.same_pages.change(difference(Footprint::SAME_PAGES));
+        self.huge_pages.change(difference(Footprint::HUGE_PAGES));
+        self.bd_count.change(difference(Footprint::BD_COUNT));
     }
 
-    /// Takes note of how many pages of memory are used.
+    /// Raises the largest number of used pages to `pages`, if it is less.
     pub(crate) fn note_used_pages(&self, pages: usize) {
         let mut max = self.max_used_pages.load(Relaxed);
         while pages > max {
@@ -160,7 +196,7 @@ impl Stats {
         }
     }
 
-    /// Starts anew with the largest number of used pages.
+    /// Sets the largest number of used pages to `pages`.
     pub(crate) fn reset_used_pages(&self, pages: usize) {
         self.max_used_pages.store(pages, Relaxed);
     }
@@ -174,30 +210,57 @@ impl Stats {
 #[kunit_tests(zram_rs_stats)]
 mod tests {
     use super::*;
+    use crate::{
+        backing::blocks::Block,
+        comp::Priority, //
+    };
 
-    const KINDS: [Kept; 6] = [
-        Kept::Nothing,
-        Kept::Same,
-        Kept::Compressed(1),
-        Kept::Compressed(3000),
-        Kept::Huge,
-        Kept::Block,
+    /// A slot's content, written down independently of [`Footprint`].
+    #[derive(Clone, Copy)]
+    struct Expected {
+        footprint: Footprint,
+        bytes: usize,
+        pages: u64,
+        same: u64,
+        huge: u64,
+        on_device: u64,
+    }
+
+    const fn expected(
+        footprint: Footprint,
+        bytes: usize,
+        [pages, same, huge, on_device]: [u64; 4],
+    ) -> Expected {
+        Expected {
+            footprint,
+            bytes,
+            pages,
+            same,
+            huge,
+            on_device,
+        }
+    }
+
+    const EMPTY: Expected = expected(Footprint::EMPTY, 0, [0, 0, 0, 0]);
+    const OTHER: Expected = expected(Footprint::compressed(100), 100, [1, 0, 0, 0]);
+    const KINDS: [Expected; 6] = [
+        EMPTY,
+        expected(Footprint::SAME, 0, [1, 1, 0, 0]),
+        expected(Footprint::compressed(1), 1, [1, 0, 0, 0]),
+        expected(Footprint::compressed(3000), 3000, [1, 0, 0, 0]),
+        expected(Footprint::HUGE, PAGE_SIZE, [1, 0, 1, 0]),
+        expected(Footprint::ON_DEVICE, 0, [1, 0, 0, 1]),
     ];
 
-    /// What is counted must be what there is in so many slots.
-    fn assert_counts(stats: &Stats, slots: &[Kept]) {
-        let count =
-            |what: fn(Kept) -> bool| slots.iter().filter(|&&kept| what(kept)).count() as u64;
+    /// Returns whether the counters are the sums over `slots`.
+    fn counts(stats: &Stats, slots: &[Expected]) -> bool {
+        let sum = |of: fn(&Expected) -> u64| slots.iter().map(of).sum::<u64>();
 
-        let bytes: usize = slots.iter().map(|kept| kept.bytes()).sum();
-        assert_eq!(stats.stored_bytes.get(), bytes as u64);
-        assert_eq!(
-            stats.pages_stored.get(),
-            count(|kept| kept != Kept::Nothing)
-        );
-        assert_eq!(stats.same_pages.get(), count(|kept| kept == Kept::Same));
-        assert_eq!(stats.huge_pages.get(), count(|kept| kept == Kept::Huge));
-        assert_eq!(stats.bd_count.get(), count(|kept| kept == Kept::Block));
+        stats.stored_bytes.get() == sum(|slot| slot.bytes as u64)
+            && stats.pages_stored.get() == sum(|slot| slot.pages)
+            && stats.same_pages.get() == sum(|slot| slot.same)
+            && stats.huge_pages.get() == sum(|slot| slot.huge)
+            && stats.bd_count.get() == sum(|slot| slot.on_device)
     }
 
     #[test]
@@ -205,17 +268,30 @@ mod tests {
         for old in KINDS {
             for new in KINDS {
                 let stats = Stats::new();
-                // Beside another slot, so that nothing comes to less than zero by mistake.
-                stats.count(Kept::Nothing, Kept::Compressed(100));
-                stats.count(Kept::Nothing, old);
-                assert_counts(&stats, &[Kept::Compressed(100), old]);
-                stats.count(old, new);
-                assert_counts(&stats, &[Kept::Compressed(100), new]);
-                stats.count(new, Kept::Nothing);
-                assert_counts(&stats, &[Kept::Compressed(100)]);
-                let huge = u64::from(old == Kept::Huge) + u64::from(new == Kept::Huge);
-                assert_eq!(stats.huge_pages_since.get(), huge);
+                // With another slot, no counter can reach a right value by wrapping below zero.
+                stats.count(EMPTY.footprint, OTHER.footprint);
+                stats.count(EMPTY.footprint, old.footprint);
+                assert!(counts(&stats, &[OTHER, old]));
+                stats.count(old.footprint, new.footprint);
+                assert!(counts(&stats, &[OTHER, new]));
+                stats.count(new.footprint, EMPTY.footprint);
+                assert!(counts(&stats, &[OTHER]));
+                assert_eq!(stats.huge_pages_since.get(), old.huge + new.huge);
             }
         }
+    }
+
+    #[test]
+    fn contents_have_their_footprint() {
+        assert!(Content::Empty.footprint() == Footprint::EMPTY);
+        for word in [0, 1, usize::MAX] {
+            assert!(Content::Same(word).footprint() == Footprint::SAME);
+        }
+        let content = Content::WrittenBack {
+            block: Block::from_number(1),
+            size: 3000,
+            priority: Priority::PRIMARY,
+        };
+        assert!(content.footprint() == Footprint::ON_DEVICE);
     }
 }
