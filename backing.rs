@@ -21,14 +21,14 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
-use read::Read;
+use read::DeviceRead;
 
 /// A block device that pages are written to and read from.
 #[pin_data]
 pub(crate) struct Backing {
     /// The device.
     #[pin]
-    pub(crate) source: ReadDevice<Read>,
+    pub(crate) source: ReadDevice<DeviceRead>,
     /// Its blocks.
     #[pin]
     pub(crate) blocks: Blocks,

@@ -6,12 +6,12 @@ use crate::{
     abstractions::{
         bdev::ReadSlab,
         gendisk::{
-            Disk,
+            DiskRegistration,
             Major, //
         },
         workqueue::HighPriority, //
     },
-    backing::read::Read, //
+    backing::read::DeviceRead, //
     comp,
     debugfs,
     device::{
@@ -42,7 +42,7 @@ pub(crate) struct Control {
     major: Major,
     attributes: DiskAttributes,
     shared: Shared,
-    _reads: ReadSlab<Read>,
+    _reads: ReadSlab<DeviceRead>,
 }
 
 /// The disks by their numbers.
@@ -67,7 +67,7 @@ enum Place {
 struct Entry {
     // Before the disk: it goes first.
     directory: Option<debugfs::Directory>,
-    disk: Disk<Device>,
+    disk: DiskRegistration<Device>,
 }
 
 impl Entry {

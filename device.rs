@@ -12,8 +12,8 @@ use crate::{
             Operation, //
         },
         gendisk::{
-            Disk,
             DiskAttribute,
+            DiskRegistration,
             GenDisk,
             Limits,
             Major,
@@ -186,13 +186,13 @@ impl Operations for Device {
 
 impl Device {
     /// Adds the disk `zram<id>`, uninitialised, to the system. Fails with `ENOMEM`, and with what
-    /// [`Disk::new`] fails with. May sleep.
+    /// [`DiskRegistration::new`] fails with. May sleep.
     pub(crate) fn add(
         id: u32,
         major: &Major,
         attributes: &DiskAttributes,
         shared: Shared,
-    ) -> Result<Disk<Self>> {
+    ) -> Result<DiskRegistration<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
             physical_block_size: PAGE_SIZE as u32,
@@ -216,7 +216,7 @@ impl Device {
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
             shared,
         });
-        Disk::new(fmt!("zram{id}"), major, id, limits, attributes, data)
+        DiskRegistration::new(fmt!("zram{id}"), major, id, limits, attributes, data)
     }
 
     /// Initialises the disk with a size in bytes, which is rounded up to whole pages.

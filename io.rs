@@ -11,9 +11,9 @@ use crate::{
         bdev::ReadDevice,
         bio::{
             Bio,
-            Chunk,
-            Part,
-            Single, //
+            PageSegment,
+            SegmentCompletion,
+            SinglePageBio, //
         },
         gendisk::QueueEntered,
         page::{
@@ -35,9 +35,9 @@ use crate::{
             PinnedBlock, //
         },
         read::{
-            Form,
-            Purpose,
-            Read, //
+            DeviceRead,
+            ReadTarget,
+            StoredForm, //
         },
         Backing, //
     },
@@ -100,12 +100,12 @@ pub(crate) struct Pages {
     stopping: Atomic<bool>,
 }
 
-/// Where a page was found.
-pub(crate) enum Found {
-    /// In memory: what was to be done with it is done.
-    Here,
-    /// In this block of the backing device.
-    There(PinnedBlock, Form),
+/// How far a read of a page has come.
+pub(crate) enum ReadOutcome {
+    /// The page was in memory, and the read is done.
+    Done,
+    /// The page is in this block of the backing device.
+    OnDevice(PinnedBlock, StoredForm),
 }
 
 impl Pages {
@@ -170,13 +170,13 @@ impl Pages {
     pub(crate) fn read_bio(this: &QueueEntered<'_, Self>, mut bio: Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
-        let mut bio = match bio.into_single() {
+        let mut bio = match bio.into_single_page() {
             Ok(single) => return Self::read_single(this, single, now),
             Err(bio) => bio,
         };
-        let result = bio.chunks().try_for_each(|chunk| {
+        let result = bio.page_segments().try_for_each(|chunk| {
             if let Some((purpose, block, form)) = Self::read_chunk(this, &chunk, now)? {
-                Self::read_back(this, chunk.part(), purpose, block, form);
+                Self::read_back(this, chunk.completion(), purpose, block, form);
             }
             Ok::<(), Error>(())
         });
@@ -189,11 +189,11 @@ impl Pages {
     /// The same for a bio of a single chunk: what is still to be read is all of it, so that nobody
     /// has to count who completes it.
     #[inline(always)]
-    fn read_single(this: &QueueEntered<'_, Self>, mut bio: Single, now: u32) {
-        match Self::read_chunk(this, bio.chunk(), now) {
+    fn read_single(this: &QueueEntered<'_, Self>, mut bio: SinglePageBio, now: u32) {
+        match Self::read_chunk(this, bio.segment(), now) {
             Ok(None) => (),
             Ok(Some((purpose, block, form))) => {
-                Self::read_back(this, bio.into_part(), purpose, block, form);
+                Self::read_back(this, bio.into_completion(), purpose, block, form);
             }
             Err(_) => {
                 this.stats.failed_reads.add(1);
@@ -207,7 +207,7 @@ impl Pages {
         bio.start_accounting();
         let now = boottime_seconds();
         if bio
-            .chunks()
+            .page_segments()
             .try_for_each(|chunk| Self::write_chunk(this, &chunk, now))
             .is_err()
         {
@@ -254,26 +254,26 @@ impl Pages {
     #[inline(always)]
     fn read_chunk(
         this: &Self,
-        chunk: &Chunk<'_>,
+        chunk: &PageSegment<'_>,
         now: u32,
-    ) -> Result<Option<(Purpose, PinnedBlock, Form)>> {
+    ) -> Result<Option<(ReadTarget, PinnedBlock, StoredForm)>> {
         if let Some(page) = chunk.whole_page() {
             return Ok(match this.read(chunk.index, page, now)? {
-                Found::Here => {
+                ReadOutcome::Done => {
                     page.flush_dcache();
                     None
                 }
-                Found::There(block, form) => Some((Purpose::Whole, block, form)),
+                ReadOutcome::OnDevice(block, form) => Some((ReadTarget::Page, block, form)),
             });
         }
         let bounce = BouncePage::new(Gfp::NOIO)?;
         match this.read(chunk.index, bounce.as_page(), now)? {
-            Found::Here => {
+            ReadOutcome::Done => {
                 let page = bounce.as_page();
                 let page = page.map();
                 chunk.copy_from(&page).map(|()| None)
             }
-            Found::There(block, form) => Ok(Some((Purpose::Copy(bounce), block, form))),
+            ReadOutcome::OnDevice(block, form) => Ok(Some((ReadTarget::Copy(bounce), block, form))),
         }
     }
 
@@ -282,25 +282,25 @@ impl Pages {
     /// [`readback`](crate::readback) does the rest.
     fn read_back(
         this: &QueueEntered<'_, Self>,
-        part: Part,
-        purpose: Purpose,
+        part: SegmentCompletion,
+        purpose: ReadTarget,
         block: PinnedBlock,
-        form: Form,
+        form: StoredForm,
     ) {
         this.stats.bd_reads.add(1);
         ReadDevice::read(
             this.queue_ref(),
             block.number(),
-            Read {
-                part,
-                purpose,
+            DeviceRead {
+                completion: part,
+                target: purpose,
                 block,
                 form,
             },
         );
     }
 
-    fn write_chunk(this: &QueueEntered<'_, Self>, chunk: &Chunk<'_>, now: u32) -> Result {
+    fn write_chunk(this: &QueueEntered<'_, Self>, chunk: &PageSegment<'_>, now: u32) -> Result {
         if let Some(page) = chunk.whole_page() {
             return this.write(chunk.index, page, now);
         }
@@ -310,16 +310,16 @@ impl Pages {
             chunk.copy_to(&page.map())?;
             return this.write(chunk.index, page, now);
         }
-        if let Found::There(block, form) = this.write_part(chunk, bounce.as_page(), now)? {
-            let purpose = Purpose::Merge(bounce);
-            Self::read_back(this, chunk.part(), purpose, block, form);
+        if let ReadOutcome::OnDevice(block, form) = this.write_part(chunk, bounce.as_page(), now)? {
+            let purpose = ReadTarget::Merge(bounce);
+            Self::read_back(this, chunk.completion(), purpose, block, form);
         }
         Ok(())
     }
 
     /// Reads a page of the disk, if it is in memory; otherwise says where it is. `now` is the time
     /// of the access, in seconds since boot. May sleep.
-    fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<Found> {
+    fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
         Ok(self.read_locked(index, page, now)?.0)
     }
 
@@ -330,7 +330,7 @@ impl Pages {
         index: usize,
         page: PageRef<'_>,
         now: u32,
-    ) -> Result<(Found, SlotGuard<'_>)> {
+    ) -> Result<(ReadOutcome, SlotGuard<'_>)> {
         loop {
             let mut slot = self.table.lock(index).ok_or(EIO)?;
             slot.touch(now);
@@ -347,15 +347,15 @@ impl Pages {
                     priority,
                 } => {
                     let form = if self.compressed && size < PAGE_SIZE {
-                        Form::Compressed {
+                        StoredForm::Compressed {
                             size: size as u32,
                             priority,
                         }
                     } else {
-                        Form::Raw
+                        StoredForm::Raw
                     };
                     if let Some(block) = self.backing().ok_or(EIO)?.blocks.pin(block) {
-                        return Ok((Found::There(block, form), slot));
+                        return Ok((ReadOutcome::OnDevice(block, form), slot));
                     }
                     // More readers want this one page than can be counted. Some will be done soon.
                     drop(slot);
@@ -363,7 +363,7 @@ impl Pages {
                     continue;
                 }
             }
-            return Ok((Found::Here, slot));
+            return Ok((ReadOutcome::Done, slot));
         }
     }
 
@@ -461,12 +461,12 @@ impl Pages {
     /// slot is locked from reading the page to replacing it.
     pub(crate) fn write_part(
         &self,
-        chunk: &Chunk<'_>,
+        chunk: &PageSegment<'_>,
         page: PageRef<'_>,
         now: u32,
-    ) -> Result<Found> {
+    ) -> Result<ReadOutcome> {
         let (found, slot) = self.read_locked(chunk.index, page, now)?;
-        if let Found::Here = found {
+        if let ReadOutcome::Done = found {
             let node = page.node();
             let page = page.map();
             chunk.copy_to(&page)?;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Readback: answering reads of pages that are on the backing device.
+//! Readback: completing reads from the backing device.
 //!
-//! A read takes along what the slot said about the page at that time, and a pin on the block,
-//! so that the block holds this page until it was read, whatever becomes of the slot. Pages that
-//! are on the device as they are, are complete in the interrupt that says that they were read;
-//! others are decompressed on a workqueue of high priority. So are those of which a writer replaces
-//! a part, which are then written.
+//! A [`DeviceRead`] carries what the slot said about the page when the read began, and a pin on the
+//! block. The pin keeps the page in the block until it has been read, even if the slot changes
+//! meanwhile. A page that is stored raw is delivered in the completion interrupt. A workqueue of
+//! high priority decompresses other pages, and merges and writes pages that a bio writes in part.
 
 use crate::{
     abstractions::{
@@ -14,53 +13,64 @@ use crate::{
             PageRead,
             ReadDevice, //
         },
-        bio::Part,
+        bio::SegmentCompletion,
         gendisk::QueueRef,
         page::PageRef,
         sched::boottime_seconds,
     },
     backing::read::{
-        Form,
-        Purpose,
-        Read, //
+        DeviceRead,
+        ReadTarget,
+        StoredForm, //
     },
     io::{
-        Found,
-        Pages, //
+        Pages,
+        ReadOutcome, //
     },
 };
 use kernel::prelude::*;
 
-impl Read {
-    /// Makes of the page that was read what it is for; says where the page is if it has been
-    /// written elsewhere since, and a part is to be written to it.
+impl DeviceRead {
+    /// Delivers the page that was read to the bio.
+    ///
+    /// Returns [`ReadOutcome::OnDevice`] if a partial write was to be merged into the page, and the
+    /// page has been written to another block since: the read must be repeated there.
+    ///
+    /// # Context
+    ///
+    /// Any context for a read that needs no work (see [`PageRead::needs_work`]), otherwise may
+    /// sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of decompressing and writing a page.
     #[inline]
-    fn deliver(&self, pages: &Pages) -> Result<Found> {
-        if let (Purpose::Whole, Form::Raw) = (&self.purpose, self.form) {
-            // The device has put it where it is wanted.
-            return Ok(Found::Here);
+    fn deliver(&self, pages: &Pages) -> Result<ReadOutcome> {
+        if let (ReadTarget::Page, StoredForm::Raw) = (&self.target, self.form) {
+            // The device has read the page into the bio's memory.
+            return Ok(ReadOutcome::Done);
         }
         let page = self.page().ok_or(EIO)?;
-        if let Form::Compressed { size, priority } = self.form {
+        if let StoredForm::Compressed { size, priority } = self.form {
             pages.decompress_in_place(&page.map(), size as usize, priority)?;
         }
-        let chunk = self.part.chunk();
-        match self.purpose {
-            Purpose::Whole => page.flush_dcache(),
-            Purpose::Copy(_) => chunk.copy_from(&page.map())?,
-            Purpose::Merge(_) => {
-                chunk.copy_to(&page.map())?;
+        let segment = self.completion.segment();
+        match self.target {
+            ReadTarget::Page => page.flush_dcache(),
+            ReadTarget::Copy(_) => segment.copy_from(&page.map())?,
+            ReadTarget::Merge(_) => {
+                segment.copy_to(&page.map())?;
                 let now = boottime_seconds();
-                if !pages.write_merged(chunk.index, page, &self.block, now)? {
-                    return pages.write_part(chunk, page, now);
+                if !pages.write_merged(segment.index, page, &self.block, now)? {
+                    return pages.write_part(segment, page, now);
                 }
             }
         }
-        Ok(Found::Here)
+        Ok(ReadOutcome::Done)
     }
 }
 
-impl PageRead for Read {
+impl PageRead for DeviceRead {
     type Ready = Pages;
 
     fn device(pages: &Pages) -> Option<&ReadDevice<Self>> {
@@ -68,18 +78,19 @@ impl PageRead for Read {
     }
 
     fn page(&self) -> Option<PageRef<'_>> {
-        match &self.purpose {
-            Purpose::Whole => self.part.chunk().whole_page(),
-            Purpose::Copy(page) | Purpose::Merge(page) => Some(page.as_page()),
+        match &self.target {
+            ReadTarget::Page => self.completion.segment().whole_page(),
+            ReadTarget::Copy(page) | ReadTarget::Merge(page) => Some(page.as_page()),
         }
     }
 
-    fn part(&self) -> &Part {
-        &self.part
+    fn completion(&self) -> &SegmentCompletion {
+        &self.completion
     }
 
     fn needs_work(&self) -> bool {
-        matches!(self.form, Form::Compressed { .. }) || matches!(self.purpose, Purpose::Merge(_))
+        matches!(self.form, StoredForm::Compressed { .. })
+            || matches!(self.target, ReadTarget::Merge(_))
     }
 
     fn finish(self, pages: &QueueRef<Pages>, result: Result) {
@@ -92,29 +103,29 @@ impl PageRead for Read {
     }
 }
 
-impl Read {
+impl DeviceRead {
     /// Delivers what was read, and unpins its block. Returns what is to be read instead, if the
     /// page has moved to another block and a part is to be written to it.
     fn end(mut self, pages: &QueueRef<Pages>, result: Result) -> Option<(usize, Self)> {
-        // What the device says is passed on; to others than us, all the rest is an I/O error.
+        // The bio gets the device's errors as they are, and an I/O error for all others.
         let delivered = result.and_then(|()| self.deliver(pages).map_err(|_| EIO));
         if let Err(error) = delivered {
             let stats = &pages.stats;
-            match (&self.purpose, self.page()) {
-                (Purpose::Merge(_), _) => stats.failed_writes.add(1),
-                (Purpose::Whole, Some(page)) => {
-                    // What is in the reader's page now is not what it asked for.
+            match (&self.target, self.page()) {
+                (ReadTarget::Merge(_), _) => stats.failed_writes.add(1),
+                (ReadTarget::Page, Some(page)) => {
+                    // The reader must not see what the device or the decompressor left there.
                     page.map().fill(0);
                     stats.failed_reads.add(1);
                 }
                 _ => stats.failed_reads.add(1),
             }
-            self.part.fail(error);
+            self.completion.fail(error);
         }
         if let Some(backing) = pages.backing() {
             backing.blocks.unpin(self.block);
         }
-        let Ok(Found::There(block, form)) = delivered else {
+        let Ok(ReadOutcome::OnDevice(block, form)) = delivered else {
             return None;
         };
         pages.stats.bd_reads.add(1);

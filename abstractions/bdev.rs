@@ -7,7 +7,7 @@
 
 use super::{
     alloc::Gfp,
-    bio::Part,
+    bio::SegmentCompletion,
     gendisk::QueueRef,
     page::{
         BouncePage,
@@ -484,7 +484,7 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     fn page(&self) -> Option<PageRef<'_>>;
 
     /// Returns the part of a bio on whose behalf the page is read. Any context.
-    fn part(&self) -> &Part;
+    fn completion(&self) -> &SegmentCompletion;
 
     /// Returns whether the page, once it was read, needs work that may sleep. Any context.
     fn needs_work(&self) -> bool;
@@ -632,7 +632,7 @@ impl<R: PageRead> ReadDevice<R> {
             return data.finish(&disk, Err(EIO));
         };
         let device = NonNull::from(this);
-        let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
         // SAFETY: The set is initialised. With these flags the allocation waits until it succeeds.
         let bio = unsafe {
             kernel::bindings::bio_alloc_bioset(
@@ -733,7 +733,7 @@ impl<R: PageRead> ReadDevice<R> {
             return unsafe { Self::put(request) };
         };
         // Whoever waits for a bio may wait for this one, so a worker must not wait for another one.
-        let flags = kernel::bindings::req_op_REQ_OP_READ | data.part().inherited_flags();
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
         // SAFETY: The bio is done, and ours. The device is there, as in `end_io`. `bio_reset`
         // leaves the bio with the pool that it came from, room for a page, and no pages; the other
         // fields of the request are as they were.

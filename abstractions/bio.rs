@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Block I/O requests as a bio-based driver sees them.
+//! Block I/O requests, as a bio-based driver receives them.
+//!
+//! The block layer hands each bio to the driver as a [`Bio`], which completes it when dropped. A
+//! driver that deals with the disk page by page walks through [`PageSegment`]s; it can complete a
+//! segment later than the rest of the bio with a [`SegmentCompletion`].
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
@@ -23,52 +27,75 @@ use kernel::{
     prelude::*,
 };
 
-/// What a bio asks for.
+/// The operation that a bio requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// `REQ_OP_READ`
     Read,
     /// `REQ_OP_WRITE`
     Write,
-    /// `REQ_OP_DISCARD`: the contents are not needed any more.
+    /// `REQ_OP_DISCARD`: the contents of the range are no longer needed.
     Discard,
-    /// `REQ_OP_WRITE_ZEROES`: what is read afterwards are zeroes.
+    /// `REQ_OP_WRITE_ZEROES`: the range reads as zeroes afterwards.
     WriteZeroes,
-    /// Anything else, which a disk gets only if it said that it can do it.
+    /// Any other operation; the block layer sends these only to disks that announce support.
     Other,
 }
 
 /// A bio that this driver has been given.
 ///
-/// It is completed exactly once, when it is dropped, with the status of the last
-/// [`fail`](Self::fail), or success. All methods, and dropping it, are for any context.
+/// Dropping it completes the bio, with the status of the last [`fail`](Self::fail) or
+/// [`fail_unsupported`](Self::fail_unsupported), or else with success.
 ///
 /// # Invariants
 ///
-/// `bio` points to a bio that was handed to this driver and has not been completed. Its vector
-/// describes memory that stays valid until then.
+/// `bio` points to a bio that was handed to this driver and has not been completed. The memory
+/// that its vector describes stays valid until then.
+///
+/// # Context
+///
+/// All methods, and dropping it: any context.
+///
+/// # Examples
+///
+/// ```ignore
+/// fn submit_bio(disk: QueueEntered<'_, Self>, mut bio: Bio) {
+///     bio.start_accounting();
+///     let result = match bio.operation() {
+///         Operation::Read => (bio.page_segments())
+///             .try_for_each(|segment| segment.copy_from(&disk.page(segment.index)?.map())),
+///         Operation::Write => (bio.page_segments())
+///             .try_for_each(|segment| segment.copy_to(&disk.page(segment.index)?.map())),
+///         _ => return bio.fail_unsupported(),
+///     };
+///     if result.is_err() {
+///         bio.fail();
+///     }
+/// }
+/// ```
 pub(crate) struct Bio {
     bio: NonNull<kernel::bindings::bio>,
-    /// When accounting began, if it did.
+    /// When accounting began, in jiffies, if it did.
     start: Option<c_ulong>,
 }
 
-// SAFETY: A bio may be completed by another thread than the one it was given to.
+// SAFETY: The block layer allows any thread to access and complete a bio that a driver owns.
 unsafe impl Send for Bio {}
 
 impl Bio {
-    /// Takes over a bio.
+    /// Takes ownership of a bio.
     ///
     /// # Safety
     ///
-    /// `bio` must have been handed to this driver by the block layer, and the caller must not use
-    /// it any more.
+    /// The block layer must have handed `bio` to this driver, and the caller must not use it
+    /// afterwards.
     pub(super) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: By the safety requirements the bio is the driver's, and only the new object
+        // completes it.
         Self { bio, start: None }
     }
 
-    /// Returns what the bio asks for.
+    /// Returns the operation that the bio requests.
     pub(crate) fn operation(&self) -> Operation {
         const MASK: u32 = (1 << kernel::bindings::REQ_OP_BITS) - 1;
         // SAFETY: By the type invariants the bio is valid.
@@ -82,11 +109,12 @@ impl Bio {
         }
     }
 
-    /// Returns the first byte of the disk, and the number of bytes, that the bio is about.
+    /// Returns the range of the disk that the bio covers: offset and length, in bytes.
     pub(crate) fn range(&self) -> (u64, usize) {
         // SAFETY: By the type invariants the bio is valid.
         let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
-        // SAFETY: The same. The structure is packed, so its fields may be unaligned.
+        // SAFETY: `iter` is part of the valid bio. The structure is packed, so its fields may be
+        // unaligned.
         let (sector, size) = unsafe {
             (
                 (&raw const (*iter).bi_sector).read_unaligned(),
@@ -96,22 +124,23 @@ impl Bio {
         (sector << SECTOR_SHIFT, size as usize)
     }
 
-    /// Begins to account for this bio in the disk's statistics, until it is completed.
+    /// Starts to account the bio in the disk's statistics; completing the bio ends it.
     pub(crate) fn start_accounting(&mut self) {
         // SAFETY: By the type invariants the bio is valid.
         self.start = Some(unsafe { kernel::bindings::bio_start_io_acct(self.bio.as_ptr()) });
     }
 
-    /// Lets the bio complete with an I/O error.
+    /// Sets the status of the bio to an I/O error.
     pub(crate) fn fail(&mut self) {
         self.set_status(bindings::ZRAM_RS_BLK_STS_IOERR);
     }
 
-    /// Lets the bio complete as something that the disk cannot do.
+    /// Sets the status of the bio to an unsupported operation.
     pub(crate) fn fail_unsupported(&mut self) {
         self.set_status(bindings::ZRAM_RS_BLK_STS_NOTSUPP);
     }
 
+    /// Ends the accounting of the bio, if it was started.
     #[inline]
     fn end_accounting(&mut self) {
         if let Some(start) = self.start.take() {
@@ -122,33 +151,37 @@ impl Bio {
     }
 
     fn set_status(&mut self, status: kernel::bindings::blk_status_t) {
-        // SAFETY: By the type invariants the bio is valid. Parts of it may set the status at the
-        // same time, to one that is as good.
+        // SAFETY: By the type invariants the bio is valid. Only its `SegmentCompletion`s may write
+        // the status concurrently; the writes are volatile, of one byte, and each is an error.
         unsafe { (&raw mut (*self.bio.as_ptr()).bi_status).write_volatile(status) };
     }
 
-    /// Says that the bio is a read or write of one page of the disk, or a part of one. Gives it
-    /// back if it is not.
+    /// Converts a read or write that lies within one page of the disk.
+    ///
+    /// Returns the bio unchanged if it is of another kind, or spans several pages.
     #[inline]
-    pub(crate) fn into_single(self) -> Result<Single, Self> {
-        let chunks = self.chunks();
-        match chunks.first() {
-            Some(chunk) if chunk.len as usize == chunks.left => {
-                // SAFETY: The chunk goes where the bio goes.
-                let chunk = unsafe { chunk.detach() };
-                // INVARIANT: There are no bytes beside those of the chunk.
-                Ok(Single { bio: self, chunk })
+    pub(crate) fn into_single_page(self) -> Result<SinglePageBio, Self> {
+        let segments = self.page_segments();
+        match segments.first() {
+            Some(segment) if segment.len as usize == segments.left => {
+                // SAFETY: The segment moves into the same object as the bio, which that object
+                // completes not before its own end.
+                let segment = unsafe { segment.detach() };
+                // INVARIANT: The segment has all bytes of the bio.
+                Ok(SinglePageBio { bio: self, segment })
             }
             _ => Err(self),
         }
     }
 
-    /// Walks through the pages of the disk that a read or write touches, in order. There are none
-    /// for bios of other kinds, which have no memory.
-    pub(crate) fn chunks(&self) -> Chunks<'_> {
+    /// Iterates over the pages of the disk that a read or write touches, in ascending order.
+    ///
+    /// Bios of other kinds carry no memory and have no segments.
+    pub(crate) fn page_segments(&self) -> PageSegments<'_> {
         // SAFETY: By the type invariants the bio is valid.
         let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
-        // SAFETY: The same. The structure is packed, so its fields may be unaligned.
+        // SAFETY: `iter` is part of the valid bio. The structure is packed, so its fields may be
+        // unaligned.
         let (index, offset) = unsafe {
             (
                 (&raw const (*iter).bi_idx).read_unaligned(),
@@ -156,12 +189,13 @@ impl Bio {
             )
         };
         let (pos, size) = self.range();
-        // The size of a discard is that of the range to discard; no memory goes with it.
+        // The size of a discard is the size of the range, although it has no memory.
         let has_memory = matches!(self.operation(), Operation::Read | Operation::Write);
-        Chunks {
+        // INVARIANT: The iterator of a read or write describes `size` bytes of memory that begin
+        // at `index` and `offset`; `left` is zero for a bio without memory.
+        PageSegments {
             pos,
             left: if has_memory { size } else { 0 },
-            // INVARIANT: This is where the bio begins, and `left` bytes follow.
             cursor: Cursor {
                 bio: self.bio,
                 index,
@@ -176,125 +210,139 @@ impl Drop for Bio {
     fn drop(&mut self) {
         self.end_accounting();
         // SAFETY: By the type invariants the bio is valid and has not been completed. It is not
-        // touched after this.
+        // accessed afterwards.
         unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
     }
 }
 
-/// A bio that is about one page of the disk, or a part of one. All methods are for any context.
+/// A read or write that lies within one page of the disk.
 ///
 /// # Invariants
 ///
-/// `chunk` is all of `bio`, and is dropped with it.
-pub(crate) struct Single {
+/// `segment` has all bytes of `bio`, and is dropped together with it.
+///
+/// # Context
+///
+/// All methods, and dropping it: any context.
+pub(crate) struct SinglePageBio {
     bio: Bio,
-    chunk: Chunk<'static>,
+    segment: PageSegment<'static>,
 }
 
-impl Single {
-    /// Returns the only chunk of the bio.
+impl SinglePageBio {
+    /// Returns the only segment of the bio.
     #[inline]
-    pub(crate) fn chunk(&self) -> &Chunk<'_> {
-        &self.chunk
+    pub(crate) fn segment(&self) -> &PageSegment<'_> {
+        &self.segment
     }
 
-    /// Lets the bio complete with an I/O error.
+    /// Sets the status of the bio to an I/O error.
     pub(crate) fn fail(&mut self) {
         self.bio.fail();
     }
 
-    /// Turns the bio into a part that is all there is of it. Accounting for it ends.
-    pub(crate) fn into_part(self) -> Part {
-        let Self { mut bio, chunk } = self;
+    /// Converts the bio into the completion of its only segment, and ends its accounting.
+    ///
+    /// The completion takes over the bio's own reference, so it need not count another.
+    pub(crate) fn into_completion(self) -> SegmentCompletion {
+        let Self { mut bio, segment } = self;
         bio.end_accounting();
         mem::forget(bio);
-        // INVARIANT: The bio is completed by the part, when that is dropped.
-        Part { chunk }
+        // INVARIANT: The forgotten `Bio` does not complete the bio; only the new object does, when
+        // it is dropped.
+        SegmentCompletion { segment }
     }
 }
 
-/// A chunk of a bio that is dealt with by itself; see [`Chunk::part`] and [`Single::into_part`].
-/// All methods, and dropping it, are for any context.
+/// A share in the completion of a bio, for one of its segments.
+///
+/// The bio is completed when its [`Bio`] and all its `SegmentCompletion`s have been dropped. See
+/// [`PageSegment::completion`] and [`SinglePageBio::into_completion`].
 ///
 /// # Invariants
 ///
-/// The bio of the chunk is not completed before this part is: the lifetime of the chunk is that of
-/// this object.
-pub(crate) struct Part {
-    chunk: Chunk<'static>,
+/// The object owns one of the references that `bio_endio` counts, so the bio of `segment` is not
+/// completed before the object is dropped.
+///
+/// # Context
+///
+/// All methods, and dropping it: any context.
+pub(crate) struct SegmentCompletion {
+    segment: PageSegment<'static>,
 }
 
-// SAFETY: Parts of a bio may be completed by any thread, and in any context.
-unsafe impl Send for Part {}
+// SAFETY: The block layer allows any thread, in any context, to access and complete a bio.
+unsafe impl Send for SegmentCompletion {}
 
-impl Part {
-    /// Returns the chunk that this is about.
-    pub(crate) fn chunk(&self) -> &Chunk<'_> {
-        &self.chunk
+impl SegmentCompletion {
+    /// Returns the segment of the bio that this completes.
+    pub(crate) fn segment(&self) -> &PageSegment<'_> {
+        &self.segment
     }
 
-    /// Returns those flags of the bio that other I/O on its behalf should have, too.
+    /// Returns the flags of the bio that other bios, submitted on its behalf, inherit.
     pub(super) fn inherited_flags(&self) -> u32 {
         const INHERITED: u32 = bindings::ZRAM_RS_REQ_INHERITED;
         // SAFETY: By the type invariants the bio is valid.
-        unsafe { (*self.chunk.cursor.bio.as_ptr()).bi_opf & INHERITED }
+        unsafe { (*self.segment.cursor.bio.as_ptr()).bi_opf & INHERITED }
     }
 
-    /// Lets the bio complete with an error: an I/O error, if it is none that block devices have.
+    /// Sets the status of the bio to `error`, or to an I/O error if block devices do not have it.
     pub(crate) fn fail(&mut self, error: Error) {
-        // SAFETY: No requirements.
+        // SAFETY: `errno_to_blk_status` accepts any number.
         let status = unsafe { kernel::bindings::errno_to_blk_status(error.to_errno()) };
-        // SAFETY: By the type invariants the bio is valid. Others may set the status at the same
-        // time, to one that is as good.
-        unsafe { (&raw mut (*self.chunk.cursor.bio.as_ptr()).bi_status).write_volatile(status) };
+        // SAFETY: By the type invariants the bio is valid. Its `Bio` and other completions may
+        // write the status concurrently; the writes are volatile, of one byte, and each is an
+        // error.
+        unsafe { (&raw mut (*self.segment.cursor.bio.as_ptr()).bi_status).write_volatile(status) };
     }
 }
 
-impl Drop for Part {
+impl Drop for SegmentCompletion {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the bio is valid, and this part of it is not completed
-        // yet.
-        unsafe { kernel::bindings::bio_endio(self.chunk.cursor.bio.as_ptr()) };
+        // SAFETY: By the type invariants the bio is valid, and the reference that `bio_endio` drops
+        // belongs to this object.
+        unsafe { kernel::bindings::bio_endio(self.segment.cursor.bio.as_ptr()) };
     }
 }
 
-/// A place in the memory of a bio.
+/// A position in the memory of a bio.
 ///
 /// # Invariants
 ///
-/// `bio` is valid, and not complete, during `'a`, and the place is within its memory or just behind
-/// it.
+/// `bio` is valid and not completed during `'a`. The position is within its memory or at its end.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
     bio: NonNull<kernel::bindings::bio>,
-    /// Which element of the bio's vector.
+    /// Index of the current element of the bio's vector.
     index: u32,
-    /// Bytes of that element that have been passed.
+    /// Bytes of that element that precede the position.
     offset: u32,
     _bio: PhantomData<&'a Bio>,
 }
 
 impl<'a> Cursor<'a> {
-    /// Returns the element of the bio's vector at this place.
+    /// Returns the element of the bio's vector at this position.
     ///
     /// # Safety
     ///
-    /// The place must not be behind the bio's memory.
+    /// The position must be before the end of the bio's memory.
     #[inline]
     unsafe fn element(&self) -> &'a kernel::bindings::bio_vec {
-        // SAFETY: By the type invariants the bio is valid, and by the safety requirements there is
-        // an element at this index. Nobody changes the vector of a bio that a driver has.
+        // SAFETY: By the type invariants the bio is valid, and by the safety requirements it has an
+        // element at this index. The vector does not change while a driver owns the bio.
         unsafe { &*(*self.bio.as_ptr()).bi_io_vec.add(self.index as usize) }
     }
 
-    /// Returns the page at this place, the offset into it, and how many of its bytes follow.
+    /// Returns the page at this position, the offset into the page, and the number of bytes that
+    /// follow contiguously in the page.
     ///
     /// # Safety
     ///
-    /// The place must not be behind the bio's memory.
+    /// The position must be before the end of the bio's memory.
     #[inline]
     unsafe fn segment(&self) -> (PageRef<'a>, usize, usize) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements the position is before the end.
         let element = unsafe { self.element() };
         let start = element.bv_offset as usize + self.offset as usize;
         let offset = start % PAGE_SIZE;
@@ -302,22 +350,23 @@ impl<'a> Cursor<'a> {
         // SAFETY: The pages of an element are contiguous (see `struct bio_vec`), and `start` is
         // within the element, as no element of a bio is empty.
         let page = unsafe { element.bv_page.add(start / PAGE_SIZE) };
-        // SAFETY: An element of a bio's vector has a page, which stays valid, and lent to the
-        // driver, until the bio is completed, which cannot happen during `'a`.
+        // SAFETY: Each element of a bio's vector has a page. The page stays valid, and lent to the
+        // driver, until the bio is completed, which does not happen during `'a`.
         let page = unsafe { PageRef::from_raw(NonNull::new_unchecked(page)) };
         (page, offset, len)
     }
 
-    /// Goes forward.
+    /// Moves the position forward.
     ///
     /// # Safety
     ///
-    /// At least `bytes` bytes of the bio must follow.
+    /// At least `bytes` bytes of the bio's memory must follow the position.
     #[inline]
     unsafe fn advance(&mut self, bytes: u32) {
         self.offset += bytes;
         while self.offset > 0 {
-            // SAFETY: While there are bytes to pass there is an element at this index.
+            // SAFETY: `offset` bytes, which is not zero, of the bio's memory follow the start of
+            // the element at this index, so there is such an element.
             let len = unsafe { self.element() }.bv_len;
             if self.offset < len {
                 break;
@@ -328,28 +377,29 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// An iterator over the pages of the disk that a bio touches; see [`Bio::chunks`].
+/// An iterator over the [`PageSegment`]s of a bio; see [`Bio::page_segments`].
 ///
 /// # Invariants
 ///
 /// `left` bytes of the bio's memory follow `cursor`.
-pub(crate) struct Chunks<'a> {
+pub(crate) struct PageSegments<'a> {
+    /// Offset of the next segment on the disk, in bytes.
     pos: u64,
     left: usize,
     cursor: Cursor<'a>,
 }
 
-impl<'a> Chunks<'a> {
-    /// Returns what will be the next.
+impl<'a> PageSegments<'a> {
+    /// Returns the next segment, without advancing the iterator.
     #[inline]
-    fn first(&self) -> Option<Chunk<'a>> {
+    fn first(&self) -> Option<PageSegment<'a>> {
         if self.left == 0 {
             return None;
         }
         let offset = self.pos as usize % PAGE_SIZE;
         let len = self.left.min(PAGE_SIZE - offset);
-        // INVARIANT: `len` is not zero, and at most `left`.
-        Some(Chunk {
+        // INVARIANT: `len` is not zero, at most `PAGE_SIZE - offset`, and at most `left`.
+        Some(PageSegment {
             index: (self.pos >> PAGE_SHIFT) as usize,
             offset: offset as u32,
             len: len as u32,
@@ -358,69 +408,91 @@ impl<'a> Chunks<'a> {
     }
 }
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
+impl<'a> Iterator for PageSegments<'a> {
+    type Item = PageSegment<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Chunk<'a>> {
-        let chunk = self.first()?;
-        // SAFETY: By the type invariants `left` bytes follow, and `len` is not more.
-        unsafe { self.cursor.advance(chunk.len) };
-        self.pos += u64::from(chunk.len);
-        // INVARIANT: The cursor went on by as much.
-        self.left -= chunk.len as usize;
-        Some(chunk)
+    fn next(&mut self) -> Option<PageSegment<'a>> {
+        let segment = self.first()?;
+        // SAFETY: By the type invariants `left` bytes follow the cursor, and `len` is at most that.
+        unsafe { self.cursor.advance(segment.len) };
+        self.pos += u64::from(segment.len);
+        // INVARIANT: The cursor has moved by as many bytes as `left` shrinks by.
+        self.left -= segment.len as usize;
+        Some(segment)
     }
 }
 
-/// The part of a bio that is about one page of the disk. All methods are for any context.
+/// The part of a bio that concerns one page of the disk.
 ///
 /// # Invariants
 ///
 /// `len` is not zero, at most `PAGE_SIZE - offset`, and `len` bytes of the bio's memory follow
 /// `cursor`.
-pub(crate) struct Chunk<'a> {
-    /// Which page of the disk.
+///
+/// # Context
+///
+/// All methods: any context.
+///
+/// # Examples
+///
+/// Completes the bio after its last page has been written, in whichever order that happens:
+///
+/// ```ignore
+/// for segment in bio.page_segments() {
+///     match segment.whole_page() {
+///         Some(page) => device.write(segment.index, page, segment.completion()),
+///         None => {
+///             let copy = OwnedPage::new()?;
+///             segment.copy_to(&copy.as_page().map())?;
+///             device.write_copy(segment.index, copy, segment.completion());
+///         }
+///     }
+/// }
+/// ```
+pub(crate) struct PageSegment<'a> {
+    /// Index of the page on the disk.
     pub(crate) index: usize,
-    /// Where in that page the part begins, in bytes.
+    /// Offset of the segment in that page, in bytes.
     offset: u32,
-    /// How many bytes it has.
+    /// Length of the segment, in bytes.
     len: u32,
     cursor: Cursor<'a>,
 }
 
-impl<'a> Chunk<'a> {
-    /// Returns the page of memory that holds all of the page of the disk, if there is such a one.
+impl<'a> PageSegment<'a> {
+    /// Returns the page of memory that corresponds to the whole page of the disk.
     ///
-    /// There is not if the bio is about a part of the page only, or if its memory begins in the
-    /// middle of a page.
+    /// Returns `None` if the segment covers only a part of the page of the disk, or if its memory
+    /// does not begin at the start of a page.
     #[inline]
     pub(crate) fn whole_page(&self) -> Option<PageRef<'a>> {
-        // SAFETY: By the type invariants there are bytes at the cursor.
+        // SAFETY: By the type invariants `len` bytes, which is not zero, follow the cursor.
         let (page, _, len) = unsafe { self.cursor.segment() };
         (len == PAGE_SIZE && self.covers_page()).then_some(page)
     }
 
-    /// Splits off the responsibility for this chunk of its bio, which is not complete before the
-    /// part is dropped as well.
-    pub(crate) fn part(&self) -> Part {
+    /// Creates a completion for this segment; the bio is not completed before that is dropped.
+    pub(crate) fn completion(&self) -> SegmentCompletion {
         // SAFETY: By the type invariants the bio is valid and has not been completed.
         unsafe { bindings::zram_rs_bio_inc_remaining(self.cursor.bio.as_ptr()) };
-        // SAFETY: The bio is not completed before the reference that was just taken is given back,
-        // which dropping the part does.
-        let chunk = unsafe { self.detach() };
-        // INVARIANT: The same.
-        Part { chunk }
+        // SAFETY: The reference that was just taken keeps the bio from being completed, until the
+        // completion that owns the detached segment is dropped.
+        let segment = unsafe { self.detach() };
+        // INVARIANT: The object owns the reference that was just taken.
+        SegmentCompletion { segment }
     }
 
-    /// Returns the same chunk, for whoever sees to it that the bio is there by other means.
+    /// Returns a copy of this segment that does not borrow the bio.
     ///
     /// # Safety
     ///
-    /// The bio must not be completed as long as the returned object lives.
+    /// The bio must not be completed while the returned object lives.
     #[inline]
-    unsafe fn detach(&self) -> Chunk<'static> {
-        Chunk {
+    unsafe fn detach(&self) -> PageSegment<'static> {
+        // INVARIANT: The bytes and the cursor are those of `self`, and by the safety requirements
+        // the bio is valid during the lifetime of the returned object.
+        PageSegment {
             index: self.index,
             offset: self.offset,
             len: self.len,
@@ -433,30 +505,40 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Returns whether the bio is about all of the page of the disk.
+    /// Returns whether the segment covers the whole page of the disk.
     pub(crate) fn covers_page(&self) -> bool {
         self.len as usize == PAGE_SIZE
     }
 
-    /// Copies the bio's bytes to where they belong in `page`, which stands for the page of the
-    /// disk. Does not fail unless the bio is broken (`EINVAL`).
+    /// Copies the segment's memory to its place in `page`, a copy of the page of the disk.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the bio is malformed.
     pub(crate) fn copy_to(&self, page: &MappedPage<'_>) -> Result {
-        self.for_each_segment(|offset, segment, segment_offset, len| {
-            page.copy_from(offset, &segment.map(), segment_offset, len)
+        self.for_each_piece(|offset, piece, piece_offset, len| {
+            page.copy_from(offset, &piece.map(), piece_offset, len)
         })
     }
 
-    /// Copies the bytes that the bio wants from `page`, which stands for the page of the disk. Does
-    /// not fail unless the bio is broken (`EINVAL`).
+    /// Copies the segment's bytes from `page`, a copy of the page of the disk, to its memory.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the bio is malformed.
     pub(crate) fn copy_from(&self, page: &MappedPage<'_>) -> Result {
-        self.for_each_segment(|offset, segment, segment_offset, len| {
-            segment.map().copy_from(segment_offset, page, offset, len)?;
-            segment.flush_dcache();
+        self.for_each_piece(|offset, piece, piece_offset, len| {
+            piece.map().copy_from(piece_offset, page, offset, len)?;
+            piece.flush_dcache();
             Ok(())
         })
     }
 
-    fn for_each_segment(
+    /// Calls `f` with each piece of the segment that is contiguous in one page of memory.
+    ///
+    /// The arguments are the offset into the page of the disk, the page of memory, the offset into
+    /// that, and the length.
+    fn for_each_piece(
         &self,
         mut f: impl FnMut(usize, PageRef<'a>, usize, usize) -> Result,
     ) -> Result {
@@ -464,12 +546,12 @@ impl<'a> Chunk<'a> {
         let mut done = 0;
         let (offset, all) = (self.offset as usize, self.len as usize);
         while done < all {
-            // SAFETY: By the type invariants `len` bytes follow the chunk's cursor, and less than
-            // that have been passed.
+            // SAFETY: By the type invariants `len` bytes follow the segment's cursor, and fewer
+            // than that have been passed.
             let (page, page_offset, available) = unsafe { cursor.segment() };
             let len = available.min(all - done);
             f(offset + done, page, page_offset, len)?;
-            // SAFETY: The same; `len` is not more than what is left.
+            // SAFETY: `len` is at most `all - done`, which is what follows the cursor.
             unsafe { cursor.advance(len as u32) };
             done += len;
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device classes with attributes of their own: directories in `/sys/class/`.
+//! Device classes with attributes: directories in `/sys/class/`.
 //!
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
@@ -23,20 +23,21 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A file in the directory of a class.
+/// A sysfs file in the directory of a class.
 #[repr(transparent)]
 pub(crate) struct ClassAttribute<T>(bindings::class_attribute, PhantomData<fn(T)>);
 
-// SAFETY: Never written, and the pointers in it are to statics.
+// SAFETY: The attribute is never written, and its pointers are to statics.
 unsafe impl<T> Sync for ClassAttribute<T> {}
 
-// SAFETY: That is the first field of a `struct class_attribute`.
+// SAFETY: `attr`, the first field of a `struct class_attribute`, is a `struct attribute`, and this
+// type is transparent.
 unsafe impl<T: 'static> RawAttribute for ClassAttribute<T> {}
 
 const _: () = assert!(offset_of!(bindings::class_attribute, attr) == 0);
 
 impl<T: Send + Sync + 'static> ClassAttribute<T> {
-    /// A file that can only be read.
+    /// Creates a file that can only be read.
     pub(crate) const fn read_only<A: Show<T>>(name: &'static CStr, mode: u16) -> Self {
         let mut attribute: bindings::class_attribute = pin_init::zeroed();
         attribute.attr = sysfs::attribute(name, mode);
@@ -44,7 +45,7 @@ impl<T: Send + Sync + 'static> ClassAttribute<T> {
         Self(attribute, PhantomData)
     }
 
-    /// A file that can only be written.
+    /// Creates a file that can only be written.
     pub(crate) const fn write_only<A: Store<T>>(name: &'static CStr, mode: u16) -> Self {
         let mut attribute: bindings::class_attribute = pin_init::zeroed();
         attribute.attr = sysfs::attribute(name, mode);
@@ -53,36 +54,80 @@ impl<T: Send + Sync + 'static> ClassAttribute<T> {
     }
 }
 
+/// Implements `class_attribute::show`.
+///
 /// # Safety
 ///
-/// `class` must be the class of a [`Class<T>`], and `buf` have `PAGE_SIZE` bytes.
+/// Must be called by sysfs for the class of a [`Class<T>`], with a `buf` of `PAGE_SIZE` bytes.
 unsafe extern "C" fn show<T: Send + Sync + 'static, A: Show<T>>(
     class: *const bindings::class,
     _attribute: *const bindings::class_attribute,
     buf: *mut c_char,
 ) -> isize {
-    // SAFETY: By the safety requirements. sysfs keeps the class registered during the call.
+    // SAFETY: By the safety requirements `buf` has `PAGE_SIZE` bytes and `class` is that of a
+    // `Class<T>`, whose destructor waits for accesses to its files.
     unsafe { sysfs::show::<T, A>(Class::data(class), buf) }
 }
 
+/// Implements `class_attribute::store`.
+///
 /// # Safety
 ///
-/// `class` must be the class of a [`Class<T>`], and `buf` be a C string.
+/// Must be called by sysfs for the class of a [`Class<T>`], with a C string as `buf`.
 unsafe extern "C" fn store<T: Send + Sync + 'static, A: Store<T>>(
     class: *const bindings::class,
     _attribute: *const bindings::class_attribute,
     buf: *const c_char,
     count: usize,
 ) -> isize {
-    // SAFETY: By the safety requirements. sysfs keeps the class registered during the call.
+    // SAFETY: By the safety requirements `buf` is a C string and `class` is that of a `Class<T>`,
+    // whose destructor waits for accesses to its files.
     unsafe { sysfs::store::<T, A>(Class::data(class), buf, count) }
 }
 
-/// A registered class, which is unregistered when dropped, and its data after that.
+/// A registered class and its data; dropping it unregisters the class, then drops the data.
 ///
 /// # Invariants
 ///
 /// `class` is registered.
+///
+/// # Context
+///
+/// Creating and dropping it: may sleep.
+///
+/// # Examples
+///
+/// The file `/sys/class/greeter/greeting`:
+///
+/// ```ignore
+/// struct Greeter {
+///     text: &'static CStr,
+/// }
+///
+/// struct Greeting;
+///
+/// impl Show<Greeter> for Greeting {
+///     fn show(greeter: &Greeter, out: &mut Formatter<'_>) -> Result {
+///         writeln!(out, "{}", greeter.text)?;
+///         Ok(())
+///     }
+/// }
+///
+/// struct Files;
+///
+/// impl AttributeList for Files {
+///     type Attribute = ClassAttribute<Greeter>;
+///
+///     const ATTRIBUTES: &'static [Self::Attribute] =
+///         &[ClassAttribute::read_only::<Greeting>(c"greeting", 0o444)];
+/// }
+///
+/// let attributes = AttributeGroups::new::<Files>();
+/// let class = KBox::pin_init(
+///     Class::new(c"greeter", attributes, try_pin_init!(Greeter { text: c"hello" }? Error)),
+///     GFP_KERNEL,
+/// )?;
+/// ```
 #[pin_data(PinnedDrop)]
 pub(crate) struct Class<T: Send + Sync + 'static> {
     #[pin]
@@ -91,16 +136,21 @@ pub(crate) struct Class<T: Send + Sync + 'static> {
     data: T,
 }
 
-// SAFETY: The class belongs to the driver core, which protects it itself.
+// SAFETY: Any thread may unregister a class, and `T` is `Send`.
 unsafe impl<T: Send + Sync + 'static> Send for Class<T> {}
-// SAFETY: The same.
+// SAFETY: A shared reference gives access to no more than `T`, which is `Sync`.
 unsafe impl<T: Send + Sync + 'static> Sync for Class<T> {}
 
 impl<T: Send + Sync + 'static> Class<T> {
-    /// Registers a class. Fails with `EEXIST` if there is one of this name, with `ENOMEM`, and with
-    /// what `data` fails with. May sleep.
+    /// Registers a class called `name`.
     ///
-    /// Its files can be used before this returns.
+    /// Its files can be in use before this returns.
+    ///
+    /// # Errors
+    ///
+    /// - Those of initialising `data`.
+    /// - `EEXIST`: the name is in use.
+    /// - `ENOMEM`: out of memory.
     pub(crate) fn new(
         name: &'static CStr,
         attributes: AttributeGroups<ClassAttribute<T>>,
@@ -114,18 +164,20 @@ impl<T: Send + Sync + 'static> Class<T> {
                 class.class_groups = attributes.as_ptr();
                 // SAFETY: The slot is valid for writes.
                 unsafe { slot.write(class) };
-                // SAFETY: The class is pinned, `data` next to it is ready, and all that it refers
-                // to is static.
+                // SAFETY: The class is pinned, its `data` is initialised, and its name and
+                // attributes are static.
                 to_result(unsafe { bindings::class_register(slot) })
             }),
         })
     }
 
+    /// Returns the data of a class.
+    ///
     /// # Safety
     ///
     /// `class` must be the class of a `Class<T>` that lives for `'a`.
     unsafe fn data<'a>(class: *const bindings::class) -> &'a T {
-        // SAFETY: By the safety requirements.
+        // SAFETY: By the safety requirements `class` is part of a `Class<T>` that lives for `'a`.
         unsafe { &(*container_of!(Opaque::cast_from(class).cast_mut(), Self, class)).data }
     }
 }
@@ -141,7 +193,8 @@ impl<T: Send + Sync + 'static> core::ops::Deref for Class<T> {
 #[pinned_drop]
 impl<T: Send + Sync + 'static> PinnedDrop for Class<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants. This waits for those who use the files.
+        // SAFETY: By the type invariants the class is registered. The call waits for accesses to
+        // its files.
         unsafe { bindings::class_unregister(self.class.get()) };
     }
 }

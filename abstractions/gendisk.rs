@@ -2,10 +2,10 @@
 
 //! Disks of bio-based drivers.
 //!
-//! A disk has data that lives as long as the disk (the driver's type), and data that I/O works on
-//! ([`Operations::Ready`]), which comes and goes: [`GenDisk::activate`] gives the disk a capacity,
-//! and [`Claim::deactivate`] takes it away again, when nobody has the disk open. I/O is passed to
-//! the driver with the latter in hand, without a lock.
+//! A disk has two kinds of data: the driver's type, which lives as long as the disk, and
+//! [`Operations::Ready`], which exists while the disk has a capacity. [`GenDisk::activate`] sets
+//! the latter together with the capacity; [`Claim::deactivate`] removes both while the disk is not
+//! open. Each bio reaches the driver with a reference to that data, for which no lock is taken.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -58,43 +58,101 @@ use kernel::{
     },
 };
 
-/// What a bio-based driver does.
+/// The operations of a bio-based driver.
+///
+/// # Examples
+///
+/// A disk that keeps its data in memory:
+///
+/// ```ignore
+/// struct RamDisk;
+///
+/// impl Operations for RamDisk {
+///     type Ready = Memory;
+///     type Module = LocalModule;
+///
+///     fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio) {
+///         bio.start_accounting();
+///         if memory.transfer(&bio).is_err() {
+///             bio.fail();
+///         }
+///     }
+///
+///     fn slot_free_notify(memory: &Memory, index: usize) {
+///         memory.try_free(index);
+///     }
+///
+///     fn stop(&self) {}
+/// }
+///
+/// let attributes = AttributeGroups::new::<Files>();
+/// let major = Major::new(c"ramdisk")?;
+/// let limits = Limits {
+///     logical_block_size: PAGE_SIZE as u32,
+///     physical_block_size: PAGE_SIZE as u32,
+///     synchronous: true,
+///     ..Default::default()
+/// };
+/// let data = try_pin_init!(RamDisk {}? Error);
+/// let disk = DiskRegistration::new(fmt!("ram0"), &major, 0, limits, &attributes, data)?;
+/// let memory = Arc::pin_init(Memory::new(pages), GFP_KERNEL)?;
+/// disk.activate(memory, (pages << PAGE_SHIFT >> SECTOR_SHIFT) as u64)?;
+///
+/// // Later, while the disk is not open:
+/// let memory = disk.claim()?.deactivate();
+/// ```
 pub(crate) trait Operations: Sized + Send + Sync + 'static {
-    /// What I/O works on, while the disk has a capacity.
+    /// The data that I/O needs, which exists while the disk has a capacity.
     type Ready: Send + Sync + 'static;
 
-    /// The module that a disk in use keeps from being unloaded.
+    /// The module that cannot be unloaded while a disk is open.
     type Module: ModuleMetadata;
 
-    /// Does the I/O that a bio asks for. May sleep, must not recurse into I/O on memory allocation.
+    /// Processes a bio.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Memory reclaim may depend on the bio, so allocations must not start I/O
+    /// (`GFP_NOIO`).
     fn submit_bio(ready: QueueEntered<'_, Self::Ready>, bio: Bio);
 
-    /// Takes note that swap does not need page `index` of the disk any more. Atomic context.
+    /// Frees page `index` of the disk, which swap no longer needs.
+    ///
+    /// # Context
+    ///
+    /// Atomic; must not sleep.
     fn slot_free_notify(ready: &Self::Ready, index: usize);
 
-    /// Ends whatever users of the disk's files are waiting for, as the disk is about to be removed.
+    /// Makes long-running accesses to the disk's files return, so that the disk can be removed.
+    ///
+    /// # Context
+    ///
     /// May sleep.
     fn stop(&self);
 }
 
-/// What I/O works on, for the time of a call of [`Operations::submit_bio`].
+/// The data that I/O needs, during a call of [`Operations::submit_bio`].
 ///
 /// # Invariants
 ///
-/// The caller is in `queue`, the queue of a disk that was activated with `ready`.
+/// `queue` is the queue of a disk that was activated with `ready`. While the object exists the
+/// queue is entered, or the disk is open.
+///
+/// # Context
+///
+/// All methods: any context.
 pub(crate) struct QueueEntered<'a, R> {
     queue: NonNull<bindings::request_queue>,
     ready: &'a R,
 }
 
 impl<R> QueueEntered<'_, R> {
-    /// Takes a reference to the queue, with which I/O can go on when the call has returned. Any
-    /// context.
+    /// Takes a reference to the queue, with which I/O can go on after the call has returned.
     pub(crate) fn queue_ref(&self) -> QueueRef<R> {
-        // SAFETY: By the type invariants this is called within the queue.
+        // SAFETY: By the type invariants the disk is in use, so its queue is valid.
         unsafe { crate::bindings::zram_rs_queue_get(self.queue.as_ptr()) };
-        // INVARIANT: `deactivate` freezes the queue, as does `del_gendisk`, after which alone the
-        // disk can be freed; both take until the reference is given back.
+        // INVARIANT: The reference was just taken. Until it is dropped it blocks `deactivate`, and
+        // also `del_gendisk`, without which the disk is not freed: both freeze the queue.
         QueueRef {
             queue: self.queue,
             ready: NonNull::from(self.ready),
@@ -111,18 +169,23 @@ impl<R> core::ops::Deref for QueueEntered<'_, R> {
     }
 }
 
-/// A reference to the queue of a disk, and what I/O works on: the disk is not deactivated as long
-/// as this lives.
+/// A reference to the queue of a disk, which gives access to the data that I/O needs.
+///
+/// The disk is not deactivated while this exists.
 ///
 /// # Invariants
 ///
-/// The object has a reference to `queue`, the queue of a disk that was activated with `ready`.
+/// The object owns a reference to `queue`, the queue of a disk that was activated with `ready`.
+///
+/// # Context
+///
+/// All methods, and dropping it: any context.
 pub(crate) struct QueueRef<R> {
     queue: NonNull<bindings::request_queue>,
     ready: NonNull<R>,
 }
 
-// SAFETY: The reference may be given back anywhere; what I/O works on can be shared.
+// SAFETY: Any thread may drop the reference, and may use `ready`, as `R` is `Sync`.
 unsafe impl<R: Sync> Send for QueueRef<R> {}
 
 impl<R> core::ops::Deref for QueueRef<R> {
@@ -130,28 +193,38 @@ impl<R> core::ops::Deref for QueueRef<R> {
 
     #[inline]
     fn deref(&self) -> &R {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the disk was activated with `ready`, which is freed only
+        // after a freeze of the queue; that waits for the reference of this object.
         unsafe { self.ready.as_ref() }
     }
 }
 
 impl<R> Drop for QueueRef<R> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants there is a reference to give back. Any context.
+        // SAFETY: By the type invariants the object owns a reference to the queue.
         unsafe { crate::bindings::zram_rs_queue_put(self.queue.as_ptr()) };
     }
 }
 
-/// A block major number, given back when dropped.
+/// A block major number; dropping it unregisters the number.
 pub(crate) struct Major {
     number: u32,
     name: &'static CStr,
 }
 
 impl Major {
-    /// Gets a free major number. Fails with `EBUSY` if there is none, and with `ENOMEM`. May sleep.
+    /// Registers a free major number under `name`.
+    ///
+    /// # Context
+    ///
+    /// May sleep, as may dropping the number.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: no major number is free.
+    /// - `ENOMEM`: out of memory.
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: `name` is a C string that lives as long as the module.
+        // SAFETY: `name` is a static C string; a missing `probe` function is allowed.
         let number = unsafe { bindings::__register_blkdev(0, name.as_char_ptr(), None) };
         to_result(number)?;
         Ok(Self {
@@ -168,25 +241,26 @@ impl Drop for Major {
     }
 }
 
-/// The properties of a new disk. What is left at zero is the block layer's default; see
-/// `struct queue_limits`.
+/// The properties of a new disk.
+///
+/// A value of zero selects the block layer's default; see `struct queue_limits`.
 #[derive(Default)]
 pub(crate) struct Limits {
-    /// The smallest unit of I/O, in bytes.
+    /// The smallest unit that the disk can address, in bytes.
     pub(crate) logical_block_size: u32,
-    /// The unit that the disk works with, in bytes.
+    /// The smallest unit that the disk writes without a read, in bytes.
     pub(crate) physical_block_size: u32,
-    /// The smallest I/O that makes sense, in bytes.
+    /// The preferred minimum size of I/O, in bytes.
     pub(crate) io_min: u32,
-    /// The best size of I/O, in bytes.
+    /// The optimal size of I/O, in bytes.
     pub(crate) io_opt: u32,
-    /// How much can be discarded at once, in sectors.
+    /// The largest discard, in sectors.
     pub(crate) max_discard_sectors: u32,
-    /// How much can be zeroed at once, in sectors.
+    /// The largest write of zeroes, in sectors.
     pub(crate) max_write_zeroes_sectors: u32,
-    /// Pages must not change while they are written.
+    /// Whether pages must not change while they are under writeback.
     pub(crate) stable_writes: bool,
-    /// I/O is done when it has been submitted.
+    /// Whether bios are usually completed before `submit_bio` returns.
     pub(crate) synchronous: bool,
 }
 
@@ -209,28 +283,28 @@ impl From<Limits> for bindings::queue_limits {
     }
 }
 
-/// Who keeps a disk from being opened.
+/// Whether a disk can be opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Claimed {
-    /// Nobody.
+    /// The disk can be opened.
     No,
-    /// Somebody, for a time.
+    /// A [`Claim`] exists.
     Yes,
-    /// Somebody, for ever: the disk is being removed.
+    /// The disk is being removed; this is permanent.
     Removing,
 }
 
-/// What hangs on a disk's `private_data`.
+/// The private data of a disk (`private_data`).
 #[pin_data(PinnedDrop)]
 struct Private<T: Operations> {
     /// The driver's data.
     #[pin]
     data: T,
-    /// An `Arc` in foreign form, or null.
+    /// An `Arc<T::Ready>` as a foreign pointer, or null.
     ready: Atomic<*mut c_void>,
     /// Protected by the disk's `open_mutex`.
     claimed: UnsafeCell<Claimed>,
-    /// Completed when this object is gone.
+    /// Completed after this object has been freed.
     released: Arc<Completion>,
 }
 
@@ -239,63 +313,79 @@ impl<T: Operations> PinnedDrop for Private<T> {
     fn drop(self: Pin<&mut Self>) {
         let ready = self.ready.load(Acquire);
         if !ready.is_null() {
-            // SAFETY: The pointer came from `into_foreign`, and this is the last use of it.
+            // SAFETY: The pointer came from `into_foreign`, and this object, its last user, is
+            // being dropped.
             drop(unsafe { Arc::<T::Ready>::from_foreign(ready) });
         }
     }
 }
 
-/// A disk.
-///
-/// Wraps the kernel's `struct gendisk`.
+/// A disk: the kernel's `struct gendisk`.
 ///
 /// # Invariants
 ///
-/// `private_data` is a [`Private<T>`] in foreign form, as long as the disk can be reached.
+/// `private_data` is a `Pin<KBox<Private<T>>>` as a foreign pointer, while the disk can be reached.
 #[repr(transparent)]
 pub(crate) struct GenDisk<T: Operations> {
     disk: Opaque<bindings::gendisk>,
     _data: PhantomData<T>,
 }
 
-// SAFETY: All that is done with a `gendisk` here may be done from any thread.
+// SAFETY: The methods call functions that any thread may call; `T` and `T::Ready` are `Send`.
 unsafe impl<T: Operations> Send for GenDisk<T> {}
-// SAFETY: The same.
+// SAFETY: The methods take the locks that they need; `T` and `T::Ready` are `Sync`.
 unsafe impl<T: Operations> Sync for GenDisk<T> {}
 
 impl<T: Operations> GenDisk<T> {
+    /// Creates a reference to a disk from a pointer.
+    ///
     /// # Safety
     ///
-    /// `disk` must be a disk that was made by [`Disk::<T>::new`], and live for `'a`.
+    /// `disk` must be a disk that [`DiskRegistration::<T>::new`] created, and valid for `'a`.
     unsafe fn from_raw<'a>(disk: *mut bindings::gendisk) -> &'a Self {
-        // SAFETY: By the safety requirements; the type is transparent.
+        // SAFETY: By the safety requirements the disk is valid; the type is transparent.
         unsafe { &*disk.cast() }
     }
 
     fn private(&self) -> &Private<T> {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants `private_data` points to a pinned `Private<T>`, which is
+        // freed only when the disk can no longer be reached.
         unsafe { &*(*self.disk.get()).private_data.cast() }
     }
 
     fn queue(&self) -> NonNull<bindings::request_queue> {
-        // SAFETY: A disk has a queue, which lives at least as long.
+        // SAFETY: A disk has a reference to its queue.
         unsafe { NonNull::new_unchecked((*self.disk.get()).queue) }
     }
 
-    /// Returns the driver's data. Any context.
+    /// Returns the driver's data.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn data(&self) -> &T {
         &self.private().data
     }
 
-    /// Returns the name of the disk. Any context.
+    /// Returns the name of the disk.
+    ///
+    /// # Context
+    ///
+    /// Any context.
     pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: The name is a C string and does not change once the disk is added.
+        // SAFETY: The name is a C string and does not change after the disk has been added.
         unsafe { CStr::from_char_ptr((*self.disk.get()).disk_name.as_ptr()) }
     }
 
-    /// Gives the disk a capacity of `sectors`, and `ready` for its I/O to work on.
+    /// Sets the data that I/O needs to `ready`, and the capacity of the disk to `sectors`.
     ///
-    /// Fails with `EBUSY` if it is active already. May sleep.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is active already.
     pub(crate) fn activate(&self, ready: Arc<T::Ready>, sectors: u64) -> Result {
         let ready = ready.into_foreign();
         if let Err(_other) = self
@@ -303,57 +393,65 @@ impl<T: Operations> GenDisk<T> {
             .ready
             .cmpxchg(ptr::null_mut(), ready, Release)
         {
-            // SAFETY: The pointer came from `into_foreign` just before and went nowhere.
+            // SAFETY: The pointer came from `into_foreign` just before, and was not stored.
             drop(unsafe { Arc::<T::Ready>::from_foreign(ready) });
             return Err(EBUSY);
         }
-        // SAFETY: The disk is valid.
+        // SAFETY: `self` is a valid disk.
         unsafe { bindings::set_capacity_and_notify(self.disk.get(), sectors) };
         Ok(())
     }
 
-    /// Claims the disk: nobody has it open, and nobody can open it until the claim is dropped.
+    /// Claims the disk, which cannot be opened until the claim is dropped.
     ///
-    /// Fails with `EBUSY` if somebody has it open, or claimed. May sleep.
+    /// # Context
+    ///
+    /// May sleep; takes the disk's `open_mutex`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is open, or claimed already.
     pub(crate) fn claim(&self) -> Result<Claim<'_, T>> {
         self.with_claimed(|claimed, openers| {
             if openers > 0 || *claimed != Claimed::No {
                 return Err(EBUSY);
             }
             *claimed = Claimed::Yes;
-            // INVARIANT: Nobody has the disk open, and `open` sees that it is claimed.
+            // INVARIANT: The disk has no openers, and `open` fails now that it is claimed.
             Ok(Claim { disk: self })
         })
     }
 
+    /// Calls `f` with the state of the claim and the number of openers, under `open_mutex`.
     fn with_claimed<R>(&self, f: impl FnOnce(&mut Claimed, u32) -> R) -> R {
         let disk = self.disk.get();
-        // SAFETY: The disk is valid, and its mutex initialised.
+        // SAFETY: The disk is valid, and `__blk_alloc_disk` has initialised its mutex.
         let open_mutex = unsafe { Mutex::from_raw(&raw mut (*disk).open_mutex) };
         let _guard = open_mutex.lock();
-        // SAFETY: The disk is valid.
+        // SAFETY: `self` is a valid disk.
         let openers = unsafe { crate::bindings::zram_rs_disk_openers(disk) };
-        // SAFETY: `claimed` is protected by `open_mutex`.
+        // SAFETY: `open_mutex` is held and protects `claimed`, so this is the only reference.
         f(unsafe { &mut *self.private().claimed.get() }, openers)
     }
 
-    /// Calls `f` with what I/O works on, if there is such.
+    /// Calls `f` with the data that I/O needs, or returns `None` if the disk is not active.
     ///
     /// # Safety
     ///
-    /// [`Claim::deactivate`] must not get past its wait while this runs: the caller must be within
-    /// the disk's queue, or know that somebody has the disk open.
+    /// The caller must have entered the disk's queue, or the disk must be open: each keeps
+    /// [`Claim::deactivate`] from freeing the data while this runs.
     #[inline]
     unsafe fn with_ready<R>(&self, f: impl FnOnce(QueueEntered<'_, T::Ready>) -> R) -> Option<R> {
         let ready = self.private().ready.load(Acquire);
         if ready.is_null() {
             return None;
         }
-        // SAFETY: The pointer came from `Arc::into_foreign`, and `from_foreign` is called only by
-        // `deactivate`, which by the safety requirements does not get so far, and when the disk is
-        // freed, for which `del_gendisk` has frozen its queue, and whoever has it open has let go.
+        // SAFETY: The pointer came from `Arc::into_foreign`. Two functions call `from_foreign`:
+        // `deactivate`, which by the safety requirements does not reach the call, and the
+        // destructor of the private data, which runs only after `del_gendisk` has frozen the queue
+        // and the last opener has closed the disk.
         let ready = unsafe { Arc::<T::Ready>::borrow(ready) };
-        // INVARIANT: By the safety requirements; see `slot_free_notify` for the other case.
+        // INVARIANT: By the safety requirements the queue is entered, or the disk is open.
         Some(f(QueueEntered {
             queue: self.queue(),
             ready: &ready,
@@ -361,43 +459,48 @@ impl<T: Operations> GenDisk<T> {
     }
 }
 
-/// A disk that nobody has open, and nobody can open.
+/// A disk that is not open, and cannot be opened until this is dropped.
 ///
 /// # Invariants
 ///
-/// Nobody has the disk open, and the disk is claimed.
+/// The disk has no openers, and is claimed.
+///
+/// # Context
+///
+/// All methods, and dropping it: may sleep.
 pub(crate) struct Claim<'a, T: Operations> {
     disk: &'a GenDisk<T>,
 }
 
 impl<T: Operations> Claim<'_, T> {
-    /// Takes the disk's capacity away, waits until no I/O is under way any more, and returns what
-    /// the I/O worked on, if it was active. The disk's statistics start anew.
+    /// Sets the capacity of the disk to zero, waits for its I/O, and returns the data that the I/O
+    /// needed.
     ///
-    /// May sleep.
+    /// Returns `None` if the disk was not active. Resets the statistics of the disk.
     pub(crate) fn deactivate(&self) -> Option<Arc<T::Ready>> {
         let disk = self.disk.disk.get();
-        // SAFETY: The disk is valid. What a last writer left behind is written out.
+        // SAFETY: The disk is valid. This writes out the dirty pages of the last writer.
         unsafe { bindings::sync_blockdev((*disk).part0) };
-        // SAFETY: The disk is valid.
+        // SAFETY: The disk is valid, as the claim borrows it.
         unsafe { bindings::set_capacity_and_notify(disk, 0) };
 
         let ready = self.disk.private().ready.xchg(ptr::null_mut(), Acquire);
-        // All that found the pointer before it was cleared did so in the queue, or on behalf of
-        // somebody who has the disk open, of whom by the type invariants there are none. Nothing is
-        // allocated while the queue is frozen, so there is no recursion into its I/O.
-        // SAFETY: The queue is valid as long as the disk is.
+        // A user that has loaded the pointer before it was cleared has entered the queue, or relies
+        // on the disk being open, which by the type invariants it is not. Freezing the queue waits
+        // for the former. Nothing is allocated while the queue is frozen, so memory reclaim does
+        // not recurse into its I/O.
+        // SAFETY: The disk is valid, and has a reference to its queue.
         unsafe {
             let queue = self.disk.queue().as_ptr();
             bindings::blk_mq_freeze_queue_nomemsave(queue);
             bindings::blk_mq_unfreeze_queue_nomemrestore(queue);
         }
-        // SAFETY: The disk is valid.
+        // SAFETY: The disk is valid, as the claim borrows it.
         unsafe { crate::bindings::zram_rs_clear_disk_stats(disk) };
         if ready.is_null() {
             return None;
         }
-        // SAFETY: The pointer came from `into_foreign`, and nobody else has it any more.
+        // SAFETY: The pointer came from `into_foreign`, and after the freeze it has no other users.
         Some(unsafe { Arc::from_foreign(ready) })
     }
 }
@@ -405,7 +508,7 @@ impl<T: Operations> Claim<'_, T> {
 impl<T: Operations> Drop for Claim<'_, T> {
     fn drop(&mut self) {
         self.disk.with_claimed(|claimed, _| {
-            // It stays claimed if it is to be removed meanwhile.
+            // A removal that has started in the meantime keeps its claim.
             if *claimed == Claimed::Yes {
                 *claimed = Claimed::No;
             }
@@ -413,21 +516,25 @@ impl<T: Operations> Drop for Claim<'_, T> {
     }
 }
 
-/// A disk that has been added to the system, and is removed when dropped.
+/// The registration of a disk; dropping it removes the disk from the system.
 ///
 /// # Invariants
 ///
-/// The disk is valid, was added, and has not been removed.
-pub(crate) struct Disk<T: Operations> {
+/// The disk is valid, has been added, and has not been removed.
+///
+/// # Context
+///
+/// All methods, and dropping it: may sleep.
+pub(crate) struct DiskRegistration<T: Operations> {
     disk: NonNull<GenDisk<T>>,
 }
 
-// SAFETY: The handle is no more than the right to remove the disk.
-unsafe impl<T: Operations> Send for Disk<T> {}
-// SAFETY: Shared, it gives access to a `GenDisk`, which may be shared.
-unsafe impl<T: Operations> Sync for Disk<T> {}
+// SAFETY: Any thread may remove a disk, and `GenDisk` is `Send`.
+unsafe impl<T: Operations> Send for DiskRegistration<T> {}
+// SAFETY: A shared reference gives access to no more than the `GenDisk`, which is `Sync`.
+unsafe impl<T: Operations> Sync for DiskRegistration<T> {}
 
-impl<T: Operations> Disk<T> {
+impl<T: Operations> DiskRegistration<T> {
     const OPERATIONS: &'static bindings::block_device_operations = &{
         let mut operations: bindings::block_device_operations = pin_init::zeroed();
         operations.submit_bio = Some(Self::submit_bio);
@@ -438,10 +545,16 @@ impl<T: Operations> Disk<T> {
         operations
     };
 
-    /// Makes a disk without a capacity and adds it to the system.
+    /// Creates a disk without a capacity and adds it to the system.
     ///
-    /// It can be used before this returns. Fails with what `data` and adding a disk fail with:
-    /// `ENOMEM`, `EEXIST` if the name is taken. May sleep.
+    /// The disk and its files can be in use before this returns.
+    ///
+    /// # Errors
+    ///
+    /// - Those of initialising `data`.
+    /// - `EEXIST`: the name is in use.
+    /// - `EINVAL`: the name is too long.
+    /// - `ENOMEM`: out of memory.
     pub(crate) fn new(
         name: fmt::Arguments<'_>,
         major: &Major,
@@ -461,7 +574,7 @@ impl<T: Operations> Disk<T> {
         )?;
 
         let mut limits = limits.into();
-        // SAFETY: The limits and the lock class are valid.
+        // SAFETY: The limits are valid for reads, and the lock class is static.
         let disk = from_err_ptr(unsafe {
             bindings::__blk_alloc_disk(
                 &mut limits,
@@ -472,7 +585,7 @@ impl<T: Operations> Disk<T> {
 
         let private = private.into_foreign();
         let result = (|| {
-            // SAFETY: The disk is valid, and nobody else knows it yet.
+            // SAFETY: The disk is valid, and has no other users before it is added.
             let fields = unsafe { &mut *disk };
             fields.major = major.number as c_int;
             fields.first_minor = minor as c_int;
@@ -483,30 +596,33 @@ impl<T: Operations> Disk<T> {
             NullTerminatedFormatter::new(&mut fields.disk_name)
                 .ok_or(EINVAL)?
                 .write_fmt(name)?;
-            // SAFETY: The disk is valid and complete, the attributes are static.
+            // SAFETY: The disk is valid and all its fields are set; the attributes are static.
             to_result(unsafe {
                 bindings::device_add_disk(ptr::null_mut(), disk, attributes.as_ptr())
             })
         })();
         if let Err(error) = result {
-            // SAFETY: The disk is valid, and this is the last reference. Nobody can reach it, and
-            // since it was not added `free_disk` will not be called.
+            // SAFETY: The disk is valid, and the reference to drop is the one that
+            // `__blk_alloc_disk` returned.
             unsafe { bindings::put_disk(disk) };
-            // SAFETY: `private` came from `into_foreign`, and the disk that used it is gone.
+            // SAFETY: `private` came from `into_foreign`. The disk no longer uses it: it was not
+            // added, for which reason `free_disk` is not called either.
             drop(unsafe { Pin::<KBox<Private<T>>>::from_foreign(private) });
             return Err(error);
         }
-        // INVARIANT: Just added.
+        // INVARIANT: `device_add_disk` has added the disk.
         Ok(Self {
-            // SAFETY: Not null, as `from_err_ptr` has checked that it is no error, and the kernel
-            // returns no null pointer here.
+            // SAFETY: `__blk_alloc_disk` returns an error pointer, which `from_err_ptr` has checked
+            // for, or a pointer that is not null.
             disk: unsafe { NonNull::new_unchecked(disk.cast()) },
         })
     }
 
-    /// Makes sure that the disk is not in use and cannot be opened any more, for its removal.
+    /// Permanently prevents the disk from being opened, so that it can be removed.
     ///
-    /// Fails with `EBUSY` if somebody has it open. May sleep.
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is open.
     pub(crate) fn retire(&self) -> Result {
         self.with_claimed(|claimed, openers| {
             if openers > 0 {
@@ -517,29 +633,36 @@ impl<T: Operations> Disk<T> {
         })
     }
 
+    /// Implements `block_device_operations::open`.
+    ///
     /// # Safety
     ///
-    /// Called by the block layer for a disk of this type.
+    /// Must be called by the block layer for a disk of this type, with `open_mutex` held.
     unsafe extern "C" fn open(disk: *mut bindings::gendisk, _mode: bindings::blk_mode_t) -> c_int {
-        // SAFETY: The block layer keeps the disk valid during the call.
+        // SAFETY: By the safety requirements the disk is of this type; the block layer keeps it
+        // valid during the call.
         let disk = unsafe { GenDisk::<T>::from_raw(disk) };
-        // SAFETY: `claimed` is protected by `open_mutex`, with which `bdev_open` calls this.
+        // SAFETY: `claimed` is protected by `open_mutex`, which `bdev_open` holds.
         match unsafe { *disk.private().claimed.get() } {
             Claimed::No => 0,
             Claimed::Yes | Claimed::Removing => EBUSY.to_errno(),
         }
     }
 
+    /// Implements `block_device_operations::submit_bio`.
+    ///
     /// # Safety
     ///
-    /// Called by the block layer for a disk of this type, from within its queue.
+    /// Must be called by the block layer with a bio for a disk of this type, whose queue it has
+    /// entered.
     unsafe extern "C" fn submit_bio(bio: *mut bindings::bio) {
-        // SAFETY: The bio is valid, and its disk is one of ours and valid while it is in the queue.
+        // SAFETY: By the safety requirements the bio is valid, and its disk is of this type; the
+        // disk stays valid while its queue is entered.
         let disk = unsafe { GenDisk::<T>::from_raw((*(*bio).bi_bdev).bd_disk) };
-        // SAFETY: The block layer hands over a valid bio.
+        // SAFETY: By the safety requirements the block layer hands the bio to this driver.
         let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
         let mut bio = Some(bio);
-        // SAFETY: This is called with a reference to the queue, which `deactivate` waits for.
+        // SAFETY: By the safety requirements the queue is entered.
         unsafe {
             disk.with_ready(|ready| {
                 if let Some(bio) = bio.take() {
@@ -547,29 +670,38 @@ impl<T: Operations> Disk<T> {
                 }
             })
         };
-        // A disk without a capacity: only what was under way when it lost it gets here.
+        // The disk is not active: the bio has passed the check of the capacity before that was set
+        // to zero.
         if let Some(mut bio) = bio {
             bio.fail();
         }
     }
 
+    /// Implements `block_device_operations::swap_slot_free_notify`.
+    ///
+    /// # Context
+    ///
+    /// Atomic.
+    ///
     /// # Safety
     ///
-    /// Called by swap for a disk of this type that it has open. Atomic context.
+    /// Must be called by swap for a disk of this type that it has open.
     unsafe extern "C" fn slot_free_notify(bdev: *mut bindings::block_device, index: c_ulong) {
-        // SAFETY: The device is valid and its disk is one of ours.
+        // SAFETY: By the safety requirements the device is valid, and its disk is of this type.
         let disk = unsafe { GenDisk::<T>::from_raw((*bdev).bd_disk) };
-        // SAFETY: Swap has the disk open.
+        // SAFETY: By the safety requirements the disk is open.
         unsafe { disk.with_ready(|ready| T::slot_free_notify(&ready, index)) };
     }
 
+    /// Implements `block_device_operations::free_disk`.
+    ///
     /// # Safety
     ///
-    /// Called by the block layer with the last reference to a disk of this type that had been
-    /// added.
+    /// Must be called by the block layer when the last reference to a disk of this type, which had
+    /// been added, is dropped.
     unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
-        // SAFETY: By the type invariants of `GenDisk` this came from `into_foreign`; nobody uses
-        // the disk any more.
+        // SAFETY: By the type invariants of `GenDisk` the pointer came from `into_foreign`; by the
+        // safety requirements the disk has no other users.
         let private = unsafe { Pin::<KBox<Private<T>>>::from_foreign((*disk).private_data) };
         let released = private.released.clone();
         drop(private);
@@ -577,45 +709,46 @@ impl<T: Operations> Disk<T> {
     }
 }
 
-impl<T: Operations> core::ops::Deref for Disk<T> {
+impl<T: Operations> core::ops::Deref for DiskRegistration<T> {
     type Target = GenDisk<T>;
 
     fn deref(&self) -> &GenDisk<T> {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the disk is valid.
         unsafe { self.disk.as_ref() }
     }
 }
 
-impl<T: Operations> Drop for Disk<T> {
+impl<T: Operations> Drop for DiskRegistration<T> {
     fn drop(&mut self) {
         let released = self.private().released.clone();
         let disk = self.disk.as_ptr().cast();
         self.data().stop();
-        // SAFETY: By the type invariants the disk was added and has not been removed. This waits
-        // for I/O, and for those who use the disk's files.
+        // SAFETY: By the type invariants the disk was added and has not been removed. The call
+        // waits for I/O, and for accesses to the disk's files.
         unsafe { bindings::del_gendisk(disk) };
-        // SAFETY: Gives up the reference of `new`.
+        // SAFETY: The reference is the one that `__blk_alloc_disk` returned to `new`.
         unsafe { bindings::put_disk(disk) };
-        // Somebody who just closed the disk may have the last reference. Wait, so that the module,
-        // which may be about to be unloaded, is there to free the data.
+        // A task that is just closing the disk may hold the last reference. Its last step frees the
+        // private data with code of this module, which may be about to be unloaded, so wait for it.
         released.wait_for_completion();
     }
 }
 
-/// A file in the directory of a disk.
+/// A sysfs file in the directory of a disk.
 #[repr(transparent)]
 pub(crate) struct DiskAttribute<T>(bindings::device_attribute, PhantomData<fn(T)>);
 
-// SAFETY: Never written, and the pointers in it are to statics.
+// SAFETY: The attribute is never written, and its pointers are to statics.
 unsafe impl<T> Sync for DiskAttribute<T> {}
 
-// SAFETY: That is the first field of a `struct device_attribute`.
+// SAFETY: `attr`, the first field of a `struct device_attribute`, is a `struct attribute`, and this
+// type is transparent.
 unsafe impl<T: 'static> RawAttribute for DiskAttribute<T> {}
 
 const _: () = assert!(offset_of!(bindings::device_attribute, attr) == 0);
 
 impl<T: Operations> DiskAttribute<T> {
-    /// A file that anybody can read.
+    /// Creates a file that all users can read (mode 0444).
     pub(crate) const fn read_only<A: Show<GenDisk<T>>>(name: &'static CStr) -> Self {
         let mut attribute: bindings::device_attribute = pin_init::zeroed();
         attribute.attr = sysfs::attribute(name, 0o444);
@@ -623,7 +756,7 @@ impl<T: Operations> DiskAttribute<T> {
         Self(attribute, PhantomData)
     }
 
-    /// A file that root can write.
+    /// Creates a file that root can write (mode 0200).
     pub(crate) const fn write_only<A: Store<GenDisk<T>>>(name: &'static CStr) -> Self {
         let mut attribute: bindings::device_attribute = pin_init::zeroed();
         attribute.attr = sysfs::attribute(name, 0o200);
@@ -631,7 +764,7 @@ impl<T: Operations> DiskAttribute<T> {
         Self(attribute, PhantomData)
     }
 
-    /// A file that anybody can read and root can write.
+    /// Creates a file that all users can read and root can write (mode 0644).
     pub(crate) const fn read_write<A: Show<GenDisk<T>> + Store<GenDisk<T>>>(
         name: &'static CStr,
     ) -> Self {
@@ -643,38 +776,49 @@ impl<T: Operations> DiskAttribute<T> {
     }
 }
 
+/// Returns the disk that a device belongs to.
+///
 /// # Safety
 ///
-/// `dev` must be the device of a valid disk that was made by [`Disk::<T>::new`].
+/// `dev` must be the device of a disk that [`DiskRegistration::<T>::new`] created, which is valid
+/// for `'a`.
 unsafe fn to_disk<'a, T: Operations>(dev: *mut bindings::device) -> &'a GenDisk<T> {
-    // SAFETY: The device of a disk is part of the block device of the whole disk.
+    // SAFETY: The device of a disk is embedded in the block device of the whole disk, which by the
+    // safety requirements is valid and of this type.
     unsafe {
         let bdev = container_of!(dev, bindings::block_device, bd_device);
         GenDisk::from_raw((*bdev).bd_disk)
     }
 }
 
+/// Implements `device_attribute::show`.
+///
 /// # Safety
 ///
-/// Called by sysfs for the device of a disk of this type. `buf` has `PAGE_SIZE` bytes.
+/// Must be called by sysfs for the device of a disk of this type, with a `buf` of `PAGE_SIZE`
+/// bytes.
 unsafe extern "C" fn show<T: Operations, A: Show<GenDisk<T>>>(
     dev: *mut bindings::device,
     _attribute: *mut bindings::device_attribute,
     buf: *mut c_char,
 ) -> isize {
-    // SAFETY: sysfs keeps the disk from being removed during the call.
+    // SAFETY: By the safety requirements `buf` has `PAGE_SIZE` bytes and the disk is of this type;
+    // the disk is not removed before the last access to its files ends.
     unsafe { sysfs::show::<_, A>(to_disk::<T>(dev), buf) }
 }
 
+/// Implements `device_attribute::store`.
+///
 /// # Safety
 ///
-/// Called by sysfs for the device of a disk of this type. `buf` is a C string.
+/// Must be called by sysfs for the device of a disk of this type, with a C string as `buf`.
 unsafe extern "C" fn store<T: Operations, A: Store<GenDisk<T>>>(
     dev: *mut bindings::device,
     _attribute: *mut bindings::device_attribute,
     buf: *const c_char,
     count: usize,
 ) -> isize {
-    // SAFETY: sysfs keeps the disk from being removed during the call.
+    // SAFETY: By the safety requirements `buf` is a C string and the disk is of this type; the disk
+    // is not removed before the last access to its files ends.
     unsafe { sysfs::store::<_, A>(to_disk::<T>(dev), buf, count) }
 }

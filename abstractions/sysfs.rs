@@ -2,9 +2,9 @@
 
 //! sysfs attributes.
 //!
-//! An attribute is a type: it implements [`Show`], [`Store`], or both, for the thing whose
-//! directory the file is in. All methods run in the context of the task that reads or writes the
-//! file, and may sleep; the thing does not go away meanwhile.
+//! An attribute is a type that implements [`Show`], [`Store`], or both, for the object that the
+//! directory belongs to. The methods run in the task that reads or writes the file. The object is
+//! not removed before they return.
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
@@ -18,59 +18,108 @@ use kernel::{
     str::Formatter, //
 };
 
-/// A file that can be read.
+/// An attribute that can be read.
+///
+/// # Context
+///
+/// All methods: may sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// /// The size of a disk, in bytes.
+/// struct Size;
+///
+/// impl Show<GenDisk<RamDisk>> for Size {
+///     fn show(disk: &GenDisk<RamDisk>, out: &mut Formatter<'_>) -> Result {
+///         writeln!(out, "{}", disk.data().size())?;
+///         Ok(())
+///     }
+/// }
+/// ```
 pub(crate) trait Show<T> {
-    /// Writes the contents of the file into `out`, which has room for `PAGE_SIZE - 1` bytes.
+    /// Writes the contents of the file to `out`, which has room for `PAGE_SIZE - 1` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returned to the task that reads the file.
     fn show(target: &T, out: &mut Formatter<'_>) -> Result;
 }
 
-/// A file that can be written.
+/// An attribute that can be written.
+///
+/// # Context
+///
+/// All methods: may sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// impl Store<GenDisk<RamDisk>> for Size {
+///     fn store(disk: &GenDisk<RamDisk>, input: &CStr) -> Result {
+///         disk.data().set_size(parse_size(input)?)
+///     }
+/// }
+///
+/// struct Files;
+///
+/// impl AttributeList for Files {
+///     type Attribute = DiskAttribute<RamDisk>;
+///
+///     const ATTRIBUTES: &'static [Self::Attribute] =
+///         &[DiskAttribute::read_write::<Size>(c"size")];
+/// }
+/// ```
 pub(crate) trait Store<T> {
-    /// Takes what was written to the file, up to the first NUL.
+    /// Processes the bytes that were written to the file, up to the first NUL.
+    ///
+    /// # Errors
+    ///
+    /// Returned to the task that writes the file.
     fn store(target: &T, input: &CStr) -> Result;
 }
 
-/// How many attributes a group can have.
+/// The largest number of attributes in a group.
 const MAX_ATTRIBUTES: usize = 31;
 
-/// The kernel's form of a file, such as `struct device_attribute`.
+/// The C structure of an attribute, such as `struct device_attribute`.
 ///
 /// # Safety
 ///
-/// The type begins with a `struct attribute`.
+/// The type must begin with a `struct attribute`.
 pub(super) unsafe trait RawAttribute: 'static {}
 
-/// The files of a directory.
+/// The attributes in a directory.
 pub(crate) trait AttributeList {
-    /// The kernel's form of a file in directories of this kind.
+    /// The C structure of the attributes in directories of this kind.
     #[allow(
         private_bounds,
         reason = "only directories of this crate have such files"
     )]
     type Attribute: RawAttribute;
 
-    /// The files.
+    /// The attributes.
     const ATTRIBUTES: &'static [Self::Attribute];
 }
 
-/// The files of a directory, in the form that the driver core takes.
+/// The attributes in a directory, as the list of groups that the driver core expects.
 ///
 /// # Invariants
 ///
-/// `groups` is a list of attribute groups that lives forever and ends with a null pointer; their
-/// attributes begin an `A`.
+/// `groups` is a static list of attribute groups that ends with a null pointer. Each attribute is
+/// the first field of an `A`.
 pub(crate) struct AttributeGroups<A> {
     groups: &'static [*const kernel::bindings::attribute_group; 2],
     _attributes: PhantomData<fn(A)>,
 }
 
-// SAFETY: Never written, and the pointers in it are to statics.
+// SAFETY: The groups are never written, and their pointers are to statics.
 unsafe impl<A> Send for AttributeGroups<A> {}
-// SAFETY: As for `Send`.
+// SAFETY: The groups are never written, so that any number of threads may read them.
 unsafe impl<A> Sync for AttributeGroups<A> {}
 
 impl<A> AttributeGroups<A> {
-    /// Makes a group of the files of `L`.
+    /// Creates the groups: a single one, of the attributes in `L`.
     #[allow(
         private_bounds,
         reason = "only directories of this crate have such files"
@@ -79,14 +128,15 @@ impl<A> AttributeGroups<A> {
     where
         A: RawAttribute,
     {
-        // INVARIANT: `L::ATTRIBUTES` are such attributes.
+        // INVARIANT: `GROUPS` is a constant that ends with a null pointer. The attributes are those
+        // of `L::ATTRIBUTES`, each of which is an `A`.
         Self {
             groups: Group::<L>::GROUPS,
             _attributes: PhantomData,
         }
     }
 
-    /// Returns the groups. The list is not written to by C.
+    /// Returns the list of groups, which C does not write to.
     pub(super) fn as_ptr(&self) -> *mut *const kernel::bindings::attribute_group {
         self.groups.as_ptr().cast_mut()
     }
@@ -100,7 +150,7 @@ impl<L: AttributeList> Group<L> {
         let mut list = [core::ptr::null(); MAX_ATTRIBUTES + 1];
         let mut i = 0;
         while i < L::ATTRIBUTES.len() {
-            // By the requirements of `RawAttribute` each begins with one.
+            // By the requirements of `RawAttribute` each begins with a `struct attribute`.
             list[i] = (&raw const L::ATTRIBUTES[i]).cast();
             i += 1;
         }
@@ -115,15 +165,16 @@ impl<L: AttributeList> Group<L> {
         &[Self::GROUP, core::ptr::null()];
 }
 
-/// Calls a [`Show`] the way that sysfs expects: returns the length, or the negative error number.
+/// Calls [`Show::show`] for sysfs; returns the length of the contents, or a negative error number.
 ///
 /// # Safety
 ///
 /// `buf` must be valid for writes of `PAGE_SIZE` bytes.
 pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize {
-    // The last byte is for a NUL: sysfs warns of contents that fill the page.
+    // sysfs warns of contents that fill the page, so the last byte stays NUL.
     const ROOM: usize = PAGE_SIZE - 1;
-    // SAFETY: By the safety requirements; sysfs has zeroed the buffer, and nobody else uses it.
+    // SAFETY: By the safety requirements the buffer is valid for writes. sysfs has zeroed it, and
+    // has no other users of it during the call.
     let buf = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), ROOM) };
     let mut out = Formatter::new(buf);
     match A::show(target, &mut out) {
@@ -132,13 +183,13 @@ pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize 
     }
 }
 
-/// Calls a [`Store`] the way that sysfs expects: returns the count, or the negative error number.
+/// Calls [`Store::store`] for sysfs; returns `count`, or a negative error number.
 ///
 /// # Safety
 ///
 /// `buf` must be a C string.
 pub(super) unsafe fn store<T, A: Store<T>>(target: &T, buf: *const c_char, count: usize) -> isize {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements `buf` is a C string; sysfs keeps it during the call.
     let input = unsafe { CStr::from_char_ptr(buf) };
     match A::store(target, input) {
         Ok(()) => count as isize,
@@ -146,7 +197,7 @@ pub(super) unsafe fn store<T, A: Store<T>>(target: &T, buf: *const c_char, count
     }
 }
 
-/// Makes the `struct attribute` of a file called `name` with access mode `mode`.
+/// Creates the `struct attribute` of a file called `name`, with access mode `mode`.
 pub(super) const fn attribute(name: &'static CStr, mode: u16) -> kernel::bindings::attribute {
     let mut attribute: kernel::bindings::attribute = pin_init::zeroed();
     attribute.name = kernel::str::as_char_ptr_in_const_context(name);

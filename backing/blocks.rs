@@ -2,13 +2,12 @@
 
 //! The blocks of a backing device.
 //!
-//! A block has room for a page. Its users are counted: the owner, which is the slot whose page is
-//! in the block or a writeback that is about to write one there, and each read that is under way. A
-//! block that has no users is free. So a block that loses its owner while it is being read is not
-//! written to before the last read is done, and no other block has to wait for that.
+//! A block has the size of a page. Each block has a count of users: its owner, which is the slot
+//! whose page is in the block or a writeback that is about to write the page, and each read in
+//! flight. A block without users is free. A block that loses its owner while it is being read is
+//! therefore not overwritten before the last read completes, and no other block is held up.
 //!
-//! Finding a free block takes as long on a large device as on a small one, and on a full one as on
-//! an empty one.
+//! The time to find a free block depends neither on the size of the device nor on how full it is.
 
 use crate::abstractions::refcounts::RefCounts;
 use core::ops::Range;
@@ -29,84 +28,106 @@ use kernel::{
 
 /// The ownership of a block.
 ///
-/// Dropping it leaks the block; see [`Blocks::release`]. All methods are for any context.
+/// Dropping it leaks the block; see [`Blocks::release`].
+///
+/// # Context
+///
+/// All methods: any context.
 #[must_use = "a block that is dropped is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Block(usize);
 
 impl Block {
-    /// Keeps the block as a number.
+    /// Converts the ownership into the number of the block.
     pub(crate) fn into_number(self) -> usize {
         self.0
     }
 
-    /// Takes a block back that was kept as a number.
+    /// Converts a number that [`into_number`](Self::into_number) returned back into the ownership.
     pub(crate) fn from_number(number: usize) -> Self {
         Self(number)
     }
 }
 
-/// A read of a block.
+/// A pin of a block, which keeps it from being overwritten during a read.
 ///
 /// Dropping it leaks the block; see [`Blocks::unpin`].
+///
+/// # Context
+///
+/// All methods: any context.
 #[must_use = "a block that stays pinned is never free again"]
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct PinnedBlock(usize);
 
 impl PinnedBlock {
-    /// Returns which block it is. Any context.
+    /// Returns the number of the block.
     pub(crate) fn number(&self) -> usize {
         self.0
     }
 }
 
-/// Why no block can be taken.
+/// The reason why no block is free.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum NoBlock {
-    /// Each block has an owner.
+    /// All blocks have an owner.
     Full,
-    /// Each block that has no owner is still being read.
+    /// All blocks without an owner are still being read.
     Busy,
 }
 
-/// How many blocks there are in a group.
+/// The number of blocks in a group.
 const GROUP: usize = 4096;
 
-/// How many blocks there are in a zone.
+/// The number of blocks in a zone.
 const ZONE: usize = 64 * GROUP;
 
-/// From how many free blocks on a group is one to go back to: three in four.
+/// The number of free blocks from which on a group is roomy, and preferred: three in four.
 const ROOMY: i32 = (GROUP / 4 * 3) as i32;
 
-/// The right to take blocks: where to look for a free one next.
+/// The locked position at which the search for a free block continues.
 type Cursor<'a> = MutexGuard<'a, usize>;
 
-/// The blocks of a device.
+/// The blocks of a backing device.
+///
+/// # Context
+///
+/// All methods: any context, unless stated otherwise.
 #[pin_data]
 pub(crate) struct Blocks {
-    /// How many users each block has.
+    /// The number of users of each block.
     users: RefCounts,
-    /// How many blocks of each group of [`GROUP`] blocks are free.
+    /// The number of free blocks in each group of [`GROUP`] blocks.
     ///
-    /// A block is free first, and is counted then. It may be taken in between, so a count may be
-    /// negative for a moment.
+    /// A block becomes free before it is counted, and may be claimed in between, so a count may
+    /// briefly be negative.
     groups: KVVec<Atomic<i32>>,
-    /// How many blocks of each zone of [`ZONE`] blocks have no owner.
+    /// The number of blocks without an owner in each zone of [`ZONE`] blocks.
     ///
     /// A block is counted here before it is counted in its group.
     zones: KVVec<Atomic<i32>>,
-    /// How many groups have at least [`ROOMY`] free blocks. As late as the counts of these.
+    /// The number of groups with at least [`ROOMY`] free blocks; it lags behind `groups`.
     roomy: Atomic<i32>,
-    /// Where to look for a free block next: right behind the last that was taken, so that blocks
-    /// that are taken one after the other are next to each other. From the end of a group it goes
-    /// to the first that is roomy, so that what is written to grows with what is in use, not with
-    /// time: the device may be a sparse file, or memory.
+    /// The block at which the search for a free block continues.
+    ///
+    /// This is the block behind the last that was claimed, so that successive claims are
+    /// contiguous. From the end of a group it moves to the first roomy group, so that the written
+    /// part of the device, which may be a sparse file or memory, grows with the number of blocks in
+    /// use and not with time.
     #[pin]
     cursor: Mutex<usize>,
 }
 
 impl Blocks {
-    /// Makes `len` free blocks. Fails with `ENOMEM`. May sleep.
+    /// Creates `len` free blocks.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: out of memory.
     pub(crate) fn new(len: usize) -> impl PinInit<Self, Error> {
         let counters = move |size: usize| -> Result<KVVec<Atomic<i32>>> {
             let mut counters = KVVec::with_capacity(len.div_ceil(size), GFP_KERNEL | __GFP_NOWARN)?;
@@ -125,18 +146,22 @@ impl Blocks {
         })
     }
 
-    /// Takes at most `max` blocks next to each other.
+    /// Claims a run of at most `max` contiguous free blocks.
     ///
-    /// The caller owns each block of the run and releases it.
+    /// The caller owns each block of the run and must [`release`](Self::release) it.
     ///
     /// # Context
     ///
     /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// See [`NoBlock`].
     pub(crate) fn reserve(&self, max: usize) -> Result<Range<usize>, NoBlock> {
         let mut cursor = self.cursor.lock();
         let len = self.users.len();
         let group_end = (*cursor / GROUP + 1) * GROUP;
-        // On in this group, then where there is most room, then wherever there is any.
+        // First the rest of this group, then the first roomy group, then any other group.
         let first = self
             .claim_in(*cursor..group_end.min(len), &cursor)
             .or_else(|| self.claim_in(self.roomy_group()?..len, &cursor))
@@ -159,7 +184,7 @@ impl Blocks {
         Ok(first..end)
     }
 
-    /// Returns where the first roomy group begins.
+    /// Returns the first block of the first roomy group.
     fn roomy_group(&self) -> Option<usize> {
         if self.roomy.load(Relaxed) <= 0 {
             return None;
@@ -174,21 +199,24 @@ impl Blocks {
             })
     }
 
-    /// Returns how many blocks have no owner, or had none a moment ago: the free ones, and those
-    /// that will be free when reads are done. Any context.
+    /// Returns the number of blocks without an owner: free blocks, and those that become free when
+    /// their reads complete.
+    ///
+    /// The number may be out of date when it is returned.
     pub(crate) fn without_owner(&self) -> usize {
         let count = |zone: &Atomic<i32>| usize::try_from(zone.load(Relaxed)).unwrap_or(0);
         self.zones.iter().map(count).sum()
     }
 
-    /// Pins a block that has an owner, or returns `None` if it has none, or as many reads as can be
-    /// counted. Any context.
+    /// Pins a block that has an owner.
+    ///
+    /// Returns `None` if the block has no owner, or the count of its reads is at its maximum.
     #[inline]
     pub(crate) fn pin(&self, number: usize) -> Option<PinnedBlock> {
         self.users.get(number).then_some(PinnedBlock(number))
     }
 
-    /// Unpins a block. Any context.
+    /// Unpins a block, which becomes free if that was its last user.
     pub(crate) fn unpin(&self, pin: PinnedBlock) {
         let PinnedBlock(number) = pin;
         if self.users.put(number) == Some(0) {
@@ -196,7 +224,7 @@ impl Blocks {
         }
     }
 
-    /// Gives back a block. Any context.
+    /// Releases the ownership of a block, which becomes free when its reads have completed.
     pub(crate) fn release(&self, block: Block) {
         let Block(number) = block;
         let Some(reads) = self.users.put(number) else {
@@ -208,10 +236,10 @@ impl Blocks {
         }
     }
 
-    /// Takes the first free block of a range.
+    /// Claims the first free block of a range.
     ///
-    /// At most one group is searched in vain at each end of the range: groups that have no free
-    /// block are passed, and so are zones.
+    /// Skips groups without a free block, and zones in which all blocks have an owner. At most one
+    /// group at each end of the range is searched without success.
     fn claim_in(&self, range: Range<usize>, cursor: &Cursor<'_>) -> Option<usize> {
         let mut number = range.start;
         while number < range.end {
@@ -231,9 +259,9 @@ impl Blocks {
         None
     }
 
-    /// Takes a block if it is free.
+    /// Claims a block if it is free.
     ///
-    /// The cursor makes sure that no other task takes it meanwhile.
+    /// The locked cursor keeps other tasks from claiming it concurrently.
     fn claim(&self, number: usize, _: &Cursor<'_>) -> bool {
         let free = self.users.claim(number);
         if free {
@@ -243,6 +271,7 @@ impl Blocks {
         free
     }
 
+    /// Adds `change` to the number of free blocks in the group of a block.
     fn count_free(&self, number: usize, change: i32) {
         if let Some(free) = self.groups.get(number / GROUP) {
             let before = free.fetch_add(change, Release);
@@ -254,6 +283,7 @@ impl Blocks {
         }
     }
 
+    /// Adds `change` to the number of blocks without an owner in the zone of a block.
     fn count_without_owner(&self, number: usize, change: i32) {
         if let Some(count) = self.zones.get(number / ZONE) {
             count.add(change, Relaxed);
@@ -261,6 +291,7 @@ impl Blocks {
     }
 }
 
+/// Returns whether counter `index` exists and is positive.
 fn is_positive(counters: &[Atomic<i32>], index: usize) -> bool {
     counters
         .get(index)
@@ -287,7 +318,7 @@ mod tests {
         let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(1), Ok(0..1));
         assert_eq!(blocks.reserve(32), Ok(1..33));
-        // Across the border of a group, and up to the end.
+        // Across the border of a group, and up to the end of the device.
         assert_eq!(blocks.reserve(GROUP), Ok(33..33 + GROUP));
         assert_eq!(blocks.reserve(usize::MAX), Ok(33 + GROUP..LEN));
         assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
@@ -308,7 +339,7 @@ mod tests {
             assert_eq!(blocks.reserve(1), Err(NoBlock::Full));
             assert_eq!(blocks.without_owner(), 0);
         }
-        // In order from where the last was found, around the end.
+        // The search goes on from the last claimed block, and wraps around at the end.
         release(&blocks, 10..13);
         assert_eq!(blocks.reserve(2), Ok(10..12));
         release(&blocks, 5..6);
@@ -323,19 +354,19 @@ mod tests {
         const LEN: usize = 2 * ZONE + GROUP / 2;
         let blocks = blocks(LEN)?;
         assert_eq!(blocks.reserve(3 * GROUP), Ok(0..3 * GROUP));
-        // The group that was begun goes on; then comes the first that is free again.
+        // The current group is used up first, then the first group that has become roomy.
         release(&blocks, 2 * GROUP..3 * GROUP);
         assert_eq!(blocks.reserve(2), Ok(3 * GROUP..3 * GROUP + 2));
         assert_eq!(blocks.reserve(GROUP - 2), Ok(3 * GROUP + 2..4 * GROUP));
         assert_eq!(blocks.reserve(2), Ok(2 * GROUP..2 * GROUP + 2));
-        // One block less than that is not enough.
+        // A group with one free block less is not roomy.
         release(&blocks, GROUP..GROUP + ROOMY as usize - 1);
         assert_eq!(blocks.reserve(GROUP - 2), Ok(2 * GROUP + 2..3 * GROUP));
         assert_eq!(blocks.reserve(GROUP), Ok(4 * GROUP..5 * GROUP));
         release(&blocks, 2 * GROUP - 1..2 * GROUP);
         assert_eq!(blocks.reserve(GROUP), Ok(5 * GROUP..6 * GROUP));
         assert_eq!(blocks.reserve(8), Ok(GROUP..GROUP + 8));
-        // In another zone, too.
+        // Roomy groups are found in other zones, too.
         let rest = blocks.without_owner();
         let mut taken = 0;
         while taken < rest {
@@ -379,7 +410,7 @@ mod tests {
         for number in 0..GROUP {
             pins.push(blocks.pin(number).ok_or(EINVAL)?, GFP_KERNEL)?;
         }
-        // All of the first group are being read, and have no owner.
+        // All blocks of the first group are being read, and have no owner.
         release(&blocks, 0..GROUP);
         assert_eq!(blocks.without_owner(), GROUP);
         assert_eq!(blocks.reserve(1), Err(NoBlock::Busy));
@@ -400,7 +431,7 @@ mod tests {
     fn released_twice_is_free_once() -> Result {
         let blocks = blocks(2)?;
         assert_eq!(blocks.reserve(2), Ok(0..2));
-        // No code does this; if it did, no block would come out twice.
+        // No caller does this; if one did, no block would be claimed twice.
         release(&blocks, 0..1);
         release(&blocks, 0..1);
         assert_eq!(blocks.reserve(2), Ok(0..1));

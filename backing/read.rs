@@ -1,48 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A read of a page from the backing device, while it is under way.
+//! The driver's data of a read that is in flight on the backing device.
 //!
-//! [`readback`](crate::readback) says what happens when it is done.
+//! [`readback`](crate::readback) implements what happens when the device has read the page.
 
 use super::blocks::PinnedBlock;
 use crate::{
     abstractions::{
-        bio::Part,
+        bio::SegmentCompletion,
         page::BouncePage, //
     },
     comp::Priority, //
 };
 
-/// How a page is stored on the backing device.
+/// The form in which a page is stored on the backing device.
 #[derive(Clone, Copy)]
-pub(crate) enum Form {
-    /// As it is.
+pub(crate) enum StoredForm {
+    /// Not compressed.
     Raw,
     /// Compressed.
     Compressed {
-        /// To how many bytes.
+        /// The size of the compressed data, in bytes.
         size: u32,
-        /// With which algorithm.
+        /// The algorithm that it was compressed with.
         priority: Priority,
     },
 }
 
-/// What a page is read for.
-pub(crate) enum Purpose {
-    /// A bio asks for the whole page, and has a page of memory for it, into which it is read.
-    Whole,
-    /// A bio asks for a part of the page, or has memory in pieces: they are copied from this page.
+/// The memory that a page is read into, and what happens to it then.
+pub(crate) enum ReadTarget {
+    /// The page of a bio that reads the whole page.
+    Page,
+    /// A page from which the data is copied to a bio that reads a part of the page, or whose memory
+    /// is not one page.
     Copy(BouncePage),
-    /// A bio writes a part of the page: it is copied to this page, which is then written.
+    /// A page that a bio's partial write is merged into, and that is then written.
     Merge(BouncePage),
 }
 
-/// A page that is being read from the backing device.
-pub(crate) struct Read {
-    /// What of a bio the page is read for.
-    pub(crate) part: Part,
-    pub(crate) purpose: Purpose,
-    /// Where the page is.
+/// A read of one page from the backing device.
+pub(crate) struct DeviceRead {
+    /// The segment of the bio that waits for the read, and its completion.
+    pub(crate) completion: SegmentCompletion,
+    /// The memory to read into.
+    pub(crate) target: ReadTarget,
+    /// The block to read.
     pub(crate) block: PinnedBlock,
-    pub(crate) form: Form,
+    /// The form of the page in that block.
+    pub(crate) form: StoredForm,
 }
