@@ -558,3 +558,506 @@ impl<'a> PageSegment<'a> {
         Ok(())
     }
 }
+
+#[kunit_tests(zram_rs_bio)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    };
+    use kernel::types::Opaque;
+
+    /// Order, and number, of the contiguous pages of a [`Run`].
+    const ORDER: u32 = 2;
+    const PAGES: usize = 1 << ORDER;
+    const RUN_BYTES: usize = PAGES * PAGE_SIZE;
+
+    /// The largest number of elements of a [`TestBio`].
+    const MAX_ELEMENTS: usize = 4;
+
+    /// The values of bytes outside of a bio, and outside of a segment; [`pattern`] returns neither.
+    const OUTSIDE_BIO: u8 = 0xfe;
+    const OUTSIDE_SEGMENT: u8 = 0xfd;
+
+    /// Returns the value of byte `i` of a bio; the period has no factor in common with a page.
+    fn pattern(i: usize) -> u8 {
+        (i % 251) as u8
+    }
+
+    /// Physically contiguous pages.
+    ///
+    /// # Invariants
+    ///
+    /// The object owns the `PAGES` pages that begin with the one `self` points to.
+    struct Run(NonNull<kernel::bindings::page>);
+
+    impl Run {
+        fn new() -> Result<Self> {
+            // SAFETY: A test may sleep, which is all that these flags require.
+            let page = unsafe { kernel::bindings::alloc_pages(bindings::ZRAM_RS_GFP_NOIO, ORDER) };
+            // INVARIANT: The pages were just allocated.
+            NonNull::new(page).map(Self).ok_or(ENOMEM)
+        }
+
+        fn page(&self, n: usize) -> PageRef<'_> {
+            // SAFETY: By the type invariants the run has `PAGES` pages, and they belong to `self`.
+            unsafe { PageRef::from_raw(self.0.add(n % PAGES)) }
+        }
+
+        fn write(&self, bytes: &[u8]) {
+            for (n, bytes) in bytes.chunks(PAGE_SIZE).enumerate() {
+                self.page(n).map().write(bytes);
+            }
+        }
+
+        fn read(&self, bytes: &mut [u8]) {
+            for (n, bytes) in bytes.chunks_mut(PAGE_SIZE).enumerate() {
+                self.page(n).map().read(bytes);
+            }
+        }
+    }
+
+    impl Drop for Run {
+        fn drop(&mut self) {
+            // SAFETY: By the type invariants the pages belong to `self`.
+            unsafe { kernel::bindings::__free_pages(self.0.as_ptr(), ORDER) };
+        }
+    }
+
+    /// A bio over pages of its own, which is never submitted.
+    struct TestBio {
+        bio: KBox<Opaque<kernel::bindings::bio>>,
+        _table: KBox<Opaque<[kernel::bindings::bio_vec; MAX_ELEMENTS]>>,
+        /// How many times the bio was completed.
+        completed: KBox<AtomicU32>,
+        /// The memory of the elements, one run each.
+        runs: KVec<Run>,
+        /// The place of each remaining byte of the bio, in the concatenation of the runs.
+        places: KVVec<usize>,
+    }
+
+    impl TestBio {
+        /// Creates a bio that begins at `sector` with the elements `(offset, len)`, of which the
+        /// first `skip` bytes are done already.
+        fn new(op: u32, sector: u64, elements: &[(usize, usize)], skip: usize) -> Result<Self> {
+            if elements.len() > MAX_ELEMENTS {
+                return Err(EINVAL);
+            }
+            let bio = KBox::new(Opaque::<kernel::bindings::bio>::uninit(), GFP_KERNEL)?;
+            let table = KBox::new(
+                Opaque::<[kernel::bindings::bio_vec; MAX_ELEMENTS]>::uninit(),
+                GFP_KERNEL,
+            )?;
+            let completed = KBox::new(AtomicU32::new(0), GFP_KERNEL)?;
+            let mut runs = KVec::new();
+            let (mut places, mut size) = (KVVec::new(), 0);
+            for (n, &(offset, len)) in elements.iter().enumerate() {
+                if len == 0 || offset + len > RUN_BYTES {
+                    return Err(EINVAL);
+                }
+                runs.push(Run::new()?, GFP_KERNEL)?;
+                for at in 0..len {
+                    if size + at >= skip {
+                        places.push(n * RUN_BYTES + offset + at, GFP_KERNEL)?;
+                    }
+                }
+                size += len;
+            }
+            if skip > size {
+                return Err(EINVAL);
+            }
+
+            let raw = bio.get();
+            // SAFETY: Bio and table are valid for writes, and live as long as the `TestBio`. The
+            // table has an element for each call of `__bio_add_page`, and `skip` is at most the
+            // size of the bio.
+            unsafe {
+                kernel::bindings::bio_init(
+                    raw,
+                    core::ptr::null_mut(),
+                    table.get().cast(),
+                    MAX_ELEMENTS as u16,
+                    op,
+                );
+                (*raw).bi_iter.bi_sector = sector;
+                (*raw).bi_end_io = Some(Self::end_io);
+                (*raw).bi_private = (&raw const *completed).cast_mut().cast();
+                for (run, &(offset, len)) in runs.iter().zip(elements) {
+                    let (len, offset) = (len as u32, offset as u32);
+                    kernel::bindings::__bio_add_page(raw, run.0.as_ptr(), len, offset);
+                }
+                kernel::bindings::__bio_advance(raw, skip as u32);
+            }
+            Ok(Self {
+                bio,
+                _table: table,
+                completed,
+                runs,
+                places,
+            })
+        }
+
+        /// # Safety
+        ///
+        /// Called by `bio_endio` with the bio of a `TestBio`.
+        unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
+            // SAFETY: `new` has set this to a counter that lives as long as the bio.
+            let completed = unsafe { &*(*bio).bi_private.cast::<AtomicU32>() };
+            completed.fetch_add(1, Ordering::Relaxed);
+        }
+
+        /// Returns the bio as the block layer would hand it to a driver.
+        ///
+        /// # Safety
+        ///
+        /// Must be called once only. The bio and its completions must not outlive `self`.
+        unsafe fn submit(&self) -> Bio {
+            // SAFETY: The bio is initialised, and by the safety requirements the caller is the only
+            // user of it.
+            unsafe { Bio::from_raw(NonNull::new_unchecked(self.bio.get())) }
+        }
+
+        fn completed(&self) -> u32 {
+            self.completed.load(Ordering::Relaxed)
+        }
+
+        fn status(&self) -> kernel::bindings::blk_status_t {
+            // SAFETY: The bio is initialised, and the tests have a single thread.
+            unsafe { (*self.bio.get()).bi_status }
+        }
+
+        /// Returns the expected contents of all runs: the pattern within the bio.
+        fn memory(&self) -> Result<KVVec<u8>> {
+            let mut memory =
+                KVVec::from_elem(OUTSIDE_BIO, self.runs.len() * RUN_BYTES, GFP_KERNEL)?;
+            for (i, &place) in self.places.iter().enumerate() {
+                *memory.get_mut(place).ok_or(EINVAL)? = pattern(i);
+            }
+            Ok(memory)
+        }
+    }
+
+    impl Drop for TestBio {
+        fn drop(&mut self) {
+            // SAFETY: The bio is initialised, and not used afterwards.
+            unsafe { kernel::bindings::bio_uninit(self.bio.get()) };
+        }
+    }
+
+    /// A segment: index, offset, length, and whether it is a whole page.
+    type Found = (usize, u32, u32, bool);
+
+    /// Copies a bio's memory to the pages of a disk; returns its segments, or `EILSEQ` if a byte
+    /// went to a wrong place.
+    fn write(sector: u64, elements: &[(usize, usize)], skip: usize) -> Result<KVec<Found>> {
+        let test = TestBio::new(
+            kernel::bindings::req_op_REQ_OP_WRITE,
+            sector,
+            elements,
+            skip,
+        )?;
+        for (run, bytes) in test.runs.iter().zip(test.memory()?.chunks(RUN_BYTES)) {
+            run.write(bytes);
+        }
+        // SAFETY: The first and only call; the bio is dropped before `test`.
+        let bio = unsafe { test.submit() };
+        let (mut found, mut done) = (KVec::new(), 0);
+        let copy = Run::new()?;
+        let mut bytes = KVVec::from_elem(OUTSIDE_SEGMENT, PAGE_SIZE, GFP_KERNEL)?;
+        for segment in bio.page_segments() {
+            bytes.fill(OUTSIDE_SEGMENT);
+            copy.write(&bytes);
+            segment.copy_to(&copy.page(0).map())?;
+            copy.read(&mut bytes);
+            let (start, len) = (segment.offset as usize, segment.len as usize);
+            for (at, &byte) in bytes.iter().enumerate() {
+                let expected = if (start..start + len).contains(&at) {
+                    pattern(done + at - start)
+                } else {
+                    OUTSIDE_SEGMENT
+                };
+                if byte != expected {
+                    return Err(EILSEQ);
+                }
+            }
+            let whole = segment.whole_page();
+            if let Some(page) = whole {
+                let place = *test.places.get(done).ok_or(EILSEQ)?;
+                let run = test.runs.get(place / RUN_BYTES).ok_or(EILSEQ)?;
+                if page.as_ptr() != run.page(place / PAGE_SIZE).as_ptr() {
+                    return Err(EILSEQ);
+                }
+            }
+            let whole = whole.is_some();
+            found.push(
+                (segment.index, segment.offset, segment.len, whole),
+                GFP_KERNEL,
+            )?;
+            done += len;
+        }
+        if done != test.places.len() {
+            return Err(EILSEQ);
+        }
+        Ok(found)
+    }
+
+    /// Copies the pages of a disk to a bio's memory; returns its segments, or `EILSEQ` if a byte
+    /// went to a wrong place.
+    fn read(sector: u64, elements: &[(usize, usize)], skip: usize) -> Result<KVec<Found>> {
+        let test = TestBio::new(kernel::bindings::req_op_REQ_OP_READ, sector, elements, skip)?;
+        let mut memory = test.memory()?;
+        let outside = KVVec::from_elem(OUTSIDE_BIO, RUN_BYTES, GFP_KERNEL)?;
+        for run in &test.runs {
+            run.write(&outside);
+        }
+        // SAFETY: The first and only call; the bio is dropped before `test`.
+        let bio = unsafe { test.submit() };
+        let (mut found, mut done) = (KVec::new(), 0);
+        let copy = Run::new()?;
+        let mut bytes = KVVec::from_elem(OUTSIDE_SEGMENT, PAGE_SIZE, GFP_KERNEL)?;
+        for segment in bio.page_segments() {
+            let (start, len) = (segment.offset as usize, segment.len as usize);
+            bytes.fill(OUTSIDE_SEGMENT);
+            for (i, byte) in bytes.iter_mut().skip(start).take(len).enumerate() {
+                *byte = pattern(done + i);
+            }
+            copy.write(&bytes);
+            segment.copy_from(&copy.page(0).map())?;
+            let whole = segment.whole_page().is_some();
+            found.push(
+                (segment.index, segment.offset, segment.len, whole),
+                GFP_KERNEL,
+            )?;
+            done += len;
+        }
+        for (run, expected) in test.runs.iter().zip(memory.chunks_mut(RUN_BYTES)) {
+            let mut bytes = KVVec::from_elem(0, RUN_BYTES, GFP_KERNEL)?;
+            run.read(&mut bytes);
+            if bytes.as_slice() != expected {
+                return Err(EILSEQ);
+            }
+        }
+        Ok(found)
+    }
+
+    const PAGE: u32 = PAGE_SIZE as u32;
+
+    #[test]
+    fn whole_pages() -> Result {
+        let sector = 7 * (PAGE_SIZE >> SECTOR_SHIFT) as u64;
+        // Elements of one page and of several, at the start of a run of pages and within it.
+        for elements in [
+            &[(0, PAGE_SIZE), (PAGE_SIZE, PAGE_SIZE), (0, PAGE_SIZE)][..],
+            &[(0, 3 * PAGE_SIZE)],
+            &[(PAGE_SIZE, 3 * PAGE_SIZE)],
+            &[(2 * PAGE_SIZE, PAGE_SIZE), (PAGE_SIZE, 2 * PAGE_SIZE)],
+        ] {
+            let expected = [(7, 0, PAGE, true), (8, 0, PAGE, true), (9, 0, PAGE, true)];
+            assert_eq!(write(sector, elements, 0)?.as_slice(), expected);
+            assert_eq!(read(sector, elements, 0)?.as_slice(), expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pages_in_pieces() -> Result {
+        // Across the borders of pages of memory, and of elements.
+        for elements in [
+            &[(512, 2 * PAGE_SIZE)][..],
+            &[(PAGE_SIZE + 1536, 2 * PAGE_SIZE)],
+            &[(0, 512), (512, PAGE_SIZE), (PAGE_SIZE, PAGE_SIZE - 512)],
+            &[(PAGE_SIZE - 512, 1024), (512, 2 * PAGE_SIZE - 1024)],
+            &[(3, 7), (11, PAGE_SIZE - 14), (0, 7), (1, PAGE_SIZE)],
+        ] {
+            let expected = [(0, 0, PAGE, false), (1, 0, PAGE, false)];
+            assert_eq!(write(0, elements, 0)?.as_slice(), expected);
+            assert_eq!(read(0, elements, 0)?.as_slice(), expected);
+        }
+        // The second page is in one piece, the first is not.
+        let elements = [(512, 512), (0, PAGE_SIZE - 512), (PAGE_SIZE, PAGE_SIZE)];
+        let expected = [(0, 0, PAGE, false), (1, 0, PAGE, true)];
+        assert_eq!(write(0, &elements, 0)?.as_slice(), expected);
+        assert_eq!(read(0, &elements, 0)?.as_slice(), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn partial_first_and_last_pages() -> Result {
+        let sector = (PAGE_SIZE >> SECTOR_SHIFT) as u64 + 3;
+        for elements in [
+            // The memory begins at the start of a page, at the same offset as on the disk, and at
+            // another offset.
+            &[(0, 2 * PAGE_SIZE)][..],
+            &[(1536, 2 * PAGE_SIZE)],
+            &[(512, PAGE_SIZE), (1024, PAGE_SIZE)],
+        ] {
+            let whole = elements.first() == Some(&(1536, 2 * PAGE_SIZE));
+            let expected = [
+                (1, 1536, PAGE - 1536, false),
+                (2, 0, PAGE, whole),
+                (3, 0, 1536, false),
+            ];
+            assert_eq!(write(sector, elements, 0)?.as_slice(), expected);
+            assert_eq!(read(sector, elements, 0)?.as_slice(), expected);
+        }
+        // Within a single page, at its end.
+        let sector = (PAGE_SIZE >> SECTOR_SHIFT) as u64 - 2;
+        let expected = [(0, PAGE - 1024, 1024, false)];
+        assert_eq!(
+            write(sector, &[(0, 512), (512, 512)], 0)?.as_slice(),
+            expected
+        );
+        assert_eq!(
+            read(sector, &[(0, 512), (512, 512)], 0)?.as_slice(),
+            expected
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn positions_beyond_32_bits() -> Result {
+        let expected = [(
+            (1 << 33) >> (PAGE_SHIFT as u32 - SECTOR_SHIFT),
+            0,
+            PAGE,
+            true,
+        )];
+        assert_eq!(write(1 << 33, &[(0, PAGE_SIZE)], 0)?.as_slice(), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn bios_that_are_done_in_part() -> Result {
+        let page = (PAGE_SIZE >> SECTOR_SHIFT) as u64;
+        let elements = [(512, 1024), (0, 3 * PAGE_SIZE), (PAGE_SIZE, 2 * PAGE_SIZE)];
+        // Within the first and within a later page of an element, at the ends of elements, and on
+        // the borders of pages of the disk and of pages of memory.
+        let first = page as usize * 0x123 << SECTOR_SHIFT;
+        for skip in [
+            0,
+            512,
+            1024,
+            1536,
+            1024 + PAGE_SIZE,
+            1024 + 2 * PAGE_SIZE + 512,
+            1024 + 3 * PAGE_SIZE,
+            1024 + 3 * PAGE_SIZE + 512,
+            1024 + 4 * PAGE_SIZE,
+            1024 + 5 * PAGE_SIZE - 512,
+        ] {
+            let mut expected = KVec::new();
+            let (mut pos, end) = (first + skip, first + 1024 + 5 * PAGE_SIZE);
+            while pos < end {
+                let len = (PAGE_SIZE - pos % PAGE_SIZE).min(end - pos);
+                let offset = (pos % PAGE_SIZE) as u32;
+                // Memory and disk differ by 1024 modulo the size of a page.
+                expected.push((pos / PAGE_SIZE, offset, len as u32, false), GFP_KERNEL)?;
+                pos += len;
+            }
+            let sector = 0x123 * page;
+            assert_eq!(
+                write(sector, &elements, skip)?.as_slice(),
+                expected.as_slice()
+            );
+            assert_eq!(
+                read(sector, &elements, skip)?.as_slice(),
+                expected.as_slice()
+            );
+        }
+        // The rest of the bio is whole pages.
+        let expected = [(0, 0, PAGE, true), (1, 0, PAGE, true)];
+        let elements = [(PAGE_SIZE - 1024, PAGE_SIZE + 1024), (0, PAGE_SIZE)];
+        let sector = (1 << 20) * page - 2;
+        let found = write(sector, &elements, 1024)?;
+        let expected =
+            expected.map(|(index, offset, len, whole)| ((1 << 20) + index, offset, len, whole));
+        assert_eq!(found.as_slice(), expected);
+        assert_eq!(read(sector, &elements, 1024)?.as_slice(), expected);
+        // There is no rest.
+        assert_eq!(
+            write(sector, &elements, 1024 + 2 * PAGE_SIZE)?.as_slice(),
+            []
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn discards_have_no_segments() -> Result {
+        let test = TestBio::new(
+            kernel::bindings::req_op_REQ_OP_DISCARD,
+            0,
+            &[(0, PAGE_SIZE)],
+            0,
+        )?;
+        // SAFETY: The first and only call; the bio is dropped before `test`.
+        let bio = unsafe { test.submit() };
+        assert!(bio.operation() == Operation::Discard);
+        assert_eq!(bio.range(), (0, PAGE_SIZE));
+        assert_eq!(bio.page_segments().count(), 0);
+        let bio = bio.into_single_page();
+        assert!(bio.is_err());
+        assert_eq!(test.completed(), 0);
+        drop(bio);
+        assert_eq!((test.completed(), test.status()), (1, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_completion_completes_the_bio() -> Result {
+        let elements = [(0, 2 * PAGE_SIZE)];
+        let test = TestBio::new(kernel::bindings::req_op_REQ_OP_READ, 0, &elements, 0)?;
+        // SAFETY: The first and only call; all that is made of the bio is dropped before `test`.
+        let bio = unsafe { test.submit() };
+        let Err(bio) = bio.into_single_page() else {
+            return Err(EINVAL);
+        };
+        let mut completions = KVec::new();
+        for segment in bio.page_segments() {
+            completions.push(segment.completion(), GFP_KERNEL)?;
+        }
+        drop(bio);
+        assert_eq!(completions.len(), 2);
+        assert_eq!(test.completed(), 0);
+        let mut last = completions.pop().ok_or(EINVAL)?;
+        assert_eq!((last.segment().index, last.segment().len), (1, PAGE));
+        drop(completions);
+        assert_eq!((test.completed(), test.status()), (0, 0));
+        // Block devices have no such error.
+        last.fail(ENOENT);
+        drop(last);
+        assert_eq!(test.completed(), 1);
+        assert_eq!(test.status(), bindings::ZRAM_RS_BLK_STS_IOERR);
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_page_is_completed_once() -> Result {
+        for later in [false, true] {
+            // A part of a page, in two pieces.
+            let elements = [(0, 512), (0, 512)];
+            let test = TestBio::new(kernel::bindings::req_op_REQ_OP_READ, 1, &elements, 0)?;
+            // SAFETY: The first and only call; all that is made of the bio is dropped before
+            // `test`.
+            let bio = unsafe { test.submit() };
+            let Ok(mut single) = bio.into_single_page() else {
+                return Err(EINVAL);
+            };
+            let segment = single.segment();
+            assert_eq!((segment.index, segment.offset, segment.len), (0, 512, 1024));
+            if later {
+                let completion = single.into_completion();
+                assert_eq!(test.completed(), 0);
+                drop(completion);
+                assert_eq!((test.completed(), test.status()), (1, 0));
+            } else {
+                single.fail();
+                assert_eq!(test.completed(), 0);
+                drop(single);
+                assert_eq!(test.completed(), 1);
+                assert_eq!(test.status(), bindings::ZRAM_RS_BLK_STS_IOERR);
+            }
+        }
+        Ok(())
+    }
+}
