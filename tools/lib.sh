@@ -146,14 +146,14 @@ as_root() {
 	fi
 }
 
-# in_root COMMAND...: COMMAND inside the build root, which sees the checkout as /src (read only), the cache
-# as /cache, and KDIR, if set, under its own name. Mounts live in a mount namespace of their own and
-# vanish with it.
+# in_root COMMAND...: COMMAND inside the build root, which sees the checkout as /src (read only), the cache as /cache,
+# KDIR, if set, under its own name, and with SAME_PATHS=1 the checkout and the cache under theirs, too. The mounts vanish
+# with their mount namespace.
 in_root() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	as_root /bin/sh -ec '
-		root=$1 src=$2 cache=$3 kdir=$4
-		shift 4
+		root=$1 src=$2 cache=$3 kdir=$4 same=$5
+		shift 5
 		PATH=$PATH:/usr/sbin:/sbin
 		mount --make-rprivate /
 		mkdir -p "$root/src" "$root/cache"
@@ -167,9 +167,14 @@ in_root() {
 			mkdir -p "$root$kdir"
 			mount --rbind "$kdir" "$root$kdir"
 		fi
+		if [ -n "$same" ]; then
+			mkdir -p "$root$src" "$root$cache"
+			mount --rbind "$src" "$root$src"
+			mount --rbind "$cache" "$root$cache"
+		fi
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
 			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp "$@"
-	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "$@"
+	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "${SAME_PATHS:-}" "$@"
 }
 
 # add_to_root WHAT LINES PACKAGES...: more of Debian's packages in the build root. They are not in make-root's list, as
