@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What every script under tools/ shares: where things are, how progress is told, and how a command is
-# run inside the build root. Sourced, never run.
+# Shared by the scripts in tools/: paths, progress messages, and commands inside the build root. Sourced, never run.
 #
 # Environment:
-#   ZRAM_RS_CACHE   where everything heavy is kept (default: $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
-#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one this machine's apt is set up for)
-#   KDIR            a kernel build tree of your own that make-module builds for in the place of the stock kernel's (an
-#                   x86-64 build with CONFIG_RUST=y)
-#   JOBS            parallel jobs (default: all processors)
-#   V=1             show the output of every step instead of a progress line
+#   ZRAM_RS_CACHE   directory of the build root, the kernels and all other build products (default:
+#                   $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
+#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one that this machine's apt uses)
+#   KDIR            a kernel build tree that "make-module stock" builds for, instead of Debian's (an x86-64 build with
+#                   CONFIG_RUST=y)
+#   JOBS            number of parallel jobs (default: all processors)
+#   V=1             shows the output of each step instead of a progress line
 #
-# --help as the first argument shows the head of the script.
+# --help as the first argument prints the head of the script.
 
 set -euo pipefail
 
@@ -34,23 +34,23 @@ CACHE=${ZRAM_RS_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/zram_rs}
 if [ -n "${KDIR:-}" ]; then
 	KDIR=$(realpath -m -- "$KDIR")
 	grep -qs '^CONFIG_RUST=y' "$KDIR/.config" ||
-		die "KDIR is to name a kernel build tree that has CONFIG_RUST=y, and $KDIR/.config does not say so."
+		die "KDIR must name a kernel build tree with CONFIG_RUST=y, which $KDIR/.config does not have."
 fi
 JOBS=${JOBS:-$(nproc)}
 export JOBS
 
-# The kernel that all lanes are made from, and the Debian suites that hold it and the toolchain.
+# The version of all kernels, and the Debian suites that have it and the toolchain.
 # shellcheck disable=SC2034 # for make-root and make-kernel
 KERNEL=7.3
 SUITE=trixie
 BACKPORTS=$SUITE-backports
 
 mkdir -p "$CACHE/log" "$CACHE/stamp" 2>/dev/null && [ -w "$CACHE/log" ] && [ -w "$CACHE/stamp" ] ||
-	die "you cannot write to $CACHE, where everything is kept. Have ZRAM_RS_CACHE name a directory where you can."
+	die "$CACHE, which holds all build products, is not writable. Set ZRAM_RS_CACHE to a directory that is."
 
-# --- Telling what happens -------------------------------------------------------------------------
+# --- Progress messages ----------------------------------------------------------------------------
 
-# Of the command that the user typed, which may call others of these scripts.
+# The start of the command that the user typed, which may call others of these scripts.
 export ZRAM_RS_STARTED=${ZRAM_RS_STARTED:-$EPOCHSECONDS}
 
 elapsed() {
@@ -60,11 +60,11 @@ elapsed() {
 
 say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
 
-# mib_free: how much room the cache has.
+# mib_free: prints the free space of the cache, in MiB.
 mib_free() { df --output=avail -B1M "$CACHE" | tail -n 1 | tr -d ' '; }
 
-# progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows how far it is,
-# measured in lines of output against the EXPECTED number.
+# progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows its progress, as the number of
+# lines of output relative to EXPECTED.
 progress() {
 	local label=$1 log=$CACHE/log/$2 expected=$3 from=$EPOCHSECONDS rc=0 pid lines percent tick
 	shift 3
@@ -74,7 +74,7 @@ progress() {
 		return
 	fi
 	: >"$log"
-	# In a process group of its own, so that all of a build ends when somebody gives up waiting for it.
+	# In a process group of its own, so that an interrupt ends the whole build.
 	set -m
 	"$@" </dev/null >"$log" 2>&1 &
 	pid=$!
@@ -100,8 +100,8 @@ progress() {
 	[ -t 1 ] && printf '\r\033[K'
 	if [ $rc != 0 ]; then
 		tail -n 25 "$log" >&2
-		[ "$(mib_free)" -ge 200 ] || printf 'The disk is full: %s has %s MiB left. Make room there, or have %s\n' \
-			"$CACHE" "$(mib_free)" 'ZRAM_RS_CACHE name a directory on a larger disk.' >&2
+		[ "$(mib_free)" -ge 200 ] || printf 'The disk is full: %s has %s MiB left. Make room there, or set %s\n' \
+			"$CACHE" "$(mib_free)" 'ZRAM_RS_CACHE to a directory on a larger disk.' >&2
 		die "$label failed (exit $rc); the whole output is in $log. Run the command again to resume."
 	fi
 	say "$label: done in $(elapsed $from)"
@@ -109,25 +109,25 @@ progress() {
 
 # --- What is made once ----------------------------------------------------------------------------
 
-# key TEXT...: a short name for what something is made from.
+# key TEXT...: prints a short hash of the inputs of a build product.
 key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
 
-# made NAME KEY: was NAME made, and from the same things?
+# made NAME KEY: succeeds if NAME was made from the inputs of KEY.
 made() { [ "$(cat "$CACHE/stamp/$1" 2>/dev/null)" = "$2" ]; }
 
 mark_made() { printf '%s\n' "$2" >"$CACHE/stamp/$1"; }
 
-# lock_cache [WHAT]: one script at a time may make things (of that sort) in the cache.
+# lock_cache [WHAT]: takes the lock under which one script at a time makes files (of that sort) in the cache.
 lock_cache() {
 	exec 9>"$CACHE/lock${1:+.$1}"
 	flock -n 9 && return
-	say "waiting for another run that is making the same things"
+	say "waiting for another run that makes the same files"
 	flock 9
 }
 
 # --- The driver's source --------------------------------------------------------------------------
 
-# driver_sources: the files that the driver is compiled from, relative to the checkout, in order.
+# driver_sources: prints the files that the driver is compiled from, relative to the checkout, in order.
 driver_sources() {
 	(cd "$SRC" && find . -path './.?*' -prune -o -path ./tools -prune -o -path ./Documentation -prune -o \
 		-type f \( -name '*.rs' -o -name '*.[ch]' \) ! -name bindings_generated.rs -print) | sed 's:^\./::' | sort
@@ -137,7 +137,7 @@ driver_sources() {
 
 ROOT=$CACHE/root
 
-# as_root COMMAND...: COMMAND with the rights to mount and chroot: of root, or of a user namespace's root.
+# as_root COMMAND...: runs COMMAND with the rights to mount and chroot: as root, or as root of a user namespace.
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		unshare --mount --pid --fork --kill-child -- "$@"
@@ -146,9 +146,9 @@ as_root() {
 	fi
 }
 
-# in_root COMMAND...: COMMAND inside the build root, which sees the checkout as /src (read only), the cache as /cache,
-# KDIR, if set, under its own name, and with SAME_PATHS=1 the checkout and the cache under theirs, too. The mounts vanish
-# with their mount namespace.
+# in_root COMMAND...: runs COMMAND inside the build root, with the checkout at /src (read only), the cache at /cache,
+# KDIR, if set, at its own path, and with SAME_PATHS=1 the checkout and the cache at theirs, too. The mounts vanish with
+# their mount namespace.
 in_root() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	as_root /bin/sh -ec '
@@ -177,8 +177,8 @@ in_root() {
 	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "${SAME_PATHS:-}" "$@"
 }
 
-# add_to_root WHAT LINES PACKAGES...: more of Debian's packages in the build root. They are not in make-root's list, as
-# kernels are made anew when that changes.
+# add_to_root WHAT LINES PACKAGES...: installs more Debian packages in the build root. They are not in make-root's list,
+# as a change of that list rebuilds all kernels.
 add_to_root() (
 	want=$(key "$(cat "$CACHE/stamp/root")" "${@:3}")
 	lock_cache in-root
@@ -189,8 +189,8 @@ add_to_root() (
 	mark_made "in-root-${1// /-}" "$want"
 )
 
-# The machine's own Debian mirror, as apt knows it. A machine that was just installed does not know yet what
-# its mirror has; only root can make it look.
+# mirror: prints the Debian mirror of this machine's apt. A new machine may have no package lists yet; only root can
+# update them.
 mirror() {
 	local site
 	if [ -n "${ZRAM_RS_MIRROR:-}" ]; then
@@ -211,7 +211,7 @@ mirror() {
 		"ZRAM_RS_MIRROR to the address of a Debian mirror and install debian-archive-keyring."
 }
 
-# bootstrap DIR PACKAGES: a Debian tree, complete or not there at all. apt checks every signature.
+# bootstrap DIR PACKAGES: makes a Debian tree, complete or not at all. apt verifies all signatures.
 bootstrap() {
 	local dir=$1 packages=$2 from
 	from=$(mirror)
@@ -228,7 +228,7 @@ bootstrap() {
 	mv "$dir.part" "$dir"
 }
 
-# remove_tree DIR: with the rights that made it (in a user namespace its files belong to other ids).
+# remove_tree DIR: removes a tree with the rights that made it (in a user namespace its files belong to other ids).
 remove_tree() {
 	[ -e "$1" ] || return 0
 	as_root rm -rf "$1"
