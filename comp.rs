@@ -506,7 +506,7 @@ mod tests {
     use super::*;
     use crate::abstractions::{
         alloc::Gfp,
-        page::BouncePage, //
+        page::OwnedPage, //
     };
 
     /// Returns `loose` bytes that cannot be compressed.
@@ -525,7 +525,7 @@ mod tests {
     #[test]
     fn room_does_not_change_the_result() -> Result {
         const LIMIT: usize = PAGE_SIZE / 16 * 13;
-        let copy = BouncePage::new(Gfp::KERNEL)?;
+        let copy = OwnedPage::new(Gfp::KERNEL)?;
         let copy = copy.as_page();
         let page = copy.map();
         for &algorithm in Algorithm::ALL {

@@ -17,7 +17,7 @@ use crate::{
     device::{
         Device,
         DiskAttributes,
-        Shared, //
+        DriverResources, //
     },
 };
 use core::mem;
@@ -41,7 +41,7 @@ pub(crate) struct Control {
     debugfs: debugfs::Root,
     major: Major,
     attributes: DiskAttributes,
-    shared: Shared,
+    shared: DriverResources,
     _reads: ReadSlab<DeviceRead>,
 }
 
@@ -75,7 +75,7 @@ impl Entry {
     fn publish(&mut self, root: &debugfs::Root) {
         // Without memory for it there is nothing to be seen, and a disk all the same.
         self.directory =
-            debugfs::Directory::new(root, self.disk.name(), self.disk.data().pages.clone()).ok();
+            debugfs::Directory::new(root, self.disk.name(), self.disk.data().config.clone()).ok();
     }
 }
 
@@ -96,7 +96,7 @@ impl Control {
                         pr_err!("another zram driver is loaded; unload it first ('rmmod zram')\n");
                     }
                 })?;
-                Shared {
+                DriverResources {
                     hotplug: Arc::new(hotplug, GFP_KERNEL)?,
                     queue: Arc::new(HighPriority::new(c"zram_rs", READERS)?, GFP_KERNEL)?,
                 }

@@ -12,12 +12,12 @@ use crate::{
         sched::check_signals, //
     },
     comp::Priority,
-    device::PagesRef,
-    io::Pages,
+    device::ConfigHandle,
     slot::{
         SlotGuard,
         View, //
     },
+    store::Store,
 };
 use core::fmt::Write;
 use kernel::{
@@ -56,17 +56,17 @@ pub(crate) struct Directory {
 impl Directory {
     /// Makes the directory of a disk, called `name`, with a file about `pages`. Fails with
     /// `ENOMEM`. May sleep.
-    pub(crate) fn new(root: &Root, name: &CStr, pages: PagesRef) -> Result<Self> {
+    pub(crate) fn new(root: &Root, name: &CStr, config: ConfigHandle) -> Result<Self> {
         let dir = root.0.as_ref().ok_or(ENOMEM)?.subdir(name)?;
         Ok(Self {
-            _block_state: File::new(dir, c"block_state", BlockState(pages))?,
+            _block_state: File::new(dir, c"block_state", BlockState(config))?,
         })
     }
 }
 
 /// A line for each page that has a content. A file offset is the number of a page; only whole lines
 /// are read.
-struct BlockState(PagesRef);
+struct BlockState(ConfigHandle);
 
 impl ReadFile for BlockState {
     type Module = crate::LocalModule;
@@ -78,7 +78,10 @@ impl ReadFile for BlockState {
         loop {
             lines.clear();
             let max = BYTES.min(writer.len());
-            let Some(next) = self.0.with(|pages| describe(pages, index, &mut lines, max)) else {
+            let Some(next) = self
+                .0
+                .with_store(|store| describe(store, index, &mut lines, max))
+            else {
                 if written == 0 {
                     return Err(EINVAL);
                 }
@@ -105,10 +108,10 @@ impl ReadFile for BlockState {
 
 /// Adds the lines of the pages from `first` on, as far as there is room for them and a NUL in `max`
 /// bytes, and returns the number of the first page that was not described.
-fn describe(pages: &Pages, first: usize, lines: &mut KVec<u8>, max: usize) -> usize {
+fn describe(store: &Store, first: usize, lines: &mut KVec<u8>, max: usize) -> usize {
     let mut next = first;
-    let end = pages.table.len().min(first.saturating_add(PAGES));
-    pages.table.for_each(first..end, |index, slot| {
+    let end = store.table.len().min(first.saturating_add(PAGES));
+    store.table.for_each(first..end, |index, slot| {
         let mut line = [0; MAX_LINE];
         let len = write_line(index, &slot, &mut line);
         // The reader gets as much as from C zram, which has the NUL of its format in the buffer.

@@ -35,15 +35,16 @@ use crate::{
         ParamsUpdate,
         Priority, //
     },
-    io::Pages,
+    idle,
     recompress::{
         self,
-        Request, //
+        RecompressRequest, //
     },
+    store::Store,
     writeback::{
         self,
-        Budget,
-        Selection,
+        budget::Budget,
+        selection::Selection,
         DEFAULT_BATCH_SIZE, //
     },
     zspool::Pool, //
@@ -78,8 +79,8 @@ const LOGICAL_BLOCK_SIZE: usize = if cfg!(zram_rs_small_blocks) {
 /// The data of a disk.
 #[pin_data]
 pub(crate) struct Device {
-    /// The way to its configuration, and to its pages while it is initialised.
-    pub(crate) pages: PagesRef,
+    /// The configuration, and the store of the disk while it is initialised.
+    pub(crate) config: ConfigHandle,
     /// Held by the one who post-processes, who may have a reference to the pages as long.
     #[pin]
     post_processing: Mutex<()>,
@@ -90,7 +91,7 @@ pub(crate) struct Device {
     #[pin]
     pub(crate) budget: Budget,
     batch_size: Atomic<u32>,
-    shared: Shared,
+    shared: DriverResources,
 }
 
 /// The files of a disk.
@@ -98,28 +99,32 @@ pub(crate) type DiskAttributes = AttributeGroups<DiskAttribute<Device>>;
 
 /// What all disks share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct DriverResources {
     /// Calls for each CPU that comes and goes.
     pub(crate) hotplug: Arc<HotplugState>,
     /// Where pages that were read back are decompressed.
     pub(crate) queue: Arc<HighPriority>,
 }
 
-/// A way to the pages of a disk, which come and go.
+/// A reference to the configuration of a disk, which may outlive the disk.
 #[derive(Clone)]
-pub(crate) struct PagesRef(Arc<RwSemaphore<Config>>);
+pub(crate) struct ConfigHandle(Arc<RwSemaphore<Config>>);
 
-impl PagesRef {
+impl ConfigHandle {
     fn new() -> Result<Self> {
         let config = RwSemaphore::new(Config::default(), c"zram_rs config", static_lock_class!());
         Ok(Self(Arc::pin_init(config, GFP_KERNEL)?))
     }
 
-    /// Calls `f` with the pages of the disk; returns `None` if it is uninitialised. May sleep.
+    /// Calls `f` with the store of the disk, or returns `None` if the disk is not initialised.
     ///
-    /// The disk's configuration cannot be changed before `f` returns.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&Pages) -> R) -> Option<R> {
-        Some(f(&self.0.read().ready.as_ref()?.pages))
+    /// The configuration is read-locked during the call.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn with_store<R>(&self, f: impl FnOnce(&Store) -> R) -> Option<R> {
+        Some(f(&self.0.read().ready.as_ref()?.store))
     }
 }
 
@@ -136,25 +141,25 @@ struct Config {
 /// What an initialised disk has.
 struct Ready {
     size: u64,
-    pages: Arc<Pages>,
+    store: Arc<Store>,
 }
 
 /// The numbers of `mm_stat`; zero for an uninitialised disk, but for the limit.
 #[derive(Default)]
 pub(crate) struct MmStat {
-    /// Pages that have a content.
+    /// Store that have a content.
     pub(crate) pages_stored: u64,
     /// Bytes of compressed and incompressible pages.
     pub(crate) stored_bytes: u64,
-    /// Pages of memory in use.
+    /// Store of memory in use.
     pub(crate) used_pages: u64,
-    /// Pages of memory that may be used; 0 for any number.
+    /// Store of memory that may be used; 0 for any number.
     pub(crate) limit_pages: u64,
     /// The largest number of pages of memory that were used.
     pub(crate) max_used_pages: u64,
-    /// Pages that consist of one word.
+    /// Store that consist of one word.
     pub(crate) same_pages: u64,
-    /// Pages of memory that compaction freed.
+    /// Store of memory that compaction freed.
     pub(crate) pages_compacted: u64,
     /// Incompressible pages.
     pub(crate) huge_pages: u64,
@@ -163,20 +168,20 @@ pub(crate) struct MmStat {
 }
 
 impl Operations for Device {
-    type Ready = Pages;
+    type Ready = Store;
     type Module = crate::LocalModule;
 
-    fn submit_bio(pages: QueueEntered<'_, Pages>, mut bio: Bio) {
+    fn submit_bio(store: QueueEntered<'_, Store>, mut bio: Bio) {
         match bio.operation() {
-            Operation::Read => Pages::read_bio(&pages, bio),
-            Operation::Write => Pages::write_bio(&pages, &mut bio),
-            Operation::Discard | Operation::WriteZeroes => pages.discard_bio(&bio),
+            Operation::Read => Store::read_bio(&store, bio),
+            Operation::Write => Store::write_bio(&store, &mut bio),
+            Operation::Discard | Operation::WriteZeroes => store.discard_bio(&bio),
             Operation::Other => bio.fail_unsupported(),
         }
     }
 
-    fn slot_free_notify(pages: &Pages, index: usize) {
-        pages.free_notify(index);
+    fn slot_free_notify(store: &Store, index: usize) {
+        store.free_notify(index);
     }
 
     fn stop(&self) {
@@ -191,7 +196,7 @@ impl Device {
         id: u32,
         major: &Major,
         attributes: &DiskAttributes,
-        shared: Shared,
+        shared: DriverResources,
     ) -> Result<DiskRegistration<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
@@ -209,7 +214,7 @@ impl Device {
             synchronous: true,
         };
         let data = try_pin_init!(Self {
-            pages: PagesRef::new()?,
+            config: ConfigHandle::new()?,
             post_processing <- new_mutex!((), "zram_rs post-processing"),
             marking <- new_mutex!((), "zram_rs marking"),
             budget <- Budget::new(),
@@ -241,7 +246,7 @@ impl Device {
 
         let pool = Pool::new(disk.name())?;
         let streams = AllStreams::new(&config.algorithms, &device.shared.hotplug)?;
-        let pages = Pages::new(
+        let store = Store::new(
             count,
             pool,
             streams,
@@ -249,9 +254,9 @@ impl Device {
             config.backing.clone(),
             config.compressed_writeback,
         );
-        let pages = Arc::pin_init(pages, GFP_KERNEL)?;
-        disk.activate(pages.clone(), size >> SECTOR_SHIFT)?;
-        config.ready = Some(Ready { size, pages });
+        let store = Arc::pin_init(store, GFP_KERNEL)?;
+        disk.activate(store.clone(), size >> SECTOR_SHIFT)?;
+        config.ready = Some(Ready { size, store });
         Ok(())
     }
 
@@ -277,7 +282,7 @@ impl Device {
     /// Ends a writeback, recompression or marking of idle pages that is under way, and keeps others
     /// from beginning. May sleep.
     fn end_post_processing(&self) -> [MutexGuard<'_, ()>; 2] {
-        self.pages.with(Pages::stop);
+        self.config.with_store(Store::stop);
         [self.post_processing.lock(), self.marking.lock()]
     }
 
@@ -343,12 +348,12 @@ impl Device {
         let mut config = self.config().write();
         config.limit_pages = pages;
         if let Some(ready) = &config.ready {
-            ready.pages.set_limit(pages);
+            ready.store.set_limit(pages);
         }
     }
 
     fn config(&self) -> &RwSemaphore<Config> {
-        &self.pages.0
+        &self.config.0
     }
 
     /// Returns the path of the backing device's file, put together in `buffer`; `None` if there is
@@ -374,11 +379,6 @@ impl Device {
             Ok(())
         };
         check(&self.config().read())?;
-        let bytes = path.to_bytes();
-        let mut copy = KVec::new();
-        copy.extend_from_slice(bytes.strip_suffix(b"\n").unwrap_or(bytes), GFP_KERNEL)?;
-        copy.push(0, GFP_KERNEL)?;
-        let path = CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
         // Not with the lock: the path can be one that takes for ever to be opened.
         let backing = Backing::open(path, self.shared.queue.clone())?;
         let mut config = self.config().write();
@@ -432,16 +432,16 @@ impl Device {
     /// `EINVAL` if the disk is not initialised, `ENODEV` if it has no backing device, `ERESTARTSYS`
     /// if a signal arrives before its turn comes, and what [`Selection::parse`] and
     /// [`writeback::run`] fail with.
-    pub(crate) fn write_back(&self, what: &CStr) -> Result {
+    pub(crate) fn write_back(&self, select: impl FnOnce(usize) -> Result<Selection>) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
         // It may take long, and the disk's configuration is not locked meanwhile.
-        let pages = match &self.config().read().ready {
-            Some(ready) => ready.pages.clone(),
+        let store = match &self.config().read().ready {
+            Some(ready) => ready.store.clone(),
             None => return Err(EINVAL),
         };
-        let backing = pages.backing().ok_or(ENODEV)?;
-        let selection = Selection::parse(what, pages.table.len())?;
-        writeback::run(&pages, backing, &self.budget, self.batch_size(), &selection)
+        let backing = store.backing().ok_or(ENODEV)?;
+        let selection = select(store.table.len())?;
+        writeback::run(&store, backing, &self.budget, self.batch_size(), &selection)
     }
 
     /// Recompresses pages.
@@ -454,14 +454,14 @@ impl Device {
     ///
     /// `EINVAL` if the disk is not initialised, or has no such algorithm, `ERESTARTSYS` if a signal
     /// arrives before its turn comes, and what [`recompress::run`] fails with.
-    pub(crate) fn recompress(&self, request: &Request) -> Result {
+    pub(crate) fn recompress(&self, request: &RecompressRequest) -> Result {
         let _turn = lock_interruptible(&self.post_processing)?;
-        let (pages, priority) = {
+        let (store, priority) = {
             let config = self.config().read();
             let ready = config.ready.as_ref().ok_or(EINVAL)?;
-            (ready.pages.clone(), request.find(&config.algorithms)?)
+            (ready.store.clone(), request.find(&config.algorithms)?)
         };
-        recompress::run(&pages, request, priority)
+        recompress::run(&store, request, priority)
     }
 
     /// Marks pages as idle: all, or those that were not used for `age` seconds.
@@ -475,7 +475,7 @@ impl Device {
     /// # Errors
     ///
     /// `EINVAL` if the disk is not initialised, `ERESTARTSYS` if a signal arrives before its turn
-    /// comes, and what [`Pages::mark_idle`] fails with.
+    /// comes, and what [`idle::mark`] fails with.
     pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
         let cutoff = match age {
             None => None,
@@ -487,32 +487,32 @@ impl Device {
         };
         let _turn = lock_interruptible(&self.marking)?;
         // As with writeback: the disk's configuration is not locked meanwhile.
-        let pages = match &self.config().read().ready {
-            Some(ready) => ready.pages.clone(),
+        let store = match &self.config().read().ready {
+            Some(ready) => ready.store.clone(),
             None => return Err(EINVAL),
         };
-        pages.mark_idle(cutoff)
+        idle::mark(&store, cutoff)
     }
 
     /// Returns the numbers of `mm_stat`. May sleep.
     pub(crate) fn mm_stat(&self) -> MmStat {
         let config = self.config().read();
         let limit_pages = config.limit_pages as u64;
-        let Some(Ready { pages, .. }) = &config.ready else {
+        let Some(Ready { store, .. }) = &config.ready else {
             return MmStat {
                 limit_pages,
                 ..MmStat::default()
             };
         };
-        let stats = &pages.stats;
+        let stats = &store.stats;
         MmStat {
             pages_stored: stats.pages_stored.get(),
             stored_bytes: stats.stored_bytes.get(),
-            used_pages: pages.pool().pages() as u64,
+            used_pages: store.pool().pages() as u64,
             limit_pages,
             max_used_pages: stats.max_used_pages() as u64,
             same_pages: stats.same_pages.get(),
-            pages_compacted: pages.pool().pages_compacted(),
+            pages_compacted: store.pool().pages_compacted(),
             huge_pages: stats.huge_pages.get(),
             huge_pages_since: stats.huge_pages_since.get(),
         }

@@ -5,7 +5,7 @@
 //! A [`DeviceRead`] carries what the slot said about the page when the read began, and a pin on the
 //! block. The pin keeps the page in the block until it has been read, even if the slot changes
 //! meanwhile. A page that is stored raw is delivered in the completion interrupt. A workqueue of
-//! high priority decompresses other pages, and merges and writes pages that a bio writes in part.
+//! high priority decompresses other store, and merges and writes pages that a bio writes in part.
 
 use crate::{
     abstractions::{
@@ -23,10 +23,8 @@ use crate::{
         ReadTarget,
         StoredForm, //
     },
-    io::{
-        Pages,
-        ReadOutcome, //
-    },
+    io::ReadOutcome,
+    store::Store, //
 };
 use kernel::prelude::*;
 
@@ -45,14 +43,14 @@ impl DeviceRead {
     ///
     /// Those of decompressing and writing a page.
     #[inline]
-    fn deliver(&self, pages: &Pages) -> Result<ReadOutcome> {
+    fn deliver(&self, store: &Store) -> Result<ReadOutcome> {
         if let (ReadTarget::Page, StoredForm::Raw) = (&self.target, self.form) {
             // The device has read the page into the bio's memory.
             return Ok(ReadOutcome::Done);
         }
         let page = self.page().ok_or(EIO)?;
         if let StoredForm::Compressed { size, priority } = self.form {
-            pages.decompress_in_place(&page.map(), size as usize, priority)?;
+            store.decompress_in_place(&page.map(), size as usize, priority)?;
         }
         let segment = self.completion.segment();
         match self.target {
@@ -61,8 +59,8 @@ impl DeviceRead {
             ReadTarget::Merge(_) => {
                 segment.copy_to(&page.map())?;
                 let now = boottime_seconds();
-                if !pages.write_merged(segment.index, page, &self.block, now)? {
-                    return pages.write_part(segment, page, now);
+                if !store.write_merged(segment.index, page, &self.block, now)? {
+                    return store.write_part(segment, page, now);
                 }
             }
         }
@@ -71,10 +69,10 @@ impl DeviceRead {
 }
 
 impl PageRead for DeviceRead {
-    type Ready = Pages;
+    type Ready = Store;
 
-    fn device(pages: &Pages) -> Option<&ReadDevice<Self>> {
-        pages.backing().map(|backing| &backing.source)
+    fn device(store: &Store) -> Option<&ReadDevice<Self>> {
+        store.backing().map(|backing| &backing.source)
     }
 
     fn page(&self) -> Option<PageRef<'_>> {
@@ -93,24 +91,24 @@ impl PageRead for DeviceRead {
             || matches!(self.target, ReadTarget::Merge(_))
     }
 
-    fn finish(self, pages: &QueueRef<Pages>, result: Result) {
+    fn finish(self, store: &QueueRef<Store>, result: Result) {
         // What was not read, or needs no work, is not to be merged with anything.
-        let _ = self.end(pages, result);
+        let _ = self.end(store, result);
     }
 
-    fn work(self, pages: &QueueRef<Pages>) -> Option<(usize, Self)> {
-        self.end(pages, Ok(()))
+    fn work(self, store: &QueueRef<Store>) -> Option<(usize, Self)> {
+        self.end(store, Ok(()))
     }
 }
 
 impl DeviceRead {
     /// Delivers what was read, and unpins its block. Returns what is to be read instead, if the
     /// page has moved to another block and a part is to be written to it.
-    fn end(mut self, pages: &QueueRef<Pages>, result: Result) -> Option<(usize, Self)> {
+    fn end(mut self, store: &QueueRef<Store>, result: Result) -> Option<(usize, Self)> {
         // The bio gets the device's errors as they are, and an I/O error for all others.
-        let delivered = result.and_then(|()| self.deliver(pages).map_err(|_| EIO));
+        let delivered = result.and_then(|()| self.deliver(store).map_err(|_| EIO));
         if let Err(error) = delivered {
-            let stats = &pages.stats;
+            let stats = &store.stats;
             match (&self.target, self.page()) {
                 (ReadTarget::Merge(_), _) => stats.failed_writes.add(1),
                 (ReadTarget::Page, Some(page)) => {
@@ -122,13 +120,13 @@ impl DeviceRead {
             }
             self.completion.fail(error);
         }
-        if let Some(backing) = pages.backing() {
+        if let Some(backing) = store.backing() {
             backing.blocks.unpin(self.block);
         }
         let Ok(ReadOutcome::OnDevice(block, form)) = delivered else {
             return None;
         };
-        pages.stats.bd_reads.add(1);
+        store.stats.bd_reads.add(1);
         Some((
             block.number(),
             Self {

@@ -14,7 +14,7 @@ use crate::{
     abstractions::{
         alloc::Gfp,
         page::{
-            BouncePage,
+            OwnedPage,
             PageRef, //
         },
         parse::{
@@ -29,12 +29,12 @@ use crate::{
         CompConfig,
         Priority, //
     },
-    io::Pages,
     select::Selector,
     slot::{
         Content,
         SlotGuard, //
     },
+    store::Store,
     zspool::Object, //
 };
 use kernel::{
@@ -44,7 +44,7 @@ use kernel::{
 
 /// What a user asked to be recompressed.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct RecompressRequest {
     idle: bool,
     huge: bool,
     /// At most as many pages are compressed.
@@ -56,7 +56,7 @@ pub(crate) struct Request {
     algorithm: Option<CString>,
 }
 
-impl Request {
+impl RecompressRequest {
     /// Parses what was written to `recompress`.
     ///
     /// This is a list of `type=<idle, huge or huge_idle>`, `max_pages=<n>`, `threshold=<bytes>`,
@@ -102,8 +102,8 @@ impl Request {
 
     /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none. Any
     /// context.
-    pub(crate) fn find(&self, choices: &CompConfig) -> Result<Priority> {
-        choices.find(
+    pub(crate) fn find(&self, config: &CompConfig) -> Result<Priority> {
+        config.find(
             self.priority,
             self.algorithm.as_deref(),
             Priority::SECONDARY,
@@ -131,20 +131,20 @@ impl Request {
 ///
 /// - `EINVAL` if there is no such algorithm, or if nothing can be as large as the threshold.
 /// - `ENOMEM` if there is no memory; this ends at once then.
-/// - What [`Pages::check_stop`] fails with; this ends soon then. If only so many pages are wanted,
+/// - What [`Store::check_stop`] fails with; this ends soon then. If only so many pages are wanted,
 ///   `EINTR` takes the place of `ERESTARTSYS` as soon as pages may have been compressed: the system
 ///   call, done again, would compress more than that.
 /// - Else the error of the last page that failed, when all others have been recompressed.
-pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Result {
-    if request.threshold >= pages.pool().huge_size() || pages.streams.get(priority).is_none() {
+pub(crate) fn run(store: &Store, request: &RecompressRequest, priority: Priority) -> Result {
+    if request.threshold >= store.pool().huge_size() || store.streams.get(priority).is_none() {
         return Err(EINVAL);
     }
-    let copy = BouncePage::new(Gfp::KERNEL)?;
-    let check_stop = || pages.check_stop(kernel::current!());
-    let all = 0..pages.table.len();
+    let copy = OwnedPage::new(Gfp::KERNEL)?;
+    let check_stop = || store.check_stop(kernel::current!());
+    let all = 0..store.table.len();
     let ranges = core::slice::from_ref(&all);
     let mut selector = Selector::new(
-        &pages.table,
+        &store.table,
         ranges,
         |slot| request.accepts(slot, priority),
         check_stop,
@@ -161,12 +161,12 @@ pub(crate) fn run(pages: &Pages, request: &Request, priority: Priority) -> Resul
                 _ => error,
             })?;
             let page = copy.as_page();
-            match recompress(pages, index, priority, request.threshold, page) {
+            match recompress(store, index, priority, request.threshold, page) {
                 Ok(true) => left -= 1,
                 Ok(false) => (),
                 Err(ENOMEM) => return Err(ENOMEM),
                 Err(error) => {
-                    pages.deselect(index);
+                    store.table.deselect(index);
                     result = Err(error);
                 }
             }
@@ -199,27 +199,27 @@ enum Shrunk<'a> {
 /// Fails with `ENOMEM` if there is no memory for the object, and with what decompressing and
 /// compressing fail with. The slot keeps what it has.
 fn recompress(
-    pages: &Pages,
+    store: &Store,
     index: usize,
     priority: Priority,
     threshold: usize,
     copy: PageRef<'_>,
 ) -> Result<bool> {
-    let mut slot = match pages.table.lock(index) {
+    let mut slot = match store.table.lock(index) {
         Some(slot) if slot.is_selected() => slot,
         _ => return Ok(false),
     };
     let page = copy.map();
     let old_size = slot.object_size().unwrap_or(0);
-    if old_size < threshold || !pages.read_object(&slot, index, &page)? {
+    if old_size < threshold || !store.read_object(&slot, index, &page)? {
         slot.set_selected(false);
         return Ok(false);
     }
     slot.set_idle(false);
     drop(slot);
 
-    let streams = pages.streams.get(priority).ok_or(EINVAL)?;
-    let pool = pages.pool();
+    let streams = store.streams.get(priority).ok_or(EINVAL)?;
+    let pool = store.pool();
     let shrink = |spare: Option<_>| {
         streams.with(|stream| {
             let Some(bytes) = stream.compress(&page, pool.huge_size())? else {
@@ -251,7 +251,7 @@ fn recompress(
         Shrunk::NoMemory(_) => return Err(ENOMEM),
     };
 
-    let mut slot = match pages.table.lock(index) {
+    let mut slot = match store.table.lock(index) {
         Some(slot) if slot.is_selected() => slot,
         _ => return Ok(true),
     };
@@ -260,13 +260,13 @@ fn recompress(
             let content = Content::Stored { object, priority };
             let new = content.footprint();
             let old = slot.recompress(content);
-            pages.stats.count(old.footprint(), new);
+            store.stats.count(old.footprint(), new);
             drop(slot);
-            pages.dispose(old);
+            store.dispose(old);
         }
         None => {
             slot.set_selected(false);
-            if pages.streams.is_last(priority) {
+            if store.streams.is_last(priority) {
                 slot.set_incompressible();
             }
         }
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn all_of_it() -> Result {
-        let request = Request::parse(
+        let request = RecompressRequest::parse(
             c" type=huge_idle max_pages=7 threshold=3000\talgo=zstd priority=2 colour=blue\n",
         )?;
         assert!(request.idle && request.huge);
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn none_of_it() -> Result {
         for text in [c"", c"\n", c"colour=blue"] {
-            let request = Request::parse(text)?;
+            let request = RecompressRequest::parse(text)?;
             assert!(!request.idle && !request.huge);
             assert_eq!(request.max_pages, u64::MAX);
             assert_eq!(request.threshold, 0);
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn kinds() -> Result {
         let kind = |text| -> Result<(bool, bool)> {
-            let request = Request::parse(text)?;
+            let request = RecompressRequest::parse(text)?;
             Ok((request.idle, request.huge))
         };
         assert_eq!(kind(c"type=idle"), Ok((true, false)));
@@ -331,7 +331,7 @@ mod tests {
             (c"algo", EINVAL),
         ];
         for (text, error) in errors {
-            assert!(matches!(Request::parse(text), Err(e) if e == error));
+            assert!(matches!(RecompressRequest::parse(text), Err(e) if e == error));
         }
     }
 }

@@ -267,6 +267,18 @@ impl Table {
         self.slots.try_lock(index).map(SlotGuard)
     }
 
+    /// Returns whether a slot is selected, and has not been accessed since. May sleep.
+    pub(crate) fn is_selected(&self, index: usize) -> bool {
+        self.lock(index).is_some_and(|slot| slot.is_selected())
+    }
+
+    /// Deselects a slot. May sleep.
+    pub(crate) fn deselect(&self, index: usize) {
+        if let Some(mut slot) = self.lock(index) {
+            slot.set_selected(false);
+        }
+    }
+
     /// Locks the slots of a range one by one and calls `f` with each, until `f` returns `false`.
     ///
     /// Ignores the part of the range that is beyond the end of the table.
@@ -476,8 +488,8 @@ mod tests {
     use crate::abstractions::{
         alloc::Gfp,
         page::{
-            BouncePage,
             Node, //
+            OwnedPage,
         },
     };
     use kernel::{
@@ -606,7 +618,7 @@ mod tests {
         for i in 0..PAGE_SIZE {
             bytes.push(i as u8 ^ (i >> 8) as u8, GFP_KERNEL)?;
         }
-        let copy = BouncePage::new(Gfp::KERNEL)?;
+        let copy = OwnedPage::new(Gfp::KERNEL)?;
         let copy = copy.as_page();
         let copy = copy.map();
         let mut scratch = KBox::new([0; PAGE_SIZE], GFP_KERNEL)?;

@@ -33,7 +33,8 @@ use crate::{
     },
     control::Control,
     device::Device,
-    recompress::Request, //
+    recompress::RecompressRequest,
+    writeback::selection::Selection, //
 };
 use kernel::{
     fmt::Write,
@@ -161,8 +162,8 @@ struct Compact;
 impl Store<Disk> for Compact {
     fn store(disk: &Disk, _input: &CStr) -> Result {
         disk.data()
-            .pages
-            .with(|pages| pages.pool().compact())
+            .config
+            .with_store(|store| store.pool().compact())
             .ok_or(EINVAL)
     }
 }
@@ -187,8 +188,8 @@ impl Store<Disk> for MemUsedMax {
             return Err(EINVAL);
         }
         disk.data()
-            .pages
-            .with(|pages| pages.stats.reset_used_pages(pages.pool().pages()));
+            .config
+            .with_store(|store| store.stats.reset_used_pages(store.pool().pages()));
         Ok(())
     }
 }
@@ -280,12 +281,12 @@ impl Store<Disk> for AlgorithmParams {
     }
 }
 
-/// Writing what is to be recompressed recompresses it; see [`Request::parse`].
+/// Writing what is to be recompressed recompresses it; see [`RecompressRequest::parse`].
 struct Recompress;
 
 impl Store<Disk> for Recompress {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        let request = Request::parse(input)?;
+        let request = RecompressRequest::parse(input)?;
         disk.data().recompress(&request)
     }
 }
@@ -325,7 +326,12 @@ impl Show<Disk> for BackingDev {
 
 impl Store<Disk> for BackingDev {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().set_backing(input)
+        let bytes = input.to_bytes();
+        let mut path = KVec::new();
+        path.extend_from_slice(bytes.strip_suffix(b"\n").unwrap_or(bytes), GFP_KERNEL)?;
+        path.push(0, GFP_KERNEL)?;
+        let path = CStr::from_bytes_with_nul(&path).map_err(|_| EINVAL)?;
+        disk.data().set_backing(path)
     }
 }
 
@@ -346,12 +352,13 @@ impl Store<Disk> for CompressedWriteback {
 }
 
 /// Writing what is to be written back writes it back; see
-/// [`Selection::parse`](crate::writeback::Selection::parse).
+/// [`Selection::parse`].
 struct Writeback;
 
 impl Store<Disk> for Writeback {
     fn store(disk: &Disk, input: &CStr) -> Result {
-        disk.data().write_back(input)
+        disk.data()
+            .write_back(|pages| Selection::parse(input, pages))
     }
 }
 
@@ -415,9 +422,9 @@ impl Show<Disk> for BdStat {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let (count, reads, writes) = disk
             .data()
-            .pages
-            .with(|pages| {
-                let stats = &pages.stats;
+            .config
+            .with_store(|store| {
+                let stats = &store.stats;
                 (
                     stats.bd_count.get(),
                     stats.bd_reads.get(),
@@ -444,9 +451,9 @@ impl Show<Disk> for IoStatFile {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let (reads, writes, frees) = disk
             .data()
-            .pages
-            .with(|pages| {
-                let stats = &pages.stats;
+            .config
+            .with_store(|store| {
+                let stats = &store.stats;
                 (
                     stats.failed_reads.get(),
                     stats.failed_writes.get(),
@@ -489,8 +496,8 @@ impl Show<Disk> for DebugStat {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
         let misses = disk
             .data()
-            .pages
-            .with(|pages| pages.stats.miss_free.get())
+            .config
+            .with_store(|store| store.stats.miss_free.get())
             .unwrap_or(0);
         writeln!(out, "version: 1\n0 {misses:8}")?;
         Ok(())

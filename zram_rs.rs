@@ -15,8 +15,10 @@
 //! - [`device`]: one disk: its life, its configuration, and its bios
 //! - [`writeback`]: writes pages to the backing device, with many bios in flight
 //! - [`recompress`]: compresses pages once more, with other algorithms
+//! - [`idle`]: marks pages as idle
 //! - [`readback`]: completes reads of pages from the backing device
 //! - [`io`]: reads, writes and discards pages
+//! - [`store`]: the data of an initialised disk
 //! - [`select`]: selects slots for writeback and recompression
 //! - [`stats`]: the counters of a disk
 //! - [`slot`]: the slot table: the state of each page
@@ -49,12 +51,14 @@ mod comp;
 mod control;
 mod debugfs;
 mod device;
+mod idle;
 mod io;
 mod readback;
 mod recompress;
 mod select;
 mod slot;
 mod stats;
+mod store;
 mod sysfs;
 mod writeback;
 mod zspool;

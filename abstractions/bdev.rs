@@ -10,7 +10,7 @@ use super::{
     bio::SegmentCompletion,
     gendisk::QueueRef,
     page::{
-        BouncePage,
+        OwnedPage,
         PageRef, //
     },
     workqueue::HighPriority, //
@@ -172,7 +172,7 @@ pub(crate) struct WriteRequest<T> {
     #[pin]
     bio: Opaque<kernel::bindings::bio>,
     vecs: KVec<kernel::bindings::bio_vec>,
-    pages: KVec<BouncePage>,
+    pages: KVec<OwnedPage>,
     /// How many pages the request may have.
     max: usize,
     /// The next on the list of those that are done.
@@ -203,7 +203,7 @@ impl<T: Send> WriteRequest<T> {
         // What a bio can have.
         let max = max.clamp(1, kernel::bindings::BIO_MAX_VECS as usize);
         let mut pages = KVec::with_capacity(max, flags)?;
-        pages.push(BouncePage::new(gfp)?, flags)?;
+        pages.push(OwnedPage::new(gfp)?, flags)?;
         let mut vecs = KVec::with_capacity(max, flags)?;
         for _ in 0..max {
             vecs.push(pin_init::zeroed(), flags)?;
@@ -231,7 +231,7 @@ impl<T: Send> WriteRequest<T> {
     pub(crate) fn grow(self: Pin<&mut Self>) {
         let this = self.project();
         while this.pages.len() < *this.max {
-            let Ok(page) = BouncePage::new(Gfp::NOWAIT) else {
+            let Ok(page) = OwnedPage::new(Gfp::NOWAIT) else {
                 return;
             };
             if this.pages.push_within_capacity(page).is_err() {
@@ -247,7 +247,7 @@ impl<T: Send> WriteRequest<T> {
 
     /// Returns a page, for it to be filled.
     pub(crate) fn page(&self, index: usize) -> Option<PageRef<'_>> {
-        self.pages.get(index).map(BouncePage::as_page)
+        self.pages.get(index).map(OwnedPage::as_page)
     }
 
     /// Returns the driver's data.

@@ -242,18 +242,18 @@ impl Drop for MappedPage<'_> {
 ///
 /// # Invariants
 ///
-/// `page` is a page that was allocated by [`BouncePage::new`] and belongs to this object.
-pub(crate) struct BouncePage {
+/// `page` is a page that was allocated by [`OwnedPage::new`] and belongs to this object.
+pub(crate) struct OwnedPage {
     page: NonNull<kernel::bindings::page>,
 }
 
 // SAFETY: The page belongs to the object, wherever that goes.
-unsafe impl Send for BouncePage {}
-// SAFETY: Shared, it gives access to a `PageRef`, whose users do not take references to its
+unsafe impl Send for OwnedPage {}
+// SAFETY: A shared page gives access to a `PageRef`, whose users do not take references to its
 // contents.
-unsafe impl Sync for BouncePage {}
+unsafe impl Sync for OwnedPage {}
 
-impl BouncePage {
+impl OwnedPage {
     /// Allocates a page.
     ///
     /// # Context
@@ -279,7 +279,7 @@ impl BouncePage {
     }
 }
 
-impl Drop for BouncePage {
+impl Drop for OwnedPage {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the page is ours, and nobody has borrowed it any more.
         unsafe { kernel::bindings::__free_pages(self.page.as_ptr(), 0) };

@@ -24,7 +24,7 @@ pub(crate) fn cond_resched() {
 /// that nobody else needs.
 ///
 /// May sleep.
-pub(crate) fn give_way() {
+pub(crate) fn yield_now() {
     // SAFETY: May be called from any context that may sleep.
     unsafe { kernel::bindings::yield_() };
 }
@@ -71,15 +71,15 @@ pub(crate) fn check_signals(task: &Task) -> Result {
 /// Returns how many pages of memory the machine has.
 ///
 /// Any context.
-pub(crate) fn total_pages() -> usize {
+pub(crate) fn totalram_pages() -> usize {
     // SAFETY: Reads a number, no requirements.
-    unsafe { bindings::zram_rs_total_pages() }
+    unsafe { bindings::zram_rs_totalram_pages() }
 }
 
 /// Returns how many processors there are to run on, for the moment.
 ///
 /// Any context.
-pub(crate) fn online_processors() -> u32 {
+pub(crate) fn num_online_cpus() -> u32 {
     // SAFETY: Reads a number, no requirements.
-    unsafe { bindings::zram_rs_online_processors() }
+    unsafe { bindings::zram_rs_num_online_cpus() }
 }

@@ -96,7 +96,7 @@ struct Help<'a, H> {
 ///
 /// May sleep, but not for memory. The worker runs with no lock of this task's, and gets none of its
 /// signals.
-pub(crate) fn with_help<H, R>(help: &mut H, f: impl FnOnce() -> R) -> R
+pub(crate) fn with_scoped_work<H, R>(help: &mut H, f: impl FnOnce() -> R) -> R
 where
     H: FnMut() + Send,
 {
@@ -169,7 +169,7 @@ mod tests {
             calls += 1;
             came.complete_all();
         };
-        let result = with_help(&mut help, || {
+        let result = with_scoped_work(&mut help, || {
             came.wait_for_completion();
             7
         });
@@ -186,7 +186,7 @@ mod tests {
                 cond_resched();
                 running.store(false, Relaxed);
             };
-            with_help(&mut help, cond_resched);
+            with_scoped_work(&mut help, cond_resched);
             assert!(!running.load(Relaxed));
         }
     }

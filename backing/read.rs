@@ -8,7 +8,7 @@ use super::blocks::PinnedBlock;
 use crate::{
     abstractions::{
         bio::SegmentCompletion,
-        page::BouncePage, //
+        page::OwnedPage, //
     },
     comp::Priority, //
 };
@@ -27,15 +27,22 @@ pub(crate) enum StoredForm {
     },
 }
 
+impl StoredForm {
+    /// Returns whether the page is stored compressed. Any context.
+    pub(crate) fn is_compressed(self) -> bool {
+        matches!(self, Self::Compressed { .. })
+    }
+}
+
 /// The memory that a page is read into, and what happens to it then.
 pub(crate) enum ReadTarget {
     /// The page of a bio that reads the whole page.
     Page,
     /// A page from which the data is copied to a bio that reads a part of the page, or whose memory
     /// is not one page.
-    Copy(BouncePage),
+    Copy(OwnedPage),
     /// A page that a bio's partial write is merged into, and that is then written.
-    Merge(BouncePage),
+    Merge(OwnedPage),
 }
 
 /// A read of one page from the backing device.

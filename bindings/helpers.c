@@ -206,7 +206,7 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 }
 
 /* For somebody who is in the queue already, and so keeps it from being frozen. */
-unsigned int zram_rs_online_processors(void)
+unsigned int zram_rs_num_online_cpus(void)
 {
 	return num_online_cpus();
 }
@@ -288,7 +288,7 @@ bool zram_rs_signal_ends_syscall(struct task_struct *task)
 	return ends;
 }
 
-unsigned long zram_rs_total_pages(void)
+unsigned long zram_rs_totalram_pages(void)
 {
 	return totalram_pages();
 }

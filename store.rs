@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The data of an initialised disk, and what a slot of it can hold.
+
+use crate::{
+    abstractions::{
+        alloc::Gfp,
+        page::{
+            MappedPage,
+            Node, //
+        },
+        ratelimit::pr_err_ratelimited,
+        sched::check_signals, //
+    },
+    backing::{
+        read::StoredForm,
+        Backing, //
+    },
+    comp::{
+        AllStreams,
+        Priority, //
+    },
+    slot::{
+        Content,
+        SlotGuard,
+        Table,
+        View, //
+    },
+    stats::{
+        Footprint,
+        Stats, //
+    },
+    zspool::{
+        Object,
+        ObjectRef,
+        Pool, //
+    },
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    task::Task,
+};
+
+/// The data of an initialised disk: its slots, the pool of their objects, and what it takes to fill
+/// them.
+///
+/// # Context
+///
+/// Methods may sleep unless they say otherwise.
+#[pin_data]
+pub(crate) struct Store {
+    /// The slot of each page.
+    #[pin]
+    pub(crate) table: Table,
+    /// The compression streams of each algorithm.
+    pub(crate) streams: AllStreams,
+    /// The counters of the disk.
+    pub(crate) stats: Stats,
+    /// Maximum number of pages that the pool may use; 0 for no maximum.
+    limit: Atomic<usize>,
+    backing: Option<Arc<Backing>>,
+    /// Whether compressed pages are compressed on the backing device as well.
+    compressed_writeback: bool,
+    /// Whether post-processing has been asked to stop.
+    stopping: Atomic<bool>,
+}
+
+impl Store {
+    /// Creates the data of a disk of `pages` pages, all of which are empty.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also if `pages` is 0.
+    pub(crate) fn new(
+        pages: usize,
+        pool: Pool,
+        streams: AllStreams,
+        limit: usize,
+        backing: Option<Arc<Backing>>,
+        compressed_writeback: bool,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            table <- Table::new(pages, pool),
+            streams,
+            stats: Stats::new(),
+            limit: Atomic::new(limit),
+            backing,
+            compressed_writeback,
+            stopping: Atomic::new(false),
+        })
+    }
+
+    /// Returns the pool of the objects in the slots. Any context.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Pool {
+        self.table.pool()
+    }
+
+    /// Returns the backing device, if the disk has one. Any context.
+    pub(crate) fn backing(&self) -> Option<&Arc<Backing>> {
+        self.backing.as_ref()
+    }
+
+    /// Returns how the backing device stores a page that takes `size` bytes of memory and was
+    /// compressed by the algorithm of `priority`. Any context.
+    #[inline]
+    pub(crate) fn stored_form(&self, size: usize, priority: Priority) -> StoredForm {
+        if self.compressed_writeback && size < PAGE_SIZE {
+            StoredForm::Compressed {
+                size: size as u32,
+                priority,
+            }
+        } else {
+            StoredForm::Raw
+        }
+    }
+
+    /// Permanently asks post-processing to stop; does not wait for it. Any context.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    /// Checks whether post-processing that `submitter` asked for must stop.
+    ///
+    /// # Context
+    ///
+    /// Any context but NMI. `submitter` is in the system call that asked for it.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the disk is being reset.
+    /// - Those of [`check_signals`].
+    pub(crate) fn check_stop(&self, submitter: &Task) -> Result {
+        if self.stopping.load(Relaxed) {
+            return Err(EINTR);
+        }
+        check_signals(submitter)
+    }
+
+    /// Sets the maximum number of pages that the pool may use; 0 for no maximum. Any context.
+    pub(crate) fn set_limit(&self, pages: usize) {
+        self.limit.store(pages, Relaxed);
+    }
+
+    /// Returns whether the pool may use a limited number of pages. Any context.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.load(Relaxed) != 0
+    }
+
+    /// Compresses a page to what a slot can hold.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`shrink`](Self::shrink) and [`keep_whole`](Self::keep_whole).
+    pub(crate) fn compress(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
+        match self.shrink(page, node)? {
+            Some(content) => Ok(content),
+            None => self.keep_whole(page, node),
+        }
+    }
+
+    /// Compresses a page to what a slot can hold, or returns `None` if the result would take as
+    /// much memory as the page.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: there is no memory for the object, or the limit is reached.
+    /// - Those of the algorithm.
+    #[inline(always)]
+    pub(crate) fn shrink(&self, page: &MappedPage<'_>, node: Node) -> Result<Option<Content<'_>>> {
+        if let Some(word) = page.same_filled() {
+            return Ok(Some(Content::Same(word)));
+        }
+        let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
+        streams.with(|stream| {
+            let Some(bytes) = stream.compress(page, self.pool().huge_size())? else {
+                return Ok(None);
+            };
+            let mut object = self.alloc(bytes.len(), node)?;
+            object.write(bytes);
+            Ok(Some(Content::Stored {
+                object,
+                priority: Priority::PRIMARY,
+            }))
+        })
+    }
+
+    /// Copies a page to an object of the same size.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for the object, or the limit is reached.
+    pub(crate) fn keep_whole(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
+        let mut object = self.alloc(PAGE_SIZE, node)?;
+        object.write_page(page);
+        Ok(Content::Huge { object })
+    }
+
+    /// Allocates an object within the limit.
+    fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
+        let object = self.pool().alloc(size, node, Gfp::NOIO)?;
+        let used = self.pool().pages();
+        self.stats.note_used_pages(used);
+        let limit = self.limit.load(Relaxed);
+        if limit != 0 && used > limit {
+            return Err(ENOMEM);
+        }
+        Ok(object)
+    }
+
+    /// Decompresses an object into a page.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` as a rule: the object is not a compressed page.
+    pub(crate) fn decompress(
+        &self,
+        object: ObjectRef<'_>,
+        priority: Priority,
+        page: &MappedPage<'_>,
+        index: usize,
+    ) -> Result {
+        self.streams
+            .get(priority)
+            .ok_or(EIO)?
+            .with(|stream| {
+                let (mut decompressor, scratch) = stream.split();
+                object.read(scratch, |bytes| decompressor.decompress(bytes, page))
+            })
+            .inspect_err(|error| {
+                // Any user who can write to the disk can make such a page, and read it again and
+                // again: see "What is left to trust" in soundness.rst.
+                pr_err_ratelimited!("Decompression failed! err={error:?}, page={index}\n");
+            })
+    }
+
+    /// Decompresses a page whose first `size` bytes are its compressed form.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` as a rule: they are not a compressed page.
+    pub(crate) fn decompress_in_place(
+        &self,
+        page: &MappedPage<'_>,
+        size: usize,
+        priority: Priority,
+    ) -> Result {
+        self.streams.get(priority).ok_or(EIO)?.with(|stream| {
+            let (mut decompressor, scratch) = stream.split();
+            let bytes = scratch.get_mut(..size).ok_or(EIO)?;
+            page.read(bytes);
+            decompressor.decompress(bytes, page)
+        })
+    }
+
+    /// Copies the page of a slot into `page`, decompressed, and returns `true`; or returns `false`
+    /// if the slot has no object.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decompress`](Self::decompress).
+    pub(crate) fn read_object(
+        &self,
+        slot: &SlotGuard<'_>,
+        index: usize,
+        page: &MappedPage<'_>,
+    ) -> Result<bool> {
+        match slot.view() {
+            View::Huge { object } => object.read_page(page),
+            View::Stored { object, priority } => self.decompress(object, priority, page, index)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Replaces the content of a slot by that of a page written at `now`, in seconds since boot.
+    #[inline(always)]
+    pub(crate) fn put(&self, mut slot: SlotGuard<'_>, content: Content<'_>, now: u32) {
+        let new = content.footprint();
+        let old = slot.replace(content);
+        slot.touch(now);
+        self.stats.count(old.footprint(), new);
+        drop(slot);
+        self.dispose(old);
+    }
+
+    /// Frees the content of a slot that is empty now. Any context but interrupts.
+    pub(crate) fn free(&self, content: Content<'_>) {
+        self.stats.count(content.footprint(), Footprint::EMPTY);
+        self.dispose(content);
+    }
+
+    /// Frees the content of a slot that the statistics do not count any more. Any context but
+    /// interrupts.
+    pub(crate) fn dispose(&self, content: Content<'_>) {
+        // An object frees itself.
+        if let Content::WrittenBack { block, .. } = content {
+            if let Some(backing) = self.backing() {
+                backing.blocks.release(block);
+            }
+        }
+    }
+}

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The engine of writeback: copies pages into requests, submits them, and completes them.
+
+use super::{
+    budget::{
+        Budget,
+        Charge, //
+    },
+    queue::{
+        End,
+        Queue, //
+    },
+    REQUEST_PAGES,
+};
+use crate::{
+    abstractions::{
+        alloc::Gfp,
+        bdev::{
+            WriteRequest,
+            Writer, //
+        },
+        page::PageRef,
+        sched::{
+            cond_resched,
+            num_online_cpus,
+            yield_now, //
+        },
+    },
+    backing::{
+        blocks::{
+            Block,
+            NoBlock, //
+        },
+        Backing, //
+    },
+    slot::{
+        SlotGuard,
+        View, //
+    },
+    stats::Footprint,
+    store::Store,
+};
+use kernel::{
+    prelude::*,
+    task::Task,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+/// Minimum number of pages for which a helper is asked for.
+pub(super) const MIN_HELPED: usize = 2 * REQUEST_PAGES;
+
+/// The fraction of the machine's memory that the pages of requests may take, as its denominator.
+const MEMORY_SHARE: usize = 256;
+
+/// How long to wait before looking again for a block when all free ones are being read.
+const BUSY_WAIT: Delta = Delta::from_millis(1);
+
+/// What belongs to a request of writeback.
+pub(super) struct RequestData {
+    /// The slots whose pages are in the request.
+    slots: KVec<usize>,
+    /// The first of the blocks that the pages are written to.
+    first: usize,
+    charge: Charge,
+    /// The page that is being written alone, after writing all of them failed.
+    single: Option<usize>,
+}
+
+type Request = Pin<KBox<WriteRequest<RequestData>>>;
+
+/// A writeback in progress, which the submitter and its helper share.
+pub(super) struct Job<'a> {
+    pub(super) store: &'a Store,
+    pub(super) backing: &'a Backing,
+    pub(super) budget: &'a Budget,
+    /// The task that asked for the writeback.
+    pub(super) submitter: &'a Task,
+}
+
+impl Job<'_> {
+    /// Checks whether the writeback must stop, as [`Store::check_stop`] does. Any context but NMI.
+    pub(super) fn check_stop(&self) -> Result {
+        // The submitter waits for its helper in the system call.
+        self.store.check_stop(self.submitter)
+    }
+
+    /// Returns whether a helper would speed up the writeback of so many pages.
+    ///
+    /// The helper changes the order in which pages are written. So there must be room for all of
+    /// them, even if both have reserved blocks that they do not need.
+    pub(super) fn is_helped(&self, pages: usize) -> bool {
+        pages >= MIN_HELPED
+            && num_online_cpus() > 1
+            && !self.budget.is_enabled()
+            && self.backing.blocks.without_owner() >= pages + REQUEST_PAGES
+    }
+
+    /// Writes back the slots of a queue from its back on, in a helper.
+    ///
+    /// Does nothing if there is no free memory for a writer and a request. An error of single pages
+    /// goes to `result`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::write`].
+    pub(super) fn help(&self, queue: &Queue<'_>, quota: Quota, result: &mut Result) -> Result {
+        let mut end = Ok(());
+        let device = self.backing.source.device();
+        let _ = Writer::with(device, Role::Helper.gfp(), |writer| {
+            let mut engine = Engine::new(self, Role::Helper, writer, quota)?;
+            end = engine.write(queue.pieces(End::Back));
+            *result = result.and(engine.finish(end));
+            Ok(())
+        });
+        end
+    }
+
+    /// Copies the page of a selected slot, in the form in which it is written back, and returns
+    /// `true`; or returns `false` if the slot is not selected any more. The slot is deselected if
+    /// its page was not copied.
+    fn copy(&self, index: usize, page: PageRef<'_>) -> Result<bool> {
+        let Some(mut slot) = (self.store.table.lock(index)).filter(SlotGuard::is_selected) else {
+            return Ok(false);
+        };
+        let page = page.map();
+        let result = match slot.view() {
+            View::Stored { object, priority }
+                if self
+                    .store
+                    .stored_form(object.size(), priority)
+                    .is_compressed() =>
+            {
+                object.read_page(&page);
+                Ok(true)
+            }
+            _ => self.store.read_object(&slot, index, &page),
+        };
+        if !matches!(result, Ok(true)) {
+            slot.set_selected(false);
+        }
+        result
+    }
+
+    /// Replaces the object of a slot by the block that its page was written to, or releases the
+    /// block if the slot is not selected any more.
+    ///
+    /// The caller counts the write, for all pages of a request at once.
+    fn exchange(&self, index: usize, block: Block) {
+        let Some(mut slot) = (self.store.table.lock(index)).filter(SlotGuard::is_selected) else {
+            self.backing.blocks.release(block);
+            return;
+        };
+        match slot.write_back(block) {
+            Ok(old) => {
+                self.store
+                    .stats
+                    .count(old.footprint(), Footprint::ON_DEVICE);
+                drop(slot);
+                self.store.dispose(old);
+            }
+            Err(block) => {
+                slot.set_selected(false);
+                drop(slot);
+                self.backing.blocks.release(block);
+            }
+        }
+    }
+}
+
+/// The part of a task in a writeback.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// The task asked for the writeback.
+    Submitter,
+    /// The task is a worker that uses an idle CPU.
+    Helper,
+}
+
+impl Role {
+    /// Returns the flags by which the first request is allocated.
+    pub(super) fn gfp(self) -> Gfp {
+        match self {
+            Role::Submitter => Gfp::KERNEL,
+            Role::Helper => Gfp::NOWAIT,
+        }
+    }
+}
+
+/// Maximum number and size of the requests of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Quota {
+    requests: usize,
+    /// Pages in each request.
+    each: usize,
+}
+
+impl Quota {
+    /// Returns the quota for writing back `pages` pages, on a machine with `total` pages of memory.
+    pub(super) fn new(batch_size: u32, pages: usize, total: usize) -> Self {
+        let pages = pages.min((total / MEMORY_SHARE).max(REQUEST_PAGES)).max(1);
+        let requests = (batch_size as usize).clamp(1, pages);
+        Self {
+            requests,
+            each: (pages / requests).clamp(1, REQUEST_PAGES),
+        }
+    }
+
+    /// Returns the quotas of the submitter and its helper, or `None` if one would have no request.
+    pub(super) fn halves(self) -> Option<(Self, Self)> {
+        let half = |requests| Self { requests, ..self };
+        let small = self.requests / 2;
+        (small > 0).then(|| (half(self.requests - small), half(small)))
+    }
+}
+
+/// Allocates a request of one page that may grow to `max` pages.
+///
+/// # Errors
+///
+/// `ENOMEM`: `gfp` finds no memory.
+fn allocate(max: usize, gfp: Gfp) -> Result<Request> {
+    let data = RequestData {
+        slots: KVec::with_capacity(max, gfp.for_collections())?,
+        first: 0,
+        charge: Charge::NONE,
+        single: None,
+    };
+    WriteRequest::new(max, data, gfp)
+}
+
+/// The requests of one task, and what it does with them.
+///
+/// # Context
+///
+/// All methods may sleep.
+///
+/// # Invariants
+///
+/// There is at least one request, free or in flight, which is enough to write back all pages.
+pub(super) struct Engine<'a, 'w> {
+    job: &'a Job<'a>,
+    role: Role,
+    writer: &'a mut Writer<'w, RequestData>,
+    quota: Quota,
+    /// Number of requests.
+    requests: usize,
+    /// The requests that are not in flight.
+    free: KVVec<Request>,
+    /// The last error of a page.
+    result: Result,
+}
+
+impl<'a, 'w> Engine<'a, 'w> {
+    /// Creates an engine with one request.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: the flags of the role find no memory.
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        role: Role,
+        writer: &'a mut Writer<'w, RequestData>,
+        quota: Quota,
+    ) -> Result<Self> {
+        let gfp = role.gfp();
+        let mut free = KVVec::with_capacity(1, gfp.for_collections())?;
+        free.push(allocate(quota.each, gfp)?, GFP_NOWAIT)?;
+        // INVARIANT: `free` has a request.
+        Ok(Self {
+            job,
+            role,
+            writer,
+            quota,
+            requests: 1,
+            free,
+            result: Ok(()),
+        })
+    }
+
+    /// Takes a request to be filled: a free one, or a new one within the quota if there is free
+    /// memory.
+    fn take(&mut self) -> Option<Request> {
+        let mut request = match self.free.pop() {
+            Some(request) => request,
+            None if self.requests < self.quota.requests => {
+                let request = allocate(self.quota.each, Gfp::NOWAIT).ok()?;
+                self.requests += 1;
+                request
+            }
+            None => return None,
+        };
+        request.as_mut().grow();
+        Some(request)
+    }
+
+    /// Returns whether a helper would have something to do: a request is free, so that the device
+    /// is fast enough, and there was free memory for all of its pages.
+    pub(super) fn could_use_help(&mut self) -> bool {
+        self.free.last_mut().is_some_and(|request| {
+            request.as_mut().grow();
+            request.capacity() == self.quota.each
+        })
+    }
+
+    /// Waits for all requests and returns the result of the writeback, of which
+    /// [`write`](Self::write) returned `end`.
+    pub(super) fn finish(mut self, end: Result) -> Result {
+        if end.is_err() {
+            self.result = end;
+        }
+        while let Some(request) = self.writer.wait() {
+            self.complete(request);
+        }
+        match end {
+            Err(EINTR | ERESTARTSYS) => end,
+            _ => self.result,
+        }
+    }
+
+    /// Writes back slots; returns when all of their pages have been submitted.
+    ///
+    /// # Errors
+    ///
+    /// The rest is not written back after these; errors of single pages are kept for
+    /// [`finish`](Self::finish).
+    ///
+    /// - `EIO`: the limit is reached.
+    /// - `ENOSPC`: no block is free.
+    /// - Those of [`Job::check_stop`].
+    pub(super) fn write<'s>(&mut self, slots: impl Iterator<Item = &'s [usize]>) -> Result {
+        let mut slots = slots.flatten().copied().peekable();
+        while let Some(&next) = slots.peek() {
+            self.job.check_stop()?;
+            // A slot that is not selected any more needs neither budget nor a block.
+            if !self.job.store.table.is_selected(next) {
+                slots.next();
+                continue;
+            }
+            while let Some(request) = self.writer.try_next() {
+                self.complete(request);
+            }
+            let Some(mut request) = self.take() else {
+                // By the type invariants a request is in flight. Its completion frees memory, which
+                // may be enough for another request.
+                if let Some(request) = self.writer.wait() {
+                    self.complete(request);
+                }
+                continue;
+            };
+
+            let charge = self.job.budget.charge(request.capacity());
+            if charge.pages == 0 {
+                self.put_back(request);
+                return Err(EIO);
+            }
+            let run = match self.job.backing.blocks.reserve(charge.pages) {
+                Ok(run) => run,
+                Err(reason) => {
+                    self.job.budget.refund(charge, charge.pages);
+                    self.put_back(request);
+                    match reason {
+                        NoBlock::Full => return Err(ENOSPC),
+                        // Neither the end of a read, in an interrupt, nor a stop wakes this task.
+                        NoBlock::Busy => fsleep(BUSY_WAIT),
+                    }
+                    continue;
+                }
+            };
+            let filled = self.fill(&mut request, &mut slots, run.len());
+            for number in run.start + filled..run.end {
+                self.job.backing.blocks.release(Block::from_number(number));
+            }
+            self.job.budget.refund(charge, charge.pages - filled);
+            if filled == 0 {
+                self.put_back(request);
+                continue;
+            }
+            let data = request.as_mut().data();
+            data.first = run.start;
+            data.charge = charge;
+            data.single = None;
+            self.writer.submit(request, 0..filled, run.start);
+            // A device that completes a bio when it is submitted never makes this task wait.
+            match self.role {
+                Role::Submitter => cond_resched(),
+                Role::Helper => yield_now(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the pages of at most `max` slots into a request and returns their number.
+    fn fill(
+        &mut self,
+        request: &mut Request,
+        slots: &mut impl Iterator<Item = usize>,
+        max: usize,
+    ) -> usize {
+        request.as_mut().data().slots.clear();
+        let mut filled = 0;
+        while filled < max {
+            let Some(index) = slots.next() else { break };
+            let Some(page) = request.page(filled) else {
+                break;
+            };
+            match self.job.copy(index, page) {
+                Ok(true) => (),
+                Ok(false) => continue,
+                Err(error) => {
+                    self.result = Err(error);
+                    continue;
+                }
+            }
+            if let Err(error) = request.as_mut().data().slots.push_within_capacity(index) {
+                self.job.store.table.deselect(index);
+                self.result = Err(error.into());
+                break;
+            }
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Completes a request that the device is done with, or submits what is left of it.
+    fn complete(&mut self, mut request: Request) {
+        let status = request.status();
+        let data = request.as_mut().data();
+        let (first, len) = (data.first, data.slots.len());
+        let done = match data.single {
+            Some(page) => page..page + 1,
+            None => 0..len,
+        };
+        let stop = self.job.check_stop();
+        if status.is_err() && done.len() > 1 && stop.is_ok() {
+            // Write the pages one by one, to find the one that fails.
+            data.single = Some(0);
+            self.writer.submit(request, 0..1, first);
+            return;
+        }
+        if status.is_ok() {
+            self.job.store.stats.bd_writes.add(done.len());
+        }
+        for page in done.clone() {
+            self.complete_page(data, page, status);
+        }
+        if stop.is_err() {
+            // Each of the other pages may take the device long to fail.
+            for page in done.end..len {
+                self.complete_page(data, page, stop);
+            }
+        } else if done.end < len {
+            data.single = Some(done.end);
+            self.writer
+                .submit(request, done.end..done.end + 1, first + done.end);
+            return;
+        }
+        self.put_back(request);
+    }
+
+    /// Completes one page of a request, which was written with this status.
+    fn complete_page(&mut self, data: &RequestData, page: usize, status: Result) {
+        let Some(&index) = data.slots.get(page) else {
+            return;
+        };
+        let block = Block::from_number(data.first + page);
+        match status {
+            Ok(()) => self.job.exchange(index, block),
+            Err(error) => {
+                self.result = Err(error);
+                self.job.store.table.deselect(index);
+                self.job.backing.blocks.release(block);
+                self.job.budget.refund(data.charge, 1);
+            }
+        }
+    }
+
+    /// Keeps a request for the next use, or frees it if there is no memory to keep it.
+    fn put_back(&mut self, request: Request) {
+        // INVARIANT: The vector has had room for one request since `new`, so the last one is kept.
+        if self.free.push(request, GFP_NOWAIT).is_err() {
+            self.requests -= 1;
+        }
+    }
+}
+
+#[kunit_tests(zram_rs_writeback)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_is_bounded() {
+        let quota = |batch, pages, total| {
+            let Quota { requests, each } = Quota::new(batch, pages, total);
+            (requests, each)
+        };
+        const PLENTY: usize = 1 << 24;
+        assert_eq!(quota(32, 1 << 20, PLENTY), (32, REQUEST_PAGES));
+        assert_eq!(quota(1, 1 << 20, PLENTY), (1, REQUEST_PAGES));
+        // No more than the pages need.
+        assert_eq!(quota(32, 1, PLENTY), (1, 1));
+        assert_eq!(quota(32, 64, PLENTY), (32, 2));
+        assert_eq!(quota(0, 0, PLENTY), (1, 1));
+        // At most a share of the memory of the machine, but at least what one request takes.
+        assert_eq!(quota(u32::MAX, 1 << 20, 1 << 18), (1 << 10, 1));
+        assert_eq!(quota(32, 1 << 20, 1 << 17), (32, 16));
+        assert_eq!(quota(32, 1 << 20, 1), (REQUEST_PAGES, 1));
+    }
+
+    #[test]
+    fn quota_is_halved() {
+        let halves = |requests| {
+            let (own, share) = Quota { requests, each: 7 }.halves()?;
+            assert_eq!((own.each, share.each), (7, 7));
+            Some((own.requests, share.requests))
+        };
+        assert_eq!(halves(1), None);
+        assert_eq!(halves(2), Some((1, 1)));
+        assert_eq!(halves(33), Some((17, 16)));
+    }
+}
