@@ -5,7 +5,7 @@
 //! A [`DeviceRead`] carries what the slot said about the page when the read began, and a pin on the
 //! block. The pin keeps the page in the block until it has been read, even if the slot changes
 //! meanwhile. A page that is stored raw is delivered in the completion interrupt. A workqueue of
-//! high priority decompresses other store, and merges and writes pages that a bio writes in part.
+//! high priority decompresses other pages, and merges and writes pages that a bio writes in part.
 
 use crate::{
     abstractions::{

@@ -67,7 +67,7 @@ pub(crate) struct Store {
     /// Maximum number of pages that the pool may use; 0 for no maximum.
     limit: Atomic<usize>,
     backing: Option<Arc<Backing>>,
-    /// Whether compressed pages are compressed on the backing device as well.
+    /// Whether compressed pages are stored compressed on the backing device.
     compressed_writeback: bool,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
