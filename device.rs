@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One disk: its life from being added to being removed, and the way of a bio into it.
+//! A disk: its state from adding to removal, and the entry point of its bios.
 //!
-//! A disk is uninitialised until a size is set, and again after a reset. Its configuration is
-//! changed while it is uninitialised, but for the limits.
+//! A disk is uninitialised until its size is set, and again after a reset. Most of its
+//! configuration can be changed only while the disk is uninitialised; the limits and the batch size
+//! can be changed at any time.
 
 use crate::{
     abstractions::{
@@ -69,40 +70,45 @@ use kernel::{
     },
 };
 
-/// The unit in which a disk can be addressed, in bytes, with pages of any size.
+/// Logical block size of a disk, in bytes, for any page size.
 const LOGICAL_BLOCK_SIZE: usize = if cfg!(zram_rs_small_blocks) {
     512
 } else {
     4096
 };
 
-/// The data of a disk.
+/// The private data of a disk.
+///
+/// # Context
+///
+/// Methods may sleep unless they say otherwise.
 #[pin_data]
 pub(crate) struct Device {
     /// The configuration, and the store of the disk while it is initialised.
     pub(crate) config: ConfigHandle,
-    /// Held by the one who post-processes, who may have a reference to the pages as long.
+    /// Serialises writeback and recompression; the owner may keep a reference to the store.
     #[pin]
     post_processing: Mutex<()>,
-    /// The same for the one who marks pages as idle.
+    /// Serialises the marking of idle pages; the owner may keep a reference to the store.
     #[pin]
     marking: Mutex<()>,
-    /// How much may be written back.
+    /// The limit of writeback.
     #[pin]
     pub(crate) budget: Budget,
+    /// Maximum number of writeback requests in flight.
     batch_size: Atomic<u32>,
-    shared: DriverResources,
+    resources: DriverResources,
 }
 
-/// The files of a disk.
+/// The sysfs attributes of a disk.
 pub(crate) type DiskAttributes = AttributeGroups<DiskAttribute<Device>>;
 
-/// What all disks share.
+/// Resources of the driver that all disks share.
 #[derive(Clone)]
 pub(crate) struct DriverResources {
-    /// Calls for each CPU that comes and goes.
+    /// The CPU hotplug state, which allocates and frees the memory of a CPU's streams.
     pub(crate) hotplug: Arc<HotplugState>,
-    /// Where pages that were read back are decompressed.
+    /// The workqueue that decompresses pages which were read from a backing device.
     pub(crate) queue: Arc<HighPriority>,
 }
 
@@ -111,6 +117,7 @@ pub(crate) struct DriverResources {
 pub(crate) struct ConfigHandle(Arc<RwSemaphore<Config>>);
 
 impl ConfigHandle {
+    /// Creates a default configuration.
     fn new() -> Result<Self> {
         let config = RwSemaphore::new(Config::default(), c"zram_rs config", static_lock_class!());
         Ok(Self(Arc::pin_init(config, GFP_KERNEL)?))
@@ -128,42 +135,46 @@ impl ConfigHandle {
     }
 }
 
-/// What is set for a disk.
+/// The configuration of a disk, and its store while it is initialised.
 #[derive(Default)]
 struct Config {
     algorithms: CompConfig,
+    /// Maximum number of pages that the pool may use; 0 for no maximum.
     limit_pages: usize,
     backing: Option<Arc<Backing>>,
+    /// Whether compressed pages stay compressed on the backing device.
     compressed_writeback: bool,
+    /// `None` while the disk is uninitialised.
     ready: Option<Ready>,
 }
 
-/// What an initialised disk has.
+/// The state of an initialised disk.
 struct Ready {
+    /// In bytes.
     size: u64,
     store: Arc<Store>,
 }
 
-/// The numbers of `mm_stat`; zero for an uninitialised disk, but for the limit.
+/// The columns of `mm_stat`; all but the limit are zero for an uninitialised disk.
 #[derive(Default)]
 pub(crate) struct MmStat {
-    /// Store that have a content.
+    /// Number of slots that are not empty.
     pub(crate) pages_stored: u64,
-    /// Bytes of compressed and incompressible pages.
+    /// Total size of the objects in the pool, in bytes.
     pub(crate) stored_bytes: u64,
-    /// Store of memory in use.
+    /// Number of pages that the pool uses.
     pub(crate) used_pages: u64,
-    /// Store of memory that may be used; 0 for any number.
+    /// Maximum number of pages that the pool may use; 0 for no maximum.
     pub(crate) limit_pages: u64,
-    /// The largest number of pages of memory that were used.
+    /// Largest number of pages that the pool has used.
     pub(crate) max_used_pages: u64,
-    /// Store that consist of one word.
+    /// Number of pages that consist of one repeated word.
     pub(crate) same_pages: u64,
-    /// Store of memory that compaction freed.
+    /// Number of pages that compaction of the pool has freed.
     pub(crate) pages_compacted: u64,
-    /// Incompressible pages.
+    /// Number of incompressible pages.
     pub(crate) huge_pages: u64,
-    /// Incompressible pages since the disk was initialised.
+    /// Number of incompressible pages that were written since the disk was initialised.
     pub(crate) huge_pages_since: u64,
 }
 
@@ -190,13 +201,17 @@ impl Operations for Device {
 }
 
 impl Device {
-    /// Adds the disk `zram<id>`, uninitialised, to the system. Fails with `ENOMEM`, and with what
-    /// [`DiskRegistration::new`] fails with. May sleep.
+    /// Adds the disk `zram<id>`, uninitialised, to the system.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: there is no memory.
+    /// - Those of [`DiskRegistration::new`].
     pub(crate) fn add(
         id: u32,
         major: &Major,
         attributes: &DiskAttributes,
-        shared: DriverResources,
+        resources: DriverResources,
     ) -> Result<DiskRegistration<Self>> {
         let limits = Limits {
             logical_block_size: LOGICAL_BLOCK_SIZE as u32,
@@ -204,7 +219,7 @@ impl Device {
             io_min: PAGE_SIZE as u32,
             io_opt: PAGE_SIZE as u32,
             max_discard_sectors: u32::MAX,
-            // Parts of pages are not discarded, and would not read as zeroes.
+            // Discarding leaves partial pages as they are, so that they would not read as zeroes.
             max_write_zeroes_sectors: if PAGE_SIZE == LOGICAL_BLOCK_SIZE {
                 u32::MAX
             } else {
@@ -219,16 +234,19 @@ impl Device {
             marking <- new_mutex!((), "zram_rs marking"),
             budget <- Budget::new(),
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
-            shared,
+            resources,
         });
         DiskRegistration::new(fmt!("zram{id}"), major, id, limits, attributes, data)
     }
 
     /// Initialises the disk with a size in bytes, which is rounded up to whole pages.
     ///
-    /// Fails with `EINVAL` if there can be no such size, `EBUSY` if the disk is initialised
-    /// already, with what is wrong with the algorithms' parameters (`EINVAL`, `EOPNOTSUPP`), and
-    /// `ENOMEM`. May sleep.
+    /// # Errors
+    ///
+    /// - `EINVAL`: the size is 0 or too large, or an algorithm rejects its parameters.
+    /// - `EOPNOTSUPP`: an algorithm does not support its parameters.
+    /// - `EBUSY`: the disk is initialised.
+    /// - `ENOMEM`: there is no memory.
     pub(crate) fn initialise(disk: &GenDisk<Self>, size: u64) -> Result {
         if size == 0 {
             return Err(EINVAL);
@@ -245,7 +263,7 @@ impl Device {
         let count = usize::try_from(size >> PAGE_SHIFT)?;
 
         let pool = Pool::new(disk.name())?;
-        let streams = AllStreams::new(&config.algorithms, &device.shared.hotplug)?;
+        let streams = AllStreams::new(&config.algorithms, &device.resources.hotplug)?;
         let store = Store::new(
             count,
             pool,
@@ -260,15 +278,18 @@ impl Device {
         Ok(())
     }
 
-    /// Makes the disk uninitialised: what was on it, and what was set for it, is gone, but for what
-    /// concerns writeback in general.
+    /// Makes the disk uninitialised: discards its data and its configuration.
     ///
-    /// A writeback or recompression that is under way ends early. Fails with `EBUSY` if somebody
-    /// has the disk open. May sleep.
+    /// The mode, the limit and the batch size of writeback stay. Post-processing in progress stops
+    /// early.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is open.
     pub(crate) fn reset(disk: &GenDisk<Self>) -> Result {
         let claim = disk.claim()?;
         let device = disk.data();
-        let _turn = device.end_post_processing();
+        let _guards = device.end_post_processing();
         let mut config = device.config().write();
         drop(claim.deactivate());
         *config = Config {
@@ -279,19 +300,19 @@ impl Device {
         Ok(())
     }
 
-    /// Ends a writeback, recompression or marking of idle pages that is under way, and keeps others
-    /// from beginning. May sleep.
+    /// Stops writeback, recompression and marking of idle pages, and returns the locks that keep
+    /// them from starting again.
     fn end_post_processing(&self) -> [MutexGuard<'_, ()>; 2] {
         self.config.with_store(Store::stop);
         [self.post_processing.lock(), self.marking.lock()]
     }
 
-    /// Returns whether the disk is initialised. May sleep.
+    /// Returns whether the disk is initialised.
     pub(crate) fn is_initialised(&self) -> bool {
         self.config().read().ready.is_some()
     }
 
-    /// Returns the size of the disk in bytes; 0 if it is uninitialised. May sleep.
+    /// Returns the size of the disk in bytes; 0 if it is uninitialised.
     pub(crate) fn size(&self) -> u64 {
         self.config()
             .read()
@@ -300,14 +321,16 @@ impl Device {
             .map_or(0, |ready| ready.size)
     }
 
-    /// Returns the algorithm with a priority. May sleep.
+    /// Returns the algorithm with a priority, if there is one.
     pub(crate) fn algorithm(&self, priority: Priority) -> Option<Algorithm> {
         self.config().read().algorithms.algorithm(priority)
     }
 
-    /// Sets the algorithm with a priority, which loses its parameters.
+    /// Sets the algorithm with a priority, and resets the parameters of that priority.
     ///
-    /// Fails with `EBUSY` if the disk is initialised. May sleep.
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is initialised.
     pub(crate) fn set_algorithm(&self, priority: Priority, algorithm: Algorithm) -> Result {
         let mut config = self.config().write();
         if config.ready.is_some() {
@@ -318,30 +341,33 @@ impl Device {
         Ok(())
     }
 
-    /// Sets how an algorithm is to work.
+    /// Sets the parameters of an algorithm.
     ///
-    /// Fails with `EBUSY` if the disk is initialised, and with what [`CompConfig::set_params`] and
-    /// [`ParamsUpdate::read_dictionary`] fail with. May sleep.
-    pub(crate) fn set_params(&self, request: &ParamsUpdate) -> Result {
+    /// # Errors
+    ///
+    /// - `EBUSY`: the disk is initialised.
+    /// - Those of [`CompConfig::set_params`] and [`ParamsUpdate::read_dictionary`].
+    pub(crate) fn set_params(&self, update: &ParamsUpdate) -> Result {
         let check = |config: &Config| {
             if config.ready.is_some() {
                 pr_info!("Can't change algorithm parameters for initialized device\n");
                 return Err(EBUSY);
             }
-            config.algorithms.find_params(request)
+            config.algorithms.find_params(update)
         };
         check(&self.config().read())?;
-        // Not with the lock: reading the file may need it, if the file is one of this disk's.
-        let dictionary = request.read_dictionary()?;
+        // Without the lock: reading the file takes it if the file is an attribute of this disk.
+        let dictionary = update.read_dictionary()?;
         let mut config = self.config().write();
         check(&config)?;
-        config.algorithms.set_params(request, dictionary)
+        config.algorithms.set_params(update, dictionary)
     }
 
-    /// Sets how much memory may be used, in bytes, rounded up to whole pages; 0 for any amount. May
-    /// sleep.
+    /// Sets the maximum amount of memory that the pool may use, in bytes; 0 for no maximum.
+    ///
+    /// It is rounded up to whole pages.
     pub(crate) fn set_memory_limit(&self, bytes: u64) {
-        // As in C, what is too large to be rounded up is no limit at all.
+        // As in C zram, a limit that overflows when it is rounded up is no limit.
         let pages = bytes
             .checked_next_multiple_of(PAGE_SIZE as u64)
             .map_or(0, |bytes| (bytes >> PAGE_SHIFT) as usize);
@@ -352,12 +378,17 @@ impl Device {
         }
     }
 
+    /// Returns the lock of the configuration. Any context; does not sleep.
     fn config(&self) -> &RwSemaphore<Config> {
         &self.config.0
     }
 
-    /// Returns the path of the backing device's file, put together in `buffer`; `None` if there is
-    /// no backing device. Fails with `ENAMETOOLONG` if there is no room for it. May sleep.
+    /// Writes the path of the backing device to `buffer` and returns it, or `None` if the disk has
+    /// no backing device.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BlockDevice::path`](crate::abstractions::bdev::BlockDevice::path).
     pub(crate) fn backing_path<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a CStr>> {
         let config = self.config().read();
         let Some(backing) = &config.backing else {
@@ -366,10 +397,12 @@ impl Device {
         backing.source.device().path(buffer).map(Some)
     }
 
-    /// Sets the backing device.
+    /// Opens a backing device and replaces the current one; keeps the current one on failure.
     ///
-    /// Fails with `EBUSY` if the disk is initialised, and with what [`Backing::open`] fails with;
-    /// then the backing device stays what it is. May sleep.
+    /// # Errors
+    ///
+    /// - `EBUSY`: the disk is initialised.
+    /// - Those of [`Backing::open`].
     pub(crate) fn set_backing(&self, path: &CStr) -> Result {
         let check = |config: &Config| {
             if config.ready.is_some() {
@@ -379,8 +412,8 @@ impl Device {
             Ok(())
         };
         check(&self.config().read())?;
-        // Not with the lock: the path can be one that takes for ever to be opened.
-        let backing = Backing::open(path, self.shared.queue.clone())?;
+        // Without the lock: opening some files never returns.
+        let backing = Backing::open(path, self.resources.queue.clone())?;
         let mut config = self.config().write();
         check(&config)?;
         config.backing = Some(backing);
@@ -388,14 +421,16 @@ impl Device {
         Ok(())
     }
 
-    /// Returns whether pages are written back as they are in memory. May sleep.
+    /// Returns whether compressed pages stay compressed on the backing device.
     pub(crate) fn compressed_writeback(&self) -> bool {
         self.config().read().compressed_writeback
     }
 
-    /// Sets whether pages are written back as they are in memory.
+    /// Sets whether compressed pages stay compressed on the backing device.
     ///
-    /// Fails with `EBUSY` if the disk is initialised. May sleep.
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is initialised.
     pub(crate) fn set_compressed_writeback(&self, compressed: bool) -> Result {
         let mut config = self.config().write();
         if config.ready.is_some() {
@@ -405,14 +440,16 @@ impl Device {
         Ok(())
     }
 
-    /// Returns how many requests of a writeback are under way at most. Any context.
+    /// Returns the maximum number of writeback requests in flight. Any context; does not sleep.
     pub(crate) fn batch_size(&self) -> u32 {
         self.batch_size.load(Relaxed)
     }
 
-    /// Sets how many requests of a writeback are under way at most.
+    /// Sets the maximum number of writeback requests in flight. Any context; does not sleep.
     ///
-    /// Fails with `EINVAL` if there would be none. Any context.
+    /// # Errors
+    ///
+    /// `EINVAL`: `requests` is 0.
     pub(crate) fn set_batch_size(&self, requests: u32) -> Result {
         if requests == 0 {
             return Err(EINVAL);
@@ -421,20 +458,22 @@ impl Device {
         Ok(())
     }
 
-    /// Writes pages back, as [`Selection::parse`] understands it.
+    /// Writes back the pages that `select` returns for a disk of so many pages.
     ///
     /// # Context
     ///
-    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    /// A system call, which returns the error. May sleep, for long. Waits for other writeback and
+    /// for recompression of the disk.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the disk is not initialised, `ENODEV` if it has no backing device, `ERESTARTSYS`
-    /// if a signal arrives before its turn comes, and what [`Selection::parse`] and
-    /// [`writeback::run`] fail with.
+    /// - `EINVAL`: the disk is not initialised.
+    /// - `ENODEV`: the disk has no backing device.
+    /// - `ERESTARTSYS`: a signal interrupted the wait.
+    /// - Those of `select` and [`writeback::run`].
     pub(crate) fn write_back(&self, select: impl FnOnce(usize) -> Result<Selection>) -> Result {
-        let _turn = lock_interruptible(&self.post_processing)?;
-        // It may take long, and the disk's configuration is not locked meanwhile.
+        let _guard = lock_interruptible(&self.post_processing)?;
+        // Take a reference: the configuration must not be locked during the writeback.
         let store = match &self.config().read().ready {
             Some(ready) => ready.store.clone(),
             None => return Err(EINVAL),
@@ -448,14 +487,16 @@ impl Device {
     ///
     /// # Context
     ///
-    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    /// A system call, which returns the error. May sleep, for long. Waits for writeback and for
+    /// other recompression of the disk.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the disk is not initialised, or has no such algorithm, `ERESTARTSYS` if a signal
-    /// arrives before its turn comes, and what [`recompress::run`] fails with.
+    /// - `EINVAL`: the disk is not initialised, or has no such algorithm.
+    /// - `ERESTARTSYS`: a signal interrupted the wait.
+    /// - Those of [`recompress::run`].
     pub(crate) fn recompress(&self, request: &RecompressRequest) -> Result {
-        let _turn = lock_interruptible(&self.post_processing)?;
+        let _guard = lock_interruptible(&self.post_processing)?;
         let (store, priority) = {
             let config = self.config().read();
             let ready = config.ready.as_ref().ok_or(EINVAL)?;
@@ -464,29 +505,31 @@ impl Device {
         recompress::run(&store, request, priority)
     }
 
-    /// Marks pages as idle: all, or those that were not used for `age` seconds.
+    /// Marks pages as idle: all, or those that were not accessed for `age` seconds.
     ///
-    /// If the system was not up for `age` seconds, nothing is done, and nothing is wrong.
+    /// Succeeds and marks no page if the system has been up for less than `age` seconds.
     ///
     /// # Context
     ///
-    /// That of a system call, which returns the error. May sleep, for long. Waits for its turn.
+    /// A system call, which returns the error. May sleep, for long. Waits for other marking of the
+    /// disk's pages.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the disk is not initialised, `ERESTARTSYS` if a signal arrives before its turn
-    /// comes, and what [`idle::mark`] fails with.
+    /// - `EINVAL`: the disk is not initialised.
+    /// - `ERESTARTSYS`: a signal interrupted the wait.
+    /// - Those of [`idle::mark`].
     pub(crate) fn mark_idle(&self, age: Option<u32>) -> Result {
         let cutoff = match age {
             None => None,
-            // Nothing was unused for longer than since boot.
+            // Every access was after boot.
             Some(age) => match boottime_seconds().checked_sub(age) {
                 None | Some(0) => return Ok(()),
                 cutoff => cutoff,
             },
         };
-        let _turn = lock_interruptible(&self.marking)?;
-        // As with writeback: the disk's configuration is not locked meanwhile.
+        let _guard = lock_interruptible(&self.marking)?;
+        // Take a reference: the configuration must not be locked during the marking.
         let store = match &self.config().read().ready {
             Some(ready) => ready.store.clone(),
             None => return Err(EINVAL),
@@ -494,7 +537,7 @@ impl Device {
         idle::mark(&store, cutoff)
     }
 
-    /// Returns the numbers of `mm_stat`. May sleep.
+    /// Returns the columns of `mm_stat`.
     pub(crate) fn mm_stat(&self) -> MmStat {
         let config = self.config().read();
         let limit_pages = config.limit_pages as u64;

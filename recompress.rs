@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recompression: compressing pages once more, with an algorithm that takes longer and makes less
-//! of them.
+//! Recompression: compresses pages again, with a slower algorithm that compresses better.
 //!
-//! A page is copied, decompressed, from its slot; compressed with no slot locked; and put back
-//! unless the page has been used meanwhile. What no algorithm could make smaller is marked, so that
-//! it is not tried again, and can be written back.
+//! With the slot locked, the page is decompressed to a copy. The copy is compressed with no slot
+//! locked, and the new object replaces the old one unless the slot was accessed meanwhile. A page
+//! that no algorithm could make smaller is marked as incompressible: it is not recompressed again,
+//! and writeback can select it.
 //!
-//! Readers wait for the stream that compresses, and the page is in memory already: while it has the
-//! stream, this takes only memory that is free for the new object.
+//! Readers of other pages may wait for the stream that compresses. So while it holds the stream,
+//! recompression allocates the new object from free memory only.
 
 use crate::{
     abstractions::{
@@ -42,26 +42,38 @@ use kernel::{
     str::CString, //
 };
 
-/// What a user asked to be recompressed.
+/// A request to recompress pages, as written to `recompress`.
 #[derive(Debug)]
 pub(crate) struct RecompressRequest {
+    /// Whether only idle pages are recompressed.
     idle: bool,
+    /// Whether only incompressible pages are recompressed.
     huge: bool,
-    /// At most as many pages are compressed.
+    /// Maximum number of pages to compress.
     max_pages: u64,
-    /// Smaller objects, in bytes, are small enough; larger ones are not worth their while. 0 for
-    /// no such limit.
+    /// Objects below this size, in bytes, are not recompressed; new objects must be below it. 0 for
+    /// no threshold.
     threshold: usize,
     priority: Option<i32>,
     algorithm: Option<CString>,
 }
 
 impl RecompressRequest {
-    /// Parses what was written to `recompress`.
+    /// Parses the text that was written to `recompress`.
     ///
-    /// This is a list of `type=<idle, huge or huge_idle>`, `max_pages=<n>`, `threshold=<bytes>`,
-    /// `algo=<name>` and `priority=<n>`. Other names are ignored, as C zram does. Fails with
-    /// `EINVAL` or `ERANGE`. May sleep.
+    /// The text is a list of `type=<idle, huge or huge_idle>`, `max_pages=<n>`,
+    /// `threshold=<bytes>`, `algo=<name>` and `priority=<n>`. Other names are ignored, as in C
+    /// zram.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: a word has no value, or an invalid one.
+    /// - `ERANGE`: a number is too large.
+    /// - `ENOMEM`: there is no memory.
     pub(crate) fn parse(text: &CStr) -> Result<Self> {
         let mut this = Self {
             idle: false,
@@ -79,8 +91,8 @@ impl RecompressRequest {
                         b"idle" => (true, false),
                         b"huge" => (false, true),
                         b"huge_idle" => (true, true),
-                        // As in C: a word that means nothing is an error unless one that does
-                        // came before.
+                        // As in C zram: an unknown type is an error, unless a known one came
+                        // before it.
                         _ if this.idle || this.huge => (this.idle, this.huge),
                         _ => return Err(EINVAL),
                     }
@@ -95,13 +107,20 @@ impl RecompressRequest {
         Ok(this)
     }
 
-    /// Returns whether only so many pages are wanted.
+    /// Returns whether the request has a maximum number of pages.
     fn is_limited(&self) -> bool {
         self.max_pages != u64::MAX
     }
 
-    /// Returns which of a disk's algorithms is meant. Fails with `EINVAL` if there is none. Any
-    /// context.
+    /// Returns the priority of the algorithm that the request names.
+    ///
+    /// # Context
+    ///
+    /// Any context; does not sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the disk has no such algorithm.
     pub(crate) fn find(&self, config: &CompConfig) -> Result<Priority> {
         config.find(
             self.priority,
@@ -110,6 +129,7 @@ impl RecompressRequest {
         )
     }
 
+    /// Returns whether the page in a slot is to be recompressed with the algorithm of `priority`.
     fn accepts(&self, slot: &SlotGuard<'_>, priority: Priority) -> bool {
         (!self.idle || slot.is_idle())
             && (!self.huge || slot.is_huge())
@@ -120,21 +140,23 @@ impl RecompressRequest {
 
 /// Recompresses pages with the algorithm of a priority, the largest first.
 ///
-/// A page that cannot be read or compressed stays what it is, does not count as one of the pages
-/// that were asked for, and does not keep the others from being recompressed.
+/// A page that cannot be read or compressed stays as it is, and does not count towards the maximum
+/// number of pages.
 ///
 /// # Context
 ///
-/// That of a system call, which returns the error. May sleep, for long.
+/// A system call, which returns the error. May sleep, for long.
 ///
 /// # Errors
 ///
-/// - `EINVAL` if there is no such algorithm, or if nothing can be as large as the threshold.
-/// - `ENOMEM` if there is no memory; this ends at once then.
-/// - What [`Store::check_stop`] fails with; this ends soon then. If only so many pages are wanted,
-///   `EINTR` takes the place of `ERESTARTSYS` as soon as pages may have been compressed: the system
-///   call, done again, would compress more than that.
-/// - Else the error of the last page that failed, when all others have been recompressed.
+/// The last error of a page, after all others have been attempted; or one of these, which end the
+/// recompression:
+///
+/// - `EINVAL`: there is no such algorithm, or no object can be as large as the threshold.
+/// - `ENOMEM`: there is no memory.
+/// - Those of [`Store::check_stop`]. If the request has a maximum number of pages, `EINTR` replaces
+///   `ERESTARTSYS` once the first batch is selected: a restarted system call would compress more
+///   pages than the maximum.
 pub(crate) fn run(store: &Store, request: &RecompressRequest, priority: Priority) -> Result {
     if request.threshold >= store.pool().huge_size() || store.streams.get(priority).is_none() {
         return Err(EINVAL);
@@ -177,18 +199,18 @@ pub(crate) fn run(store: &Store, request: &RecompressRequest, priority: Priority
     result
 }
 
-/// What became of a page that was compressed.
+/// The outcome of compressing a page.
 enum Shrunk<'a> {
-    /// It is no smaller than it was, or not small enough.
+    /// The new object would not take less memory, or would not be below the threshold.
     Not,
-    /// It is in this object.
+    /// The page is in this object.
     To(Object<'a>),
-    /// There is no free memory for an object of so many bytes.
+    /// There was no free memory for an object of so many bytes.
     NoMemory(usize),
 }
 
-/// Recompresses a page, if it is still selected, and returns whether it was compressed, to
-/// whichever end.
+/// Recompresses a page if its slot is still selected, and returns whether the page was compressed,
+/// even if its slot keeps the old object.
 ///
 /// # Context
 ///
@@ -196,8 +218,10 @@ enum Shrunk<'a> {
 ///
 /// # Errors
 ///
-/// Fails with `ENOMEM` if there is no memory for the object, and with what decompressing and
-/// compressing fail with. The slot keeps what it has.
+/// - `ENOMEM`: there is no memory for the object.
+/// - Those of decompression and compression.
+///
+/// The slot keeps its object.
 fn recompress(
     store: &Store,
     index: usize,
