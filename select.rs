@@ -78,6 +78,8 @@ impl Histogram {
 pub(crate) struct Selector<'a> {
     table: &'a Table,
     ranges: &'a [Range<usize>],
+    /// The end of the slots that [`new`](Self::new) has walked: no others are marked.
+    end: usize,
     histogram: Histogram,
     /// How many slots a batch may have.
     max: usize,
@@ -109,6 +111,7 @@ impl<'a> Selector<'a> {
         let mut this = Self {
             table,
             ranges,
+            end: 0,
             histogram: Histogram([0; BUCKETS]),
             max: BATCH,
             batch: None,
@@ -119,6 +122,7 @@ impl<'a> Selector<'a> {
         let mut result = Ok(());
         for range in ranges {
             table.for_each(range.clone(), |index, mut slot| {
+                this.end = index + 1;
                 if let Some(size) = slot.object_size() {
                     if wanted(&slot) {
                         slot.set_selected(true);
@@ -237,7 +241,8 @@ impl Drop for Selector<'_> {
             return;
         }
         for range in self.ranges {
-            self.table.for_each(range.clone(), |_index, mut slot| {
+            let range = range.start..range.end.min(self.end);
+            self.table.for_each(range, |_index, mut slot| {
                 slot.set_selected(false);
                 true
             });
@@ -254,6 +259,7 @@ mod tests {
         slot::Content,
         zspool::Pool, //
     };
+    use core::cell::Cell;
 
     #[test]
     fn top_buckets_fit() {
@@ -420,12 +426,46 @@ mod tests {
     #[test]
     fn ends_when_told() -> Result {
         let table = table(&[500; 8])?;
-        // The first slot is one of those at which it is asked.
+        // The selector calls `check_stop` at the first slot.
         let ranges = [0..3, 5..6];
         let result = Selector::new(&table, &ranges, |_| true, || Err(ENOSPC)).map(drop);
         assert_eq!(result, Err(ENOSPC));
         for index in 0..8 {
             assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
+        }
+        // Deselects no slot that it has not walked: these marks are not from the selector.
+        for index in [1, 5] {
+            table.lock(index).ok_or(EINVAL)?.set_selected(true);
+        }
+        let result = Selector::new(&table, &ranges, |_| true, || Err(ENOSPC)).map(drop);
+        assert_eq!(result, Err(ENOSPC));
+        for index in 0..8 {
+            let selected = table.lock(index).ok_or(EINVAL)?.is_selected();
+            assert_eq!(selected, matches!(index, 1 | 5));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ends_in_the_second_range() -> Result {
+        let table = table(&KVec::from_elem(50, 1027, GFP_KERNEL)?)?;
+        // Slots 0 and 1024 are those at which the selector calls `check_stop`.
+        let ranges = [0..3, 1023..1027];
+        table.lock(1026).ok_or(EINVAL)?.set_selected(true);
+        let calls = Cell::new(0);
+        let check_stop = || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 2 {
+                Ok(())
+            } else {
+                Err(ENOSPC)
+            }
+        };
+        let result = Selector::new(&table, &ranges, |_| true, check_stop).map(drop);
+        assert_eq!(result, Err(ENOSPC));
+        for index in 0..1027 {
+            let selected = table.lock(index).ok_or(EINVAL)?.is_selected();
+            assert_eq!(selected, index == 1026);
         }
         Ok(())
     }
