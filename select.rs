@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which slots to post-process, and in which order: the largest objects first.
+//! Selects slots for post-processing and orders them: the largest objects first.
 //!
-//! Among slots of about the same size, those with higher numbers come first, as in C zram: which
-//! pages are taken when there is not room for all is something that users can see.
+//! Among slots of about the same size, those with higher indices come first, as in C zram: users
+//! can see which pages a limited writeback or recompression takes.
 //!
-//! First all slots in question are looked at, marked as selected, and counted by size. Then those
-//! that are still marked are handed out in batches, from the largest sizes down. The fewer slots
-//! there are, or the more memory is free, the fewer times the table is walked; but selecting never
-//! waits for memory, which it is to help free: a small batch is part of the selector, and a larger
-//! one is allocated when there is free memory, be it later on.
+//! The selector first walks all slots in question, marks the wanted ones as selected, and counts
+//! them by size. Then it returns the slots that are still marked in batches, from the largest sizes
+//! down. Each batch takes one walk, so that larger batches mean fewer walks. The selector never
+//! waits for memory, because post-processing is meant to free memory: it contains a small batch,
+//! and allocates a larger one as soon as there is free memory.
 
 use crate::{
     abstractions::{
@@ -27,37 +27,43 @@ use kernel::{
     prelude::*, //
 };
 
-/// How many different sizes there are: what is counted by size is on the stack, however large pages
-/// are.
+/// Number of buckets of the histogram, which is on the stack: the same for any page size.
 const BUCKETS: usize = 64 + 1;
 
-/// Which sizes are as good as each other, in bytes.
+/// Width of a histogram bucket, in bytes.
 const BUCKET_SIZE: usize = PAGE_SIZE / (BUCKETS - 1);
 
-/// How many slots a batch has when there is plenty of memory, and when there is none.
+/// Maximum number of slots in a batch.
 const BATCH: usize = 128 * 1024;
+
+/// Number of slots in the batch that needs no allocation.
 const SMALL_BATCH: usize = 32;
 
+/// Returns the histogram bucket of a size in bytes.
 fn bucket(size: usize) -> usize {
     (size / BUCKET_SIZE).min(BUCKETS - 1)
 }
 
-/// How many slots there are of each size.
+/// Number of slots of each size.
 struct Histogram([usize; BUCKETS]);
 
 impl Histogram {
+    /// Adds a slot whose object has `size` bytes.
     fn count(&mut self, size: usize) {
         if let Some(count) = self.0.get_mut(bucket(size)) {
             *count += 1;
         }
     }
 
+    /// Returns the number of slots in a bucket.
     fn of(&self, bucket: usize) -> usize {
         self.0.get(bucket).copied().unwrap_or(0)
     }
 
-    /// Returns the buckets with the largest sizes that make up a batch of at most `max` slots: as
-    /// many as fit, but one at least. Returns `None` if all are empty.
+    /// Returns the buckets of the next batch, or `None` if all buckets are empty.
+    ///
+    /// These are the buckets of the largest sizes: as many as have at most `max` slots together,
+    /// but at least one that is not empty.
     fn top(&self, max: usize) -> Option<Range<usize>> {
         let top = self.0.iter().rposition(|&count| count > 0)?;
         let mut low = top;
@@ -70,38 +76,42 @@ impl Histogram {
     }
 }
 
-/// Slots that were selected, and are handed out batch by batch.
+/// An iterator over the selected slots of a disk, in batches.
 ///
-/// Slots that nobody has used since are marked until whoever gets them takes the mark away. The
-/// marks that are left are taken away when this is dropped; if there are none, [`done`](Self::done)
-/// saves the time.
+/// A selected slot stays marked until it is accessed or its user clears the mark. Dropping the
+/// selector walks the slots and clears the remaining marks. If there are none,
+/// [`done`](Self::done) avoids that walk.
+///
+/// # Context
+///
+/// May sleep, as may dropping, unless a method says otherwise.
 pub(crate) struct Selector<'a> {
     table: &'a Table,
     ranges: &'a [Range<usize>],
     /// The end of the slots that [`new`](Self::new) has walked: no others are marked.
     end: usize,
+    /// The slots that are selected and not in a batch yet.
     histogram: Histogram,
-    /// How many slots a batch may have.
+    /// Maximum number of slots in a batch.
     max: usize,
+    /// The allocated batch, which replaces `small_batch`.
     batch: Option<ZeroedTable<usize>>,
     small_batch: [usize; SMALL_BATCH],
-    /// A bucket that is larger than a batch, and the last slot that is still to be handed out.
+    /// A bucket that did not fit into a batch, and the slot at which the next batch continues.
     resume: Option<(usize, usize)>,
-    /// Whether there may be marks left.
+    /// Whether slots may be marked.
     marks: bool,
 }
 
 impl<'a> Selector<'a> {
-    /// Selects the slots in `ranges`, which must be in order and apart from each other, that have
-    /// an object in memory and that `wanted` agrees to.
+    /// Selects the slots in `ranges` that have an object in memory and for which `wanted` returns
+    /// `true`.
     ///
-    /// # Context
-    ///
-    /// May sleep.
+    /// The ranges must be in ascending order and must not overlap.
     ///
     /// # Errors
     ///
-    /// What `check_stop` fails with, which is asked now and then. Then no slot is selected.
+    /// Those of `check_stop`, which is called now and then; no slot is selected after an error.
     pub(crate) fn new(
         table: &'a Table,
         ranges: &'a [Range<usize>],
@@ -134,17 +144,17 @@ impl<'a> Selector<'a> {
                 }
                 result.is_ok()
             });
-            // Those that were selected are let go of when `this` is dropped.
+            // On an error, dropping `this` deselects the slots.
             result?;
         }
         Ok(this)
     }
 
-    /// Allocates a larger batch than there is, if there are slots and free memory for it.
+    /// Allocates a larger batch if there are enough slots, and free memory.
     fn grow(&mut self) {
         let len = self.batch.as_ref().map_or(SMALL_BATCH, |batch| batch.len());
         let mut more = self.len().min(self.max);
-        // Less than twice as much is not worth the time.
+        // A batch of less than twice the size is not worth the allocation.
         while more >= 2 * len {
             if let Ok(batch) = ZeroedTable::new(more, Gfp::NOWAIT) {
                 self.batch = Some(batch);
@@ -154,13 +164,16 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Returns how many slots are selected and not handed out. Any context.
+    /// Returns the number of slots that are selected and not in a batch yet. Any context; does not
+    /// sleep.
     pub(crate) fn len(&self) -> usize {
         self.histogram.0.iter().sum()
     }
 
-    /// Returns the next slots, the largest first, or `None` when there are no more. Some of them
-    /// may not be marked any more.
+    /// Returns the next batch of slots, the largest first, or `None` if there are no more.
+    ///
+    /// The batch can contain slots that are no longer selected, and indices beyond the end of the
+    /// table.
     ///
     /// # Context
     ///
@@ -172,7 +185,7 @@ impl<'a> Selector<'a> {
             None => &mut self.small_batch[..],
         };
         let buckets = self.histogram.top(batch.len())?;
-        // A place for each bucket in the batch, the largest sizes first.
+        // The position of each bucket in the batch, the largest sizes first.
         let mut places = [0; BUCKETS];
         let mut end = 0;
         for bucket in buckets.clone().rev() {
@@ -181,11 +194,11 @@ impl<'a> Selector<'a> {
             }
             end += self.histogram.of(bucket);
         }
-        // Slots that are not marked any more leave their places empty.
+        // Slots that are no longer selected leave gaps.
         batch.fill(usize::MAX);
 
         let resume = self.resume.take();
-        // Slots of the same size are looked at once each, however many batches they make up.
+        // A batch that continues a bucket starts its walk where the last batch stopped.
         let end = match resume {
             Some((partial, last)) if buckets == (partial..partial + 1) => last + 1,
             _ => usize::MAX,
@@ -220,7 +233,7 @@ impl<'a> Selector<'a> {
         }
         for bucket in buckets {
             if let Some(left) = self.histogram.0.get_mut(bucket) {
-                // Only a bucket that fills a batch by itself has anything left.
+                // Only a bucket that does not fit into a batch has slots left.
                 *left = full.map_or(0, |_| left.saturating_sub(batch.len()));
             }
         }
@@ -228,8 +241,10 @@ impl<'a> Selector<'a> {
         Some(batch)
     }
 
-    /// Lets go of the slots when all of them were handed out, and whoever got them has taken the
-    /// marks away. Any context.
+    /// Drops the selector without a walk if all slots were in a batch. Any context; does not sleep
+    /// then.
+    ///
+    /// The user must have cleared the marks of the slots in all batches.
     pub(crate) fn done(mut self) {
         self.marks = self.len() != 0;
     }
@@ -275,13 +290,13 @@ mod tests {
         assert_eq!(histogram.top(2), Some(2..BUCKETS));
         assert_eq!(histogram.top(1), Some(BUCKETS - 1..BUCKETS));
         histogram.0 = [0; BUCKETS];
-        // One bucket at least, even if it does not fit.
+        // At least one bucket, even if it does not fit.
         histogram.0[5] = 1000;
         assert_eq!(histogram.top(10), Some(5..6));
         assert_eq!(histogram.top(1000), Some(0..6));
     }
 
-    /// A table whose slot `i` has an object of size `sizes[i]`, in 4096ths of a page.
+    /// Creates a table whose slot `i` has an object of size `sizes[i]`, in 4096ths of a page.
     fn table(sizes: &[usize]) -> Result<Pin<KBox<Table>>> {
         let pool = Pool::new(c"zram_rs_kunit")?;
         let table = KBox::try_pin_init(Table::new(sizes.len(), pool), GFP_KERNEL)?;
@@ -295,7 +310,7 @@ mod tests {
         Ok(table)
     }
 
-    /// Walks through a selector as post-processing does, and returns the order of slots.
+    /// Takes all batches of a selector as post-processing does, and returns the order of the slots.
     fn order(selector: &mut Selector<'_>, table: &Table) -> Result<KVec<usize>> {
         let mut order = KVec::new();
         while let Some(batch) = selector.next_batch() {
@@ -318,7 +333,7 @@ mod tests {
         let ranges = [0..7];
         let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
         assert_eq!(selector.len(), 7);
-        // The last of the table first where sizes are in the same bucket.
+        // Of one bucket, the slots with the highest indices come first.
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [4, 1, 6, 3, 2, 0, 5]);
         selector.done();
@@ -327,7 +342,7 @@ mod tests {
 
     #[test]
     fn small_batches() -> Result {
-        // More of one size than there is room for in a batch, and some of others.
+        // More slots of one size than a batch can have, and slots of other sizes.
         let mut sizes = KVec::new();
         for index in 0..5 * SMALL_BATCH {
             let size = match index % 5 {
@@ -338,7 +353,7 @@ mod tests {
             sizes.push(size, GFP_KERNEL)?;
         }
         let table = table(&sizes)?;
-        // A batch of the 1000s begins in the last range, one in the middle of the first.
+        // Of the batches of size 1000, one begins in the last range, one within the first range.
         let ranges = [0..4 * SMALL_BATCH, 4 * SMALL_BATCH..sizes.len()];
         let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
         selector.max = SMALL_BATCH;
@@ -354,7 +369,7 @@ mod tests {
 
     #[test]
     fn batches_grow() -> Result {
-        // Batches end within a size, and go on there when there is memory for a larger one.
+        // A batch ends within a size, and a larger batch continues there.
         let mut sizes = KVec::new();
         for index in 0..20 * SMALL_BATCH {
             sizes.push(if index % 3 == 0 { 3000 } else { 1000 }, GFP_KERNEL)?;
@@ -388,7 +403,7 @@ mod tests {
         }
         let ranges = [2..4, 10..15];
         let mut selector = Selector::new(&table, &ranges, |slot| slot.is_idle(), || Ok(()))?;
-        // Whoever uses a page takes it out of the selection.
+        // An access deselects the slot.
         table.lock(12).ok_or(EINVAL)?.touch(1);
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [3]);
@@ -409,7 +424,7 @@ mod tests {
         for index in 0..8 {
             assert!(!table.lock(index).ok_or(EINVAL)?.is_selected());
         }
-        // Also if some were handed out, to somebody who did not take them; or all, and asked again.
+        // Also after batches that were not used: one, all, and a call beyond the last batch.
         for times in 1..4 {
             let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
             for _ in 0..times {
