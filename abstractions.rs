@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `kernel` crate lacks.
+//! Abstractions that the `kernel` crate lacks.
 //!
-//! Each file is written the way `rust/kernel/` is written, knows nothing of zram, and could be sent
-//! upstream by itself. All of the driver's `unsafe` code is here and in the two thin edges
-//! [`zspool`](crate::zspool) and [`comp`](crate::comp).
+//! Each file is written in the style of `rust/kernel/` and could go upstream by itself: no file
+//! uses the policy of zram. Only [`parameter`], whose parameter is that of zram, and
+//! [`cpuhp::PrepareState`], whose only state the kernel reserves for zram, would stay with the
+//! driver. All of the driver's `unsafe` code is here, in [`bindings`](crate::bindings), and in the
+//! thin wrappers [`zspool`](crate::zspool) and [`comp`](crate::comp).
 
 pub(crate) mod alloc;
 pub(crate) mod bdev;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How hard the kernel is to try when it allocates memory.
+//! Allocation flags: how hard the kernel tries to find memory.
 //!
 //! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
 
@@ -10,46 +10,49 @@ use kernel::{
     prelude::*, //
 };
 
-/// Flags for an allocation, of which [`kernel::alloc::Flags`] lacks some.
+/// Allocation flags, including some that [`kernel::alloc::Flags`] lacks.
 ///
-/// An allocation with any of them fails without a warning in the log.
+/// A failing allocation with any of these flags does not log a warning.
+///
+/// # Context
+///
+/// Any context; the methods do not sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// let page = OwnedPage::new(Gfp::NOIO)?;
+/// let table = ZeroedTable::<usize>::new(1024, Gfp::RETRY_MAYFAIL)?;
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gfp(kernel::bindings::gfp_t);
 
 impl Gfp {
-    /// Reclaims memory, also by I/O, and calls the OOM killer: a single page is always found.
+    /// Reclaims memory, also by I/O, and calls the OOM killer.
+    ///
+    /// Allocating a single page does not fail.
     pub(crate) const KERNEL: Self = Self(bindings::ZRAM_RS_GFP_KERNEL);
 
-    /// Reclaims memory for as long as it takes, but not by I/O: for the I/O path.
+    /// Reclaims memory for as long as it takes, but without I/O: for the I/O path.
     pub(crate) const NOIO: Self = Self(bindings::ZRAM_RS_GFP_NOIO);
 
-    /// Reclaims memory once, not by I/O, and fails if that was not enough: for what can be done
-    /// without.
+    /// Reclaims memory once, without I/O, and fails if that was not enough: for optional memory.
     pub(crate) const NORETRY: Self = Self(bindings::ZRAM_RS_GFP_NORETRY);
 
-    /// Takes only memory that is free, and wakes the task that reclaims some.
+    /// Takes free memory only, and wakes the task that reclaims memory. Does not sleep.
     pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
 
-    /// Reclaims memory, and fails where the OOM killer would be next: for sizes that a user
-    /// chooses.
+    /// Reclaims memory, and fails instead of calling the OOM killer: for sizes that a user chooses.
     pub(crate) const RETRY_MAYFAIL: Self = Self(bindings::ZRAM_RS_GFP_RETRY_MAYFAIL);
 
-    /// Returns the flags in C's form.
-    ///
-    /// # Context
-    ///
-    /// Any.
+    /// Returns the flags as C uses them.
     #[inline]
     pub(crate) const fn as_raw(self) -> kernel::bindings::gfp_t {
         self.0
     }
 
-    /// Returns flags for the collections of the `kernel` crate that try as hard as these do, or
-    /// else do not wait.
-    ///
-    /// # Context
-    ///
-    /// Any.
+    /// Returns flags for the collections of the `kernel` crate: the same for `KERNEL`, and flags
+    /// that take free memory only for all others.
     pub(crate) fn for_collections(self) -> Flags {
         if self == Self::KERNEL {
             GFP_KERNEL | __GFP_NOWARN

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for a mutex in a way that a signal ends.
+//! Interruptible locking of a mutex.
 //!
 //! C header: [`include/linux/mutex.h`](srctree/include/linux/mutex.h)
 
@@ -14,23 +14,28 @@ use kernel::{
     },
 };
 
-/// Locks a mutex, unless a signal arrives first.
+/// Locks a mutex, or stops waiting for it when a signal arrives.
 ///
 /// # Context
 ///
-/// That of a system call, which returns the error. May sleep.
+/// A system call, which returns the error and can be restarted. May sleep.
 ///
 /// # Errors
 ///
-/// `ERESTARTSYS` if any signal is pending, or task work: the system call can be done again, as
-/// nothing was done yet.
+/// `ERESTARTSYS`: the mutex is locked, and any signal or task work is pending.
+///
+/// # Examples
+///
+/// ```ignore
+/// let mut state = lock_interruptible(&device.state)?;
+/// state.users += 1;
+/// ```
 pub(crate) fn lock_interruptible<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
-    // `Lock` is `repr(C)`, with the state of the C lock first, on which `Lock::from_raw` relies,
-    // too.
+    // `Lock` is `repr(C)` and starts with the C lock. `Lock::from_raw` relies on that, too.
     let raw = core::ptr::from_ref(mutex).cast::<kernel::bindings::mutex>();
-    // SAFETY: The mutex was initialised when it was made.
+    // SAFETY: `raw` is the C mutex of `mutex`, which is initialised.
     to_result(unsafe { bindings::zram_rs_mutex_lock_interruptible(raw.cast_mut()) })
         .map_err(|_| ERESTARTSYS)?;
-    // SAFETY: Just locked by this thread.
+    // SAFETY: This thread has just locked the mutex, and no other guard exists.
     Ok(unsafe { MutexGuard::new(mutex, ()) })
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages that somebody else owns, and their contents.
+//! Pages of block I/O, and access to their contents.
 //!
-//! A page that takes part in block I/O may be written by its owner at any time (a program that does
-//! direct I/O from memory that another of its threads changes, say). There are therefore no
-//! references to its contents: all access is by raw pointers, through C functions and volatile
-//! reads.
+//! The owner of a page may write to it during I/O: for example, a program may do direct I/O from a
+//! buffer that another of its threads changes. So there are no Rust references to the contents of a
+//! page: all access is by raw pointers, C functions and volatile reads.
 //!
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/highmem.h`](srctree/include/linux/highmem.h)
@@ -25,32 +24,47 @@ use kernel::{
 
 /// A NUMA node to allocate memory on.
 ///
-/// [`kernel::alloc::NumaNode`] does not tell its number.
+/// The number of a [`kernel::alloc::NumaNode`] is private.
 ///
 /// # Invariants
 ///
-/// The number is that of a node that exists, or `NUMA_NO_NODE`.
+/// The number is that of an existing node, or `NUMA_NO_NODE`.
 #[derive(Clone, Copy)]
 pub(crate) struct Node(i32);
 
 impl Node {
     /// The node of the CPU that allocates.
-    // INVARIANT: Allowed.
+    // INVARIANT: This is `NUMA_NO_NODE`.
     #[allow(dead_code, reason = "only tests use it so far")]
     pub(crate) const LOCAL: Self = Self(kernel::bindings::NUMA_NO_NODE);
 
-    /// Returns the number of the node. Any context.
+    /// Returns the number of the node. Any context; does not sleep.
     #[inline]
     pub(crate) fn id(self) -> i32 {
         self.0
     }
 }
 
-/// A page that stays allocated for `'a`. All methods are for any context.
+/// A reference to a page whose contents are lent for I/O.
 ///
 /// # Invariants
 ///
-/// `page` points to a valid `struct page` for `'a`, whose contents the owner has lent for I/O.
+/// `page` points to a `struct page` that is valid for `'a`, and its owner has lent the contents for
+/// I/O.
+///
+/// # Context
+///
+/// Any context; the methods do not sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// let mapped = page.map();
+/// if let Some(word) = mapped.same_filled() {
+///     copy.map().fill(word);
+///     copy.flush_dcache();
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub(crate) struct PageRef<'a> {
     page: NonNull<kernel::bindings::page>,
@@ -62,18 +76,18 @@ impl PageRef<'_> {
     ///
     /// # Safety
     ///
-    /// `page` must be valid for `'a`, and its contents must be lent to the caller for reading, and
-    /// for writing if that is what the caller does.
+    /// `page` must be valid for `'a`. Its owner must have lent the contents for reading, and also
+    /// for writing if the caller writes to it.
     #[inline]
     pub(super) unsafe fn from_raw(page: NonNull<kernel::bindings::page>) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The page is valid and lent by the safety requirements.
         Self {
             page,
             _lent: PhantomData,
         }
     }
 
-    /// Returns the page's address. It is valid as long as the page is.
+    /// Returns the address of the `struct page`.
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut kernel::bindings::page {
         self.page.as_ptr()
@@ -83,28 +97,28 @@ impl PageRef<'_> {
     #[inline]
     pub(crate) fn node(&self) -> Node {
         // SAFETY: `page` is valid by the type invariants.
-        // INVARIANT: A page is on a node that exists.
+        // INVARIANT: The node of a page exists.
         Node(unsafe { kernel::bindings::page_to_nid(self.page.as_ptr()) })
     }
 
     /// Maps the page into the kernel's address space.
     ///
-    /// Mappings of one thread must be dropped in the reverse order of their creation, which local
-    /// variables are.
+    /// A thread must drop its mappings in the reverse order of their creation, as happens to local
+    /// variables.
     #[inline]
     pub(crate) fn map(&self) -> MappedPage<'_> {
         // SAFETY: `page` is valid by the type invariants.
         let ptr = unsafe { kernel::bindings::kmap_local_page(self.page.as_ptr()) };
         MappedPage {
             // SAFETY: `kmap_local_page` does not fail.
-            // INVARIANT: The mapping has `PAGE_SIZE` bytes until it is undone by `drop`.
+            // INVARIANT: `PAGE_SIZE` bytes stay mapped until `drop` unmaps them.
             ptr: unsafe { NonNull::new_unchecked(ptr.cast()) },
             _page: PhantomData,
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Tells architectures with aliasing caches that the kernel has written to the page.
+    /// Flushes the data cache after writes to the page, on architectures with aliasing caches.
     #[inline]
     pub(crate) fn flush_dcache(&self) {
         // SAFETY: `page` is valid by the type invariants.
@@ -112,12 +126,16 @@ impl PageRef<'_> {
     }
 }
 
-/// A page of memory that is mapped for access by this thread. All methods are for any context.
+/// A mapping of a page into the kernel's address space, which belongs to one thread.
 ///
 /// # Invariants
 ///
-/// `ptr` points to `PAGE_SIZE` bytes, aligned to a page, that are valid for reads and writes for
-/// the lifetime of the object, although others may write to them at the same time.
+/// `ptr` points to `PAGE_SIZE` bytes, aligned to a page, that are valid for reads and writes during
+/// the lifetime of the object. Other threads and devices may write to them at the same time.
+///
+/// # Context
+///
+/// Any context; neither the methods nor dropping sleep.
 pub(crate) struct MappedPage<'a> {
     ptr: NonNull<u8>,
     _page: PhantomData<&'a ()>,
@@ -125,26 +143,26 @@ pub(crate) struct MappedPage<'a> {
 }
 
 impl MappedPage<'_> {
-    /// Returns the address of the page, which is valid as long as the mapping is.
+    /// Returns the address of the mapped contents.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.ptr.as_ptr()
     }
 
-    /// Returns the word that the whole page consists of, if it does consist of a single one.
+    /// Returns the word that fills the whole page, if there is one.
     pub(crate) fn same_filled(&self) -> Option<usize> {
         const WORDS: usize = PAGE_SIZE / size_of::<usize>();
         let words = self.ptr.as_ptr().cast::<usize>();
-        // SAFETY: `i` is below `WORDS` in all calls; the page is aligned and valid for reads, and a
-        // volatile read takes whatever is there.
+        // SAFETY: `i` is below `WORDS` in all calls. By the type invariants the page is aligned and
+        // valid for reads; a volatile read may race with writes.
         let read = |i: usize| unsafe { words.add(i).read_volatile() };
 
-        // What the compiler makes one piece of code without a loop of.
+        // The compiler unrolls a loop over so many words.
         const STEP: usize = 8;
         const { assert!(WORDS % STEP == 0) };
 
         let word = read(0);
-        // Most pages differ at their ends already: look there before walking through all of it.
+        // The first and the last word of most pages differ: compare these two first.
         let same = word == read(WORDS - 1)
             && (0..WORDS / STEP).all(|step| (0..STEP).all(|i| read(STEP * step + i) == word));
         same.then_some(word)
@@ -152,7 +170,8 @@ impl MappedPage<'_> {
 
     /// Fills the page with copies of a word.
     pub(crate) fn fill(&self, word: usize) {
-        // SAFETY: The page is aligned and valid for writes of `PAGE_SIZE` bytes.
+        // SAFETY: By the type invariants the page is aligned and valid for writes of `PAGE_SIZE`
+        // bytes.
         unsafe {
             bindings::zram_rs_fill_words(
                 self.ptr.as_ptr().cast(),
@@ -162,9 +181,10 @@ impl MappedPage<'_> {
         };
     }
 
-    /// Copies bytes from the start of the page to all of `bytes`, which may be as long as a page.
+    /// Copies the start of the page to `bytes`: as many bytes as both have.
     pub(crate) fn read(&self, bytes: &mut [u8]) {
-        // SAFETY: The page is valid for reads, `bytes` for writes, of at least this length.
+        // SAFETY: The page is valid for reads by the type invariants, and `bytes` for writes, of at
+        // least this length.
         unsafe {
             kernel::bindings::memcpy(
                 bytes.as_mut_ptr().cast(),
@@ -174,16 +194,17 @@ impl MappedPage<'_> {
         };
     }
 
-    /// Fills what is behind the first `len` bytes with zeroes.
+    /// Zeroes the page from byte `len` on.
     pub(crate) fn clear_from(&self, len: usize) {
         let len = len.min(PAGE_SIZE);
-        // SAFETY: The page is valid for writes of `PAGE_SIZE` bytes.
+        // SAFETY: By the type invariants the page is valid for writes of `PAGE_SIZE` bytes.
         unsafe { kernel::bindings::memset(self.ptr.as_ptr().add(len).cast(), 0, PAGE_SIZE - len) };
     }
 
-    /// Copies `bytes` to the start of the page; what does not fit is left out.
+    /// Copies `bytes` to the start of the page: as many bytes as both have.
     pub(crate) fn write(&self, bytes: &[u8]) {
-        // SAFETY: `bytes` is valid for reads, the page for writes, of at least this length.
+        // SAFETY: `bytes` is valid for reads, and the page for writes by the type invariants, of at
+        // least this length.
         unsafe {
             kernel::bindings::memcpy(
                 self.ptr.as_ptr().cast(),
@@ -193,20 +214,22 @@ impl MappedPage<'_> {
         };
     }
 
-    /// Copies a whole page.
+    /// Copies a whole page from `src` to this page.
     ///
     /// # Safety
     ///
     /// `src` must be aligned to a page, and valid for reads of `PAGE_SIZE` bytes.
     pub(crate) unsafe fn write_page(&self, src: *const u8) {
-        // SAFETY: By the safety requirements, and the page is aligned and valid for writes.
+        // SAFETY: `src` is aligned and valid for reads by the safety requirements, and the page is
+        // aligned and valid for writes by the type invariants.
         unsafe { bindings::zram_rs_copy_page(self.ptr.as_ptr().cast(), src.cast()) };
     }
 
-    /// Copies a part of another page into this one: `len` bytes from `src_offset` there to `offset`
-    /// here.
+    /// Copies `len` bytes at `src_offset` of another page to `offset` of this page.
     ///
-    /// Fails with `EINVAL` if either part reaches beyond its page.
+    /// # Errors
+    ///
+    /// `EINVAL`: a range reaches beyond the end of its page.
     pub(crate) fn copy_from(
         &self,
         offset: usize,
@@ -217,8 +240,8 @@ impl MappedPage<'_> {
         if len > PAGE_SIZE || offset > PAGE_SIZE - len || src_offset > PAGE_SIZE - len {
             return Err(EINVAL);
         }
-        // SAFETY: Both ranges are within their pages, as was just checked; `memmove` does not mind
-        // if the pages are one and the same.
+        // SAFETY: Both ranges are within their pages, which are valid by the type invariants, and
+        // `memmove` allows them to overlap.
         unsafe {
             kernel::bindings::memmove(
                 self.ptr.as_ptr().add(offset).cast(),
@@ -233,24 +256,32 @@ impl MappedPage<'_> {
 impl Drop for MappedPage<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `ptr` came from `kmap_local_page` in this thread and is unmapped once.
+        // SAFETY: This thread got `ptr` from `kmap_local_page`, as the object is not `Send`, and
+        // unmaps it once.
         unsafe { kernel::bindings::kunmap_local(self.ptr.as_ptr().cast()) };
     }
 }
 
-/// A page of our own for use on the I/O path.
+/// A page that this object owns.
 ///
 /// # Invariants
 ///
-/// `page` is a page that was allocated by [`OwnedPage::new`] and belongs to this object.
+/// `page` was allocated by [`OwnedPage::new`], and this object owns it.
+///
+/// # Examples
+///
+/// ```ignore
+/// let page = OwnedPage::new(Gfp::NOIO)?;
+/// page.as_page().map().fill(0);
+/// ```
 pub(crate) struct OwnedPage {
     page: NonNull<kernel::bindings::page>,
 }
 
-// SAFETY: The page belongs to the object, wherever that goes.
+// SAFETY: The object owns the page, which any thread may use and free.
 unsafe impl Send for OwnedPage {}
-// SAFETY: A shared page gives access to a `PageRef`, whose users do not take references to its
-// contents.
+// SAFETY: A shared reference only gives a `PageRef`, through which threads access the contents
+// without Rust references to them.
 unsafe impl Sync for OwnedPage {}
 
 impl OwnedPage {
@@ -262,26 +293,27 @@ impl OwnedPage {
     ///
     /// # Errors
     ///
-    /// Fails if no page is found by what `gfp` allows.
+    /// `AllocError`: `gfp` does not allow the kernel to find a page.
     pub(crate) fn new(gfp: Gfp) -> Result<Self, AllocError> {
-        // SAFETY: Allocating has no requirements but the context, which the flags are made for.
+        // SAFETY: The function has no requirement but a context that suits the flags.
         let page = unsafe { kernel::bindings::alloc_pages(gfp.as_raw(), 0) };
-        // INVARIANT: Just allocated.
+        // INVARIANT: The page is new, and only this object has its address.
         NonNull::new(page)
             .map(|page| Self { page })
             .ok_or(AllocError)
     }
 
-    /// Borrows the page. Any context, as for dropping it.
+    /// Borrows the page. Any context, also for dropping it; does not sleep.
     pub(crate) fn as_page(&self) -> PageRef<'_> {
-        // SAFETY: The page is valid until `drop` and nobody else has it.
+        // SAFETY: By the type invariants the page is valid until `drop`, and the object, which owns
+        // it, lends it for reading and writing.
         unsafe { PageRef::from_raw(self.page) }
     }
 }
 
 impl Drop for OwnedPage {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the page is ours, and nobody has borrowed it any more.
+        // SAFETY: By the type invariants this object owns the page, and no `PageRef` outlives it.
         unsafe { kernel::bindings::__free_pages(self.page.as_ptr(), 0) };
     }
 }

@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines for the kernel log that a user can cause at will, and that must not fill it.
+//! Rate limit for messages that a user can cause.
 //!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
 
 use crate::bindings;
 
-/// Returns whether one more line may be logged now.
+/// Returns whether the rate limit allows another message, and counts it.
 ///
-/// All callers share one limit, which is that of `pr_err_ratelimited` in C: ten lines in five
-/// seconds. When that time is over, the next call logs how many lines were suppressed.
+/// All callers share one limit, which is that of `pr_err_ratelimited` in C: ten messages in five
+/// seconds. The first call after that period logs the number of suppressed messages.
 ///
 /// # Context
 ///
-/// Any context.
+/// Any context; does not sleep.
 pub(crate) fn may_log() -> bool {
     // SAFETY: The function has no requirements.
     unsafe { bindings::zram_rs_may_log() }
 }
 
-/// Prints an error-level message (level 3), like [`kernel::pr_err!`], unless there were too many
-/// such messages of late (see [`may_log`]).
+/// Prints an error-level message (level 3) like [`kernel::pr_err!`], unless the rate limit of
+/// [`may_log`] suppresses it.
+///
+/// # Context
+///
+/// Any context; does not sleep.
+///
+/// # Examples
+///
+/// ```ignore
+/// pr_err_ratelimited!("Decompression failed! err={}, page={}\n", error, index);
+/// ```
 macro_rules! pr_err_ratelimited {
     ($($arg:tt)*) => {
         if $crate::abstractions::ratelimit::may_log() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Time, scheduling, signals.
+//! Scheduling, signals, time, and the size of the machine.
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
 //! [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
@@ -11,56 +11,71 @@ use kernel::{
     task::Task, //
 };
 
-/// Lets others run if they have been waiting for this CPU.
+/// Lets another task run if the scheduler asks for it.
+///
+/// # Context
 ///
 /// May sleep.
 #[inline]
 pub(crate) fn cond_resched() {
-    // SAFETY: May be called from any context that may sleep.
+    // SAFETY: The function has no requirement but a context that may sleep.
     unsafe { bindings::zram_rs_cond_resched() };
 }
 
-/// Lets others run who want this CPU, whether it is their turn or not: for what is done in time
-/// that nobody else needs.
+/// Lets the other runnable tasks of this CPU run first, even if the scheduler does not ask for it.
 ///
-/// May sleep.
-pub(crate) fn yield_now() {
-    // SAFETY: May be called from any context that may sleep.
-    unsafe { kernel::bindings::yield_() };
-}
-
-/// Returns the seconds since boot, time in suspend included, as a number that wraps after 136
-/// years.
-///
-/// Any context.
-#[inline]
-pub(crate) fn boottime_seconds() -> u32 {
-    // SAFETY: Reads the clock, no requirements.
-    unsafe { bindings::zram_rs_boottime_seconds() }
-}
-
-/// Fails if a task is to leave the system call that it is in.
-///
-/// A signal that kills or stops the task, or has a handler without `SA_RESTART`, makes it leave,
-/// and so does freezing it. Signals that are ignored or have a handler with `SA_RESTART`, and task
-/// work, do not: a timer that ticks all the time must not make the task begin again all the time.
-/// They wait until the system call ends.
+/// This is for work that must not delay other tasks.
 ///
 /// # Context
 ///
-/// Any but NMI. The task may be another one than the current one. What is said about it is worth
-/// something for as long as it is in a system call: a worker may ask for the task that waits for
-/// it.
+/// May sleep.
+pub(crate) fn yield_now() {
+    // SAFETY: The function has no requirement but a context that may sleep.
+    unsafe { kernel::bindings::yield_() };
+}
+
+/// Returns the seconds since boot, including time in suspend; wraps after 136 years.
+///
+/// # Context
+///
+/// Any context; does not sleep.
+#[inline]
+pub(crate) fn boottime_seconds() -> u32 {
+    // SAFETY: The function has no requirements.
+    unsafe { bindings::zram_rs_boottime_seconds() }
+}
+
+/// Checks whether a task must leave its system call early.
+///
+/// It must if the task is being frozen, or if a signal is pending that kills or stops the task or
+/// has a handler without `SA_RESTART`. Task work, and signals that are ignored or have a handler
+/// with `SA_RESTART`, wait until the system call ends: otherwise a periodic timer would restart the
+/// system call forever.
+///
+/// # Context
+///
+/// Any context but NMI; does not sleep. `task` need not be the current task, but must stay in its
+/// system call for the result to be of use: a worker may check the task that waits for it.
 ///
 /// # Errors
 ///
-/// `ERESTARTSYS`, which the system call is to return. It is `EINTR` for user space if a handler
-/// without `SA_RESTART` ran; after a stop or a freeze the system call is done again. The task has
-/// a signal pending until it returns, as the kernel wants of a task that returns `ERESTARTSYS`.
+/// `ERESTARTSYS`: the system call must return this error. User space sees `EINTR` if a handler
+/// without `SA_RESTART` ran; after a stop or a freeze the kernel restarts the system call. The
+/// signal stays pending until then, as the kernel requires for `ERESTARTSYS`.
+///
+/// # Examples
+///
+/// ```ignore
+/// for item in items {
+///     check_signals(current!())?;
+///     item.process();
+///     cond_resched();
+/// }
+/// ```
 pub(crate) fn check_signals(task: &Task) -> Result {
-    // SAFETY: The reference keeps the task. The function takes the siglock of the task's sighand,
-    // whose memory RCU keeps, and leaves the sighand alone if the task has given it up, which a
-    // task does only when it exits or executes another program.
+    // SAFETY: The reference keeps the task valid. The function accesses the sighand of the task
+    // under RCU, which keeps its memory, and with the siglock held after checking that the task
+    // still uses it.
     if unsafe { bindings::zram_rs_signal_ends_syscall(task.as_ptr()) } {
         Err(ERESTARTSYS)
     } else {
@@ -68,18 +83,22 @@ pub(crate) fn check_signals(task: &Task) -> Result {
     }
 }
 
-/// Returns how many pages of memory the machine has.
+/// Returns the number of pages of memory that the machine has.
 ///
-/// Any context.
+/// # Context
+///
+/// Any context; does not sleep.
 pub(crate) fn totalram_pages() -> usize {
-    // SAFETY: Reads a number, no requirements.
+    // SAFETY: The function has no requirements.
     unsafe { bindings::zram_rs_totalram_pages() }
 }
 
-/// Returns how many processors there are to run on, for the moment.
+/// Returns the number of CPUs that are online; it may change at any time.
 ///
-/// Any context.
+/// # Context
+///
+/// Any context; does not sleep.
 pub(crate) fn num_online_cpus() -> u32 {
-    // SAFETY: Reads a number, no requirements.
+    // SAFETY: The function has no requirements.
     unsafe { bindings::zram_rs_num_online_cpus() }
 }

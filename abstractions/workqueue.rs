@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A workqueue of our own, and work that a worker shares with its task.
+//! Workqueues that a driver owns, and work that is scoped to a function call.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -16,47 +16,58 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A workqueue of high priority, with a rescuer, so that it makes progress when memory is short.
+/// A workqueue of high priority, whose rescuer makes progress when memory is short.
 ///
 /// # Invariants
 ///
-/// `queue` is a valid workqueue that belongs to this object.
+/// `queue` is a valid workqueue that this object owns.
+///
+/// # Examples
+///
+/// ```ignore
+/// let queue = HighPriority::new(c"my_driver", 0)?;
+/// ```
 pub(crate) struct HighPriority {
     queue: NonNull<kernel::bindings::workqueue_struct>,
 }
 
-// SAFETY: Workqueues may be used from any thread.
+// SAFETY: A workqueue may be used and destroyed from any thread.
 unsafe impl Send for HighPriority {}
-// SAFETY: The same.
+// SAFETY: A workqueue does its own locking.
 unsafe impl Sync for HighPriority {}
 
 impl HighPriority {
-    /// Makes a workqueue of which each CPU has `max_active` workers at most; 0 stands for the
+    /// Creates a workqueue that runs at most `max_active` works on each CPU; 0 stands for the
     /// kernel's default.
     ///
     /// # Context
     ///
-    /// May sleep.
+    /// May sleep, as may dropping the workqueue, which waits for all work.
     ///
     /// # Errors
     ///
-    /// Fails with `ENOMEM`.
+    /// `ENOMEM`: there is no memory.
     pub(crate) fn new(name: &CStr, max_active: c_int) -> Result<Self> {
-        // SAFETY: `name` is a C string, which is copied.
+        // SAFETY: `name` is a C string, which the function copies.
         let queue = unsafe { bindings::zram_rs_highpri_workqueue(name.as_char_ptr(), max_active) };
-        // INVARIANT: Just made.
+        // INVARIANT: The workqueue is new, and only this object has its address.
         Ok(Self {
             queue: NonNull::new(queue).ok_or(ENOMEM)?,
         })
     }
 
-    /// Queues work. Any context.
+    /// Queues work.
+    ///
+    /// # Context
+    ///
+    /// Any context; does not sleep.
     ///
     /// # Safety
     ///
-    /// `work` must be initialised, not queued already, and stay valid until its function is called.
+    /// `work` must be initialised and not queued, and must stay valid until its function is called.
     pub(super) unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
-        // SAFETY: By the safety requirements and the type invariants.
+        // SAFETY: The workqueue is valid by the type invariants, and the work can be queued by the
+        // safety requirements.
         unsafe {
             kernel::bindings::queue_work_on(
                 kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -69,58 +80,66 @@ impl HighPriority {
 
 impl Drop for HighPriority {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. This waits for all work to be done.
+        // SAFETY: By the type invariants this object owns the workqueue, and does not use it after
+        // this call, which waits for all work.
         unsafe { kernel::bindings::destroy_workqueue(self.queue.as_ptr()) };
     }
 }
 
-/// Something that a worker does while the task that asked for it does something else.
+/// A closure that a worker calls, along with its work.
 ///
 /// # Invariants
 ///
-/// From when `work` is queued until it is cancelled or done, nobody but the worker uses `help`.
+/// While `work` is queued or runs, only the worker uses `function`.
 #[pin_data]
-struct Help<'a, H> {
+struct ScopedWork<'a, W> {
     #[pin]
     work: Opaque<kernel::bindings::work_struct>,
-    help: UnsafeCell<&'a mut H>,
+    function: UnsafeCell<&'a mut W>,
 }
 
-/// Calls `f`, and `help` from a worker, at the same time if a processor is free, and returns what
-/// `f` returned.
+/// Calls `f` while a worker calls `function`, and returns the result of `f`.
 ///
-/// `help` may be called late, or not at all: without free memory for its work it is not. It is not
-/// called, and not running any more, when this returns.
+/// `function` is called at most once, and not any more when this function returns. The worker may
+/// start late, or not at all: without free memory for the work, only `f` is called.
 ///
 /// # Context
 ///
-/// May sleep, but not for memory. The worker runs with no lock of this task's, and gets none of its
-/// signals.
-pub(crate) fn with_scoped_work<H, R>(help: &mut H, f: impl FnOnce() -> R) -> R
+/// May sleep, but not for memory. The worker does not own the locks of the calling task, and does
+/// not get its signals.
+///
+/// # Examples
+///
+/// ```ignore
+/// let mut upper = 0;
+/// let lower: u64 = with_scoped_work(&mut || upper = (500..1000).sum::<u64>(), || (0..500).sum());
+/// ```
+pub(crate) fn with_scoped_work<W, R>(function: &mut W, f: impl FnOnce() -> R) -> R
 where
-    H: FnMut() + Send,
+    W: FnMut() + Send,
 {
     let work = KBox::pin_init(
-        pin_init!(Help {
-            // SAFETY: The slot is valid and pinned, the name and the class are static.
+        pin_init!(ScopedWork {
+            // SAFETY: The slot is valid and pinned; the name and the class are static.
             work <- Opaque::ffi_init(|slot| unsafe {
                 kernel::bindings::init_work_with_key(
                     slot,
-                    Some(Help::<H>::run),
+                    Some(ScopedWork::<W>::run),
                     false,
-                    c"zram_rs help".as_char_ptr(),
+                    c"zram_rs scoped work".as_char_ptr(),
                     static_lock_class!().as_ptr(),
                 )
             }),
-            help: UnsafeCell::new(help),
+            // INVARIANT: The work is not queued yet.
+            function: UnsafeCell::new(function),
         }),
         GFP_NOWAIT,
     );
     let Ok(work) = work else {
         return f();
     };
-    // SAFETY: The work is initialised, pinned, and not queued. It stays until it is cancelled or
-    // done, below; that is reached, as there is no unwinding.
+    // SAFETY: The work is initialised, pinned, and not queued. It is valid until after the call of
+    // `cancel_work_sync` below, which is reached because the kernel does not unwind.
     unsafe {
         kernel::bindings::queue_work_on(
             kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -129,23 +148,26 @@ where
         )
     };
     let result = f();
-    // Not flushed: that could mean to wait for memory for a worker.
-    // SAFETY: The work is initialised. May sleep.
+    // Cancel the work: flushing it could wait until there is memory for a worker.
+    // SAFETY: The work is initialised, and the context may sleep.
     unsafe { kernel::bindings::cancel_work_sync(work.work.get()) };
     result
 }
 
-impl<H: FnMut() + Send> Help<'_, H> {
+impl<W: FnMut() + Send> ScopedWork<'_, W> {
+    /// Calls the closure. The work function.
+    ///
     /// # Safety
     ///
-    /// Called by the workqueue with the work of such an object, which stays until this returns.
+    /// `work` must be the work of a `ScopedWork<W>` that is valid until this function returns, and
+    /// a worker must be running it.
     unsafe extern "C" fn run(work: *mut kernel::bindings::work_struct) {
         let work = Opaque::cast_from(work).cast_mut();
-        // SAFETY: The work is part of such an object.
+        // SAFETY: By the safety requirements the work is a field of a `ScopedWork<W>`.
         let this = unsafe { container_of!(work, Self, work) };
-        // SAFETY: By the type invariants the closure is ours, and it may be called from another
-        // thread than the one that made it.
-        unsafe { (*(*this).help.get())() };
+        // SAFETY: The object is valid by the safety requirements, and only this worker uses the
+        // closure by the type invariants. The closure is `Send`, so that a worker may call it.
+        unsafe { (*(*this).function.get())() };
     }
 }
 
@@ -162,15 +184,15 @@ mod tests {
     };
 
     #[test]
-    fn help_comes_once() -> Result {
-        let came = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
+    fn scoped_work_runs_once() -> Result {
+        let called = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
         let mut calls = 0;
-        let mut help = || {
+        let mut function = || {
             calls += 1;
-            came.complete_all();
+            called.complete_all();
         };
-        let result = with_scoped_work(&mut help, || {
-            came.wait_for_completion();
+        let result = with_scoped_work(&mut function, || {
+            called.wait_for_completion();
             7
         });
         assert_eq!((calls, result), (1, 7));
@@ -178,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn help_is_gone_at_the_end() {
+    fn scoped_work_has_ended() {
         let running = Atomic::new(false);
         for _ in 0..1000 {
-            let mut help = || {
+            let mut function = || {
                 running.store(true, Relaxed);
                 cond_resched();
                 running.store(false, Relaxed);
             };
-            with_scoped_work(&mut help, cond_resched);
+            with_scoped_work(&mut function, cond_resched);
             assert!(!running.load(Relaxed));
         }
     }

@@ -463,7 +463,8 @@ test_without_free_memory() {
 	injected
 	no_free_memory 0
 	marks r 1000
-	at_least "how often there was no page" "$injected" 700
+	# New pages for objects, and for slabs; how many is up to what the allocators have.
+	at_least "how often there was no page" "$injected" 100
 	mm_stat
 	note "$before bytes became $compr, and $injected times there was no page"
 	[ "$compr" -lt "$before" ] || fail "nothing became smaller"
