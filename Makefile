@@ -5,8 +5,8 @@
 # External build:  make -C <kernel build tree> M=$PWD
 # In tree:         as drivers/block/zram_rs, with CONFIG_BLK_DEV_ZRAM_RS
 
-# Which algorithms there are, and which is the default. Externally: what the kernel has, and what it has
-# chosen for C zram. In tree: what Kconfig says.
+# The algorithms and the default algorithm. An external build takes the algorithms that the kernel has,
+# and the default of C zram; an in-tree build takes the choices of Kconfig.
 ifneq ($(KBUILD_EXTMOD),)
 obj-m := zram-rs.o
 
@@ -18,7 +18,7 @@ zram_rs_cfg-y := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
 	$(call zram_rs_if,deflate,ZLIB_DEFLATE,ZLIB_INFLATE) \
 	$(call zram_rs_if,842,842_COMPRESS,842_DECOMPRESS) \
 	default_$(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
-# For a test only: blocks smaller than pages, as on machines with large pages, and next to no reserves.
+# For tests only: blocks smaller than pages, as on machines with large pages, and minimal reserves.
 zram_rs_cfg-$(if $(ZRAM_RS_SMALL_BLOCKS),y) += small_blocks
 else
 obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
@@ -39,19 +39,19 @@ zram_rs_cfg-$(CONFIG_BLK_DEV_ZRAM_RS_DEF_842) += default_842
 endif
 rustflags-y += $(addprefix --cfg=zram_rs_,$(zram_rs_cfg-y))
 
-# A composite object cannot be named like one of its parts: the crate root is zram_rs.rs.
+# The composite object is zram-rs because one of its parts, the crate root, is zram_rs.
 zram-rs-y := zram_rs.o bindings/helpers.o
 
-# Where the crate finds the generated bindings, in both kinds of build.
+# The directory of the generated bindings, for the crate, in both kinds of build.
 export ZRAM_RS_OBJ := $(abspath $(obj))
 
 ifeq ($(SRCARCH),um)
-# Kbuild compiles Rust for UML as position-independent code, whose GOT relocations UML's module
-# loader does not know. What is built in is linked with the kernel, and stays as Kbuild wants it.
+# Kbuild compiles Rust for UML as position-independent code, but UML's module loader does not support
+# GOT relocations. A built-in driver is linked with the kernel and keeps Kbuild's flags.
 ifneq ($(obj-m),)
 rustflags-y += -Crelocation-model=static -Ccode-model=large
 endif
-# In UML's own asm/io.h.
+# For a warning in asm/io.h of UML.
 ccflags-y += -Wno-null-pointer-arithmetic
 endif
 
@@ -70,8 +70,8 @@ bindgen_opaque := LZ4_stream(HC)?_t
 bindgen_vars := ZRAM_RS_.* LZ4_ACCELERATION_DEFAULT LZ4HC_.*_CLEVEL SW842_MEM_COMPRESS Z_[A-Z_]* \
 	MAX_MEM_LEVEL
 
-# bindgen parses with libclang whatever the kernel's compiler is: it gets the flags that decide what
-# the headers say, none of those that decide how code is generated.
+# bindgen parses with libclang, even if the kernel's compiler is GCC: it gets the flags that affect
+# the contents of headers, but none that affect code generation.
 bindgen_target_x86 := x86_64-linux-gnu
 bindgen_target_arm64 := aarch64-linux-gnu
 bindgen_target_riscv := riscv64-linux-gnu

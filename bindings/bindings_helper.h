@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What bindgen reads: the headers of the kernel APIs that `kernel::bindings`
- * lacks. The Makefile lists the items that are taken from them.
+ * Input of bindgen: the headers of the kernel APIs that `kernel::bindings` lacks.
+ * The Makefile lists the items for which bindgen generates bindings.
  */
 
 #include <linux/atomic.h>
@@ -19,7 +19,7 @@
 
 #include "helpers.h"
 
-/* bindgen does not see through macros with casts. */
+/* bindgen cannot evaluate macros with casts. */
 const blk_status_t ZRAM_RS_BLK_STS_IOERR = BLK_STS_IOERR;
 const blk_status_t ZRAM_RS_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
 const blk_opf_t ZRAM_RS_REQ_INHERITED = REQ_SYNC | REQ_META | REQ_PRIO;

@@ -27,8 +27,9 @@
 #include "helpers.h"
 
 /*
- * A parameter of the module! macro can be given only once, but modprobe passes on
- * what modprobe.d says along with what the command line says: the last one counts.
+ * A parameter of the module! macro can be set only once. But modprobe passes the options of
+ * modprobe.d along with those of the command line, so that a parameter may be set several times:
+ * the last value counts.
  */
 static unsigned int num_devices = 1;
 module_param(num_devices, uint, 0);
@@ -40,33 +41,31 @@ unsigned int zram_rs_num_devices(void)
 }
 
 /*
- * The lock is bit 0 of a word. Bit 1 says that tasks may be waiting for it, so that
- * unlocking need not look for them. The other bits belong to the lock's owner.
+ * Bit 0 of a word is the lock. Bit 1 means that tasks may be waiting for it; without it, unlocking
+ * does not access the wait queue. The other bits belong to the owner of the lock.
  *
- * Unlocking clears both bits and, if the waiters' bit was set, wakes one waiter. A
- * waiter enqueues itself (exclusively, at the tail), and then sets both bits by one
- * atomic operation: if the lock bit was clear, the waiter owns the lock. So for as long
- * as a waiter sleeps, one of these is true:
+ * Unlocking clears both bits and, if the waiters' bit was set, wakes one waiter. A waiter enqueues
+ * itself (exclusively, at the tail) and then sets both bits in one atomic operation: if the lock
+ * bit was clear, the waiter owns the lock. While a waiter sleeps, one of these is true:
  *
- * - Both bits are set: the owner is still to unlock, and wakes the first waiter then.
- *   The owner sees the queue as it was when the waiter set the bit: prepare_to_wait_event()
- *   ends in a full barrier, and xchg() is one.
+ * - Both bits are set: the owner will unlock and wake the first waiter. The owner sees the waiter
+ *   in the queue: prepare_to_wait_event() ends in a full barrier, and xchg() is one.
  * - An owner has cleared the bits and is about to wake the first waiter.
- * - A waiter was woken and is about to set both bits. Either it gets the lock, and with it
- *   the duty to wake the next waiter; or another task has the lock, and gets that duty.
- *   That task may have locked by the fast path, which leaves the waiters' bit alone.
+ * - A waiter was woken and is about to set both bits. Then the owner of the lock will wake the next
+ *   waiter: this is the woken waiter or, if it does not get the lock, another task, which may have
+ *   locked by the fast path without changing the waiters' bit.
  *
- * If the woken waiter took the lock without setting the waiters' bit, the other waiters
- * would sleep on: their bit was cleared along with the lock bit. Whether there are others it
- * does not know, so it always sets the bit, and the last one of a crowd wakes no one.
+ * A woken waiter does not know whether there are others. If it locked without setting the waiters'
+ * bit, which was cleared along with the lock bit, the others would never be woken. So it always
+ * sets the bit; the last waiter then causes one wakeup of an empty queue.
  *
- * The owner keeps a copy of the word, which says nothing of the waiters' bit: unlocking
- * clears that bit in the copy, and looks for it in the word that the copy replaces.
+ * The owner keeps a copy of the word. The waiters' bit of the copy may be stale: unlocking clears
+ * it, and tests the bit of the word that the copy replaces.
  */
 #define LOCK_BIT	0
 #define WAITERS_BIT	1
 
-/* Returns the word, lock bit included, or 0 if somebody else has the lock. */
+/* Returns the word including the lock bit, or 0 if another task owns the lock. */
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map)
 {
 	if (test_and_set_bit_lock(LOCK_BIT, word))
@@ -76,7 +75,7 @@ unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map)
 	return READ_ONCE(*word);
 }
 
-/* Locks, or has the owner wake a waiter. Sets the waiters' bit in either case. */
+/* Tries to lock, and sets the waiters' bit: if it fails, the owner will wake a waiter. */
 static bool lock_or_announce(unsigned long *word)
 {
 	long both = BIT(LOCK_BIT) | BIT(WAITERS_BIT);
@@ -90,7 +89,7 @@ static noinline void wait_for_bit_lock(unsigned long *word)
 				true, 0, schedule());
 }
 
-/* Returns the word, lock bit included. */
+/* Returns the word including the lock bit. May sleep. */
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 {
 	might_sleep();
@@ -102,13 +101,13 @@ unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map)
 }
 
 /*
- * Unlocks and sets the owner's bits by one store. Other tasks only ever set the lock
- * bit, which is set already, and the waiters' bit.
+ * Unlocks and sets the owner's bits in one store. Until then, other tasks only set the lock bit,
+ * which is already set, and the waiters' bit: no change is lost.
  */
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map)
 {
 	mutex_release(map, _RET_IP_);
-	/* A full barrier: the next owner sees what this one did, and this one the queue. */
+	/* A full barrier: after the owner's accesses, and before those to the wait queue. */
 	value = xchg(word, value & ~(BIT(LOCK_BIT) | BIT(WAITERS_BIT)));
 	if (unlikely(value & BIT(WAITERS_BIT)))
 		wake_up_var(word);
@@ -191,7 +190,7 @@ struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_act
 			       name);
 }
 
-/* Rust cannot initialise the lock of a static ratelimit_state. */
+/* This is in C because Rust cannot initialise the lock of a static ratelimit_state. */
 bool zram_rs_may_log(void)
 {
 	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL,
@@ -205,12 +204,12 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 	return mutex_lock_interruptible(mutex);
 }
 
-/* For somebody who is in the queue already, and so keeps it from being frozen. */
 unsigned int zram_rs_num_online_cpus(void)
 {
 	return num_online_cpus();
 }
 
+/* The caller must have entered the queue, so that the queue cannot be frozen. */
 void zram_rs_queue_get(struct request_queue *queue)
 {
 	percpu_ref_get(&queue->q_usage_counter);
@@ -221,7 +220,7 @@ void zram_rs_queue_put(struct request_queue *queue)
 	percpu_ref_put(&queue->q_usage_counter);
 }
 
-/* Returns whether getting @sig makes @task leave its system call. The caller holds siglock. */
+/* Returns whether @sig, once delivered, ends the system call of @task. Called with siglock held. */
 static bool signal_ends_syscall(struct task_struct *task, const struct k_sigaction *action, int sig)
 {
 	if (action->sa.sa_handler == SIG_IGN)
@@ -230,11 +229,11 @@ static bool signal_ends_syscall(struct task_struct *task, const struct k_sigacti
 		return !(action->sa.sa_flags & SA_RESTART);
 	if (sig_kernel_ignore(sig))
 		return false;
-	/* As in get_signal(): the init of a namespace does not get what it does not handle. */
+	/* As in get_signal(): init of a namespace ignores signals that it does not handle. */
 	return !(task->signal->flags & SIGNAL_UNKILLABLE) || sig_kernel_only(sig);
 }
 
-/* The same for all that is pending on @task. The caller holds siglock. */
+/* Returns whether a pending signal ends the system call of @task. Called with siglock held. */
 static bool pending_ends_syscall(struct task_struct *task, const struct sighand_struct *sighand)
 {
 	struct signal_struct *signal = task->signal;
@@ -243,7 +242,7 @@ static bool pending_ends_syscall(struct task_struct *task, const struct sighand_
 
 	if ((signal->flags & SIGNAL_GROUP_EXIT) || signal->group_exec_task)
 		return true;
-	/* Stops of the process, of a debugger, and of a control group. */
+	/* Stops by a signal or a debugger, and freezing of the control group. */
 	if (task->jobctl & (JOBCTL_PENDING_MASK | JOBCTL_TRAP_FREEZE))
 		return true;
 	sigorsets(&pending, &task->pending.signal, &signal->shared_pending.signal);
@@ -257,9 +256,9 @@ static bool pending_ends_syscall(struct task_struct *task, const struct sighand_
 }
 
 /*
- * Returns whether @task is to leave the system call that it is in: it has a signal that kills or
- * stops it or has a handler without SA_RESTART, or it is to be frozen. Signals that are ignored,
- * or whose handler has SA_RESTART, and task work wait until the system call ends by itself.
+ * Returns whether @task must leave its system call early: it is being frozen, or a signal is
+ * pending that kills or stops it or has a handler without SA_RESTART. Task work, and signals that
+ * are ignored or have a handler with SA_RESTART, wait until the system call ends.
  */
 bool zram_rs_signal_ends_syscall(struct task_struct *task)
 {
@@ -271,11 +270,11 @@ bool zram_rs_signal_ends_syscall(struct task_struct *task)
 		return false;
 	if (freezing(task))
 		return true;
-	/* Task work only. That is also how io_uring cancels what its worker does. */
+	/* Only task work is pending. io_uring also uses it to cancel the work of its workers. */
 	if (!task_sigpending(task))
 		return task->flags & PF_IO_WORKER;
 
-	/* RCU keeps the memory. A task without sighand, or with another one, has left before. */
+	/* RCU keeps the memory valid. A task drops its sighand only on exit or in execve(). */
 	rcu_read_lock();
 	sighand = rcu_dereference(task->sighand);
 	if (sighand) {
@@ -303,7 +302,7 @@ void zram_rs_wake_up(struct wait_queue_head *wait)
 	wake_up(wait);
 }
 
-/* For zstd, which may ask while it is compressing something to be swapped out. */
+/* GFP_NOIO: zstd may allocate while it compresses a page that is being swapped out. */
 void *zram_rs_zstd_alloc(void *opaque, size_t size)
 {
 	return kvzalloc(size, GFP_NOIO | __GFP_NOWARN);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * C functions for what Rust cannot call: inline functions and macros of the
- * kernel that the `kernel` crate has no helper for. One line of C each.
+ * C functions for Rust: wrappers of inline functions and macros of the kernel for
+ * which the `kernel` crate has no helper, and a few functions that can only be
+ * written in C.
  */
 
 #ifndef _ZRAM_RS_HELPERS_H
