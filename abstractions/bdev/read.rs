@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads from a block device that make progress when memory is short.
+
+use super::{
+    result_of,
+    sector,
+    BlockDevice, //
+};
+use crate::abstractions::{
+    alloc::Gfp,
+    bio::SegmentCompletion,
+    gendisk::QueueRef,
+    page::PageRef,
+    workqueue::HighPriority, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::{
+        offset_of,
+        MaybeUninit, //
+    },
+    ptr::NonNull,
+};
+use kernel::{
+    container_of,
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*,
+    static_lock_class,
+    sync::Arc,
+    types::Opaque, //
+};
+
+/// The read of a page from a device, on behalf of I/O to a disk.
+///
+/// # Context
+///
+/// Methods are called in any context and must not sleep unless they say otherwise.
+pub(crate) trait PageRead: Send + Sized + 'static {
+    /// The data that I/O to the disk uses.
+    type Ready: Send + Sync + 'static;
+
+    /// Returns the device that pages are read from, or `None` if the disk has none.
+    fn device(ready: &Self::Ready) -> Option<&ReadDevice<Self>>;
+
+    /// Returns the page to read into; the read fails without one.
+    fn page(&self) -> Option<PageRef<'_>>;
+
+    /// Returns the completion of the bio segment for which the page is read.
+    fn completion(&self) -> &SegmentCompletion;
+
+    /// Returns whether the page needs [`work`](Self::work), which may sleep, after it was read.
+    fn needs_work(&self) -> bool;
+
+    /// Finishes the read of a page that needs no work or could not be read.
+    ///
+    /// # Context
+    ///
+    /// Any context, including hard interrupts; must not sleep.
+    fn finish(self, disk: &QueueRef<Self::Ready>, result: Result);
+
+    /// Does the work that a page needs after it was read, and finishes the read.
+    ///
+    /// Returns `None`, or a page of the device and a read of that page which replaces this one.
+    ///
+    /// # Context
+    ///
+    /// A worker of high priority. May sleep, but must not wait for other reads: these may need a
+    /// worker, and all workers may be here.
+    fn work(self, disk: &QueueRef<Self::Ready>) -> Option<(usize, Self)>;
+}
+
+/// A read in flight, allocated together with its bio.
+///
+/// # Invariants
+///
+/// From submission to completion, all fields but `work` are initialised. `device` points to the
+/// device that [`PageRead::device`] returned for the data that `disk` gives access to.
+#[repr(C)]
+struct ReadRequest<R: PageRead> {
+    work: Opaque<kernel::bindings::work_struct>,
+    device: UnsafeCell<MaybeUninit<NonNull<ReadDevice<R>>>>,
+    disk: UnsafeCell<MaybeUninit<QueueRef<R::Ready>>>,
+    data: UnsafeCell<MaybeUninit<R>>,
+    bio: Opaque<kernel::bindings::bio>,
+}
+
+/// A set of bios for reads.
+///
+/// # Invariants
+///
+/// `set` is initialised, and allocates each bio as the last field of a [`ReadRequest<R>`].
+#[pin_data(PinnedDrop)]
+struct ReadBios<R: PageRead> {
+    #[pin]
+    set: Opaque<kernel::bindings::bio_set>,
+    _reads: PhantomData<fn(R)>,
+}
+
+// SAFETY: A bio set does its own locking, and any thread may use and free it.
+unsafe impl<R: PageRead> Send for ReadBios<R> {}
+// SAFETY: A bio set does its own locking.
+unsafe impl<R: PageRead> Sync for ReadBios<R> {}
+
+impl<R: PageRead> ReadBios<R> {
+    /// Creates a set with `reserve` bios in reserve.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    fn new(reserve: c_uint, flags: u32) -> impl PinInit<Self, Error> {
+        const { assert!(align_of::<R>() <= align_of::<kernel::bindings::bio>()) };
+        try_pin_init!(Self {
+            set <- Opaque::try_ffi_init(move |slot: *mut kernel::bindings::bio_set| {
+                // SAFETY: The slot is valid for writes.
+                unsafe { slot.write_bytes(0, 1) };
+                // SAFETY: The slot is zeroed, as the function requires, and pinned.
+                to_result(unsafe {
+                    kernel::bindings::bioset_init(
+                        slot,
+                        reserve,
+                        offset_of!(ReadRequest<R>, bio) as c_uint,
+                        (kernel::bindings::BIOSET_NEED_BVECS | flags) as c_int,
+                    )
+                })
+            }),
+            _reads: PhantomData,
+        })
+    }
+}
+
+#[pinned_drop]
+impl<R: PageRead> PinnedDrop for ReadBios<R> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants the set is initialised. Each read in flight keeps this
+        // object alive, so that none is in flight.
+        unsafe { kernel::bindings::bioset_exit(self.set.get()) };
+    }
+}
+
+/// A reference to the slab from which all [`ReadDevice<R>`]s allocate their bios.
+///
+/// It keeps the slab from being created and destroyed with each device: destroying it takes a
+/// quarter of a second.
+pub(crate) struct ReadSlab<R: PageRead> {
+    _bios: Pin<KBox<ReadBios<R>>>,
+}
+
+impl<R: PageRead> ReadSlab<R> {
+    /// Creates the slab.
+    ///
+    /// # Context
+    ///
+    /// May sleep, as may dropping the reference.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    pub(crate) fn new() -> Result<Self> {
+        // A set must have at least one bio in reserve.
+        Ok(Self {
+            _bios: KBox::try_pin_init(ReadBios::new(1, 0), GFP_KERNEL)?,
+        })
+    }
+}
+
+/// A device that pages are read from, with reserved bios for when memory is short.
+///
+/// # Examples
+///
+/// ```ignore
+/// let device = BlockDevice::open(path)?;
+/// let device = Arc::pin_init(ReadDevice::<MyRead>::new(device, queue), GFP_KERNEL)?;
+/// // `MyRead::device` finds the device in the data of the disk.
+/// ReadDevice::read(disk, 42, MyRead { page, completion });
+/// ```
+#[pin_data]
+pub(crate) struct ReadDevice<R: PageRead> {
+    device: BlockDevice,
+    queue: Arc<HighPriority>,
+    #[pin]
+    bios: ReadBios<R>,
+}
+
+impl<R: PageRead> ReadDevice<R> {
+    /// Number of bios in reserve: so many reads can be in flight without any free memory.
+    const RESERVE: c_uint = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
+
+    /// Prepares a device for reads; `queue` runs the work that pages need.
+    ///
+    /// # Context
+    ///
+    /// May sleep, as may dropping the device.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    pub(crate) fn new(device: BlockDevice, queue: Arc<HighPriority>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            device,
+            queue,
+            // Reads are submitted from `submit_bio` of the disk, where the block layer queues the
+            // bios that a task submits until the function returns. A task that waits for a bio from
+            // the reserve would wait for its own queued bios: the rescuer submits these.
+            // Each CPU caches some freed bios for the next reads.
+            bios <- ReadBios::new(
+                Self::RESERVE,
+                kernel::bindings::BIOSET_NEED_RESCUER | kernel::bindings::BIOSET_PERCPU_CACHE,
+            ),
+        })
+    }
+
+    /// Returns the device. Any context; does not sleep.
+    pub(crate) fn device(&self) -> &BlockDevice {
+        &self.device
+    }
+
+    /// Reads page `from` of the disk's device into the page of `data`, which gets the result.
+    ///
+    /// Does not fail for lack of memory. Without a device, `data` gets `EIO` immediately.
+    ///
+    /// # Context
+    ///
+    /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
+    pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
+        let Some(this) = R::device(&disk) else {
+            return data.finish(&disk, Err(EIO));
+        };
+        let device = NonNull::from(this);
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
+        // SAFETY: The set is initialised, and the device is open. With these flags the allocation
+        // waits until it succeeds.
+        let bio = unsafe {
+            kernel::bindings::bio_alloc_bioset(
+                this.device.bdev.as_ptr(),
+                1,
+                flags,
+                Gfp::NOIO.as_raw(),
+                this.bios.set.get(),
+            )
+        };
+        let request = Self::request(bio);
+        // SAFETY: The request and its bio are new, and this function owns them until `submit`. The
+        // bio has no pages.
+        unsafe {
+            (*(*request).device.get()).write(device);
+            (*(*request).disk.get()).write(disk);
+            Self::submit(request, from, data);
+        }
+    }
+
+    /// Submits a request to read page `from` of the device into the page of `data`.
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own `request`, and must not use it after the call. All of its fields but
+    /// `work` and `data` must be initialised, and its bio must have no pages.
+    unsafe fn submit(request: *mut ReadRequest<R>, from: usize, data: R) {
+        // SAFETY: By the safety requirements this function owns the request, whose bio is
+        // initialised. The page is valid as long as the data, which stays in the request until the
+        // bio completes.
+        unsafe {
+            let bio = (*request).bio.get();
+            let data = (*(*request).data.get()).write(data);
+            let Some(page) = data.page() else {
+                return Self::finish(request, Err(EIO));
+            };
+            (*bio).bi_iter.bi_sector = sector(from);
+            (*bio).bi_end_io = Some(Self::end_io);
+            kernel::bindings::__bio_add_page(bio, page.as_ptr(), PAGE_SIZE as c_uint, 0);
+            kernel::bindings::submit_bio(bio);
+        }
+    }
+
+    /// Returns the request that contains a bio.
+    fn request(bio: *mut kernel::bindings::bio) -> *mut ReadRequest<R> {
+        bio.wrapping_byte_sub(offset_of!(ReadRequest<R>, bio))
+            .cast()
+    }
+
+    /// Finishes a read, or queues its work. The `bi_end_io` of its bio.
+    ///
+    /// # Context
+    ///
+    /// Any context, including hard interrupts; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be the bio of a request that [`submit`](Self::submit) has submitted and that the
+    /// device does not use any more.
+    unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
+        let request = Self::request(bio);
+        // SAFETY: The device has given the bio back, so that this function owns its request.
+        let result = result_of(unsafe { (*bio).bi_status });
+        // SAFETY: By the type invariants the data is initialised.
+        let data = unsafe { (*(*request).data.get()).assume_init_ref() };
+        if result.is_err() || !data.needs_work() {
+            // SAFETY: This function owns the request, whose fields are initialised by the type
+            // invariants, and does not use it after this call.
+            unsafe { Self::finish(request, result) };
+            return;
+        }
+        // SAFETY: By the type invariants the pointer is initialised. The device is part of the data
+        // of the disk, which is valid and does not move as long as the request refers to the disk.
+        let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
+        // SAFETY: The work is not queued, and the request that contains it is valid until `work` is
+        // called.
+        unsafe {
+            kernel::bindings::init_work_with_key(
+                (*request).work.get(),
+                Some(Self::work),
+                false,
+                c"zram_rs read".as_char_ptr(),
+                static_lock_class!().as_ptr(),
+            );
+            device.queue.enqueue((*request).work.get());
+        }
+    }
+
+    /// Does the work of a read, and submits the request again if another page has to be read. The
+    /// work function.
+    ///
+    /// # Safety
+    ///
+    /// `work` must be the work of a request that [`end_io`](Self::end_io) has queued, and a worker
+    /// must be running it.
+    unsafe extern "C" fn work(work: *mut kernel::bindings::work_struct) {
+        let work = Opaque::cast_from(work).cast_mut();
+        // SAFETY: By the safety requirements the work is a field of a request.
+        let request = unsafe { container_of!(work, ReadRequest<R>, work) };
+        // SAFETY: By the type invariants the data is initialised. It is taken out here, and is not
+        // used before `submit` replaces it.
+        let data = unsafe { (*(*request).data.get()).assume_init_read() };
+        // SAFETY: By the type invariants the disk is initialised.
+        let disk = unsafe { (*(*request).disk.get()).assume_init_ref() };
+        let Some((from, data)) = data.work(disk) else {
+            // SAFETY: This function owns the request, has taken out its data, and does not use it
+            // after this call.
+            return unsafe { Self::put(request) };
+        };
+        // Reuse the bio: a worker must not wait for another one, which may depend on this worker.
+        let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
+        // SAFETY: The bio has completed, and this function owns it. The device is valid for the
+        // same reason as in `end_io`. `bio_reset` keeps the set of the bio and the room for a page,
+        // and removes the page. The other fields of the request are still initialised.
+        unsafe {
+            let device = (*(*request).device.get()).assume_init_ref().as_ref();
+            let bio = (*request).bio.get();
+            kernel::bindings::bio_reset(bio, device.device.bdev.as_ptr(), flags);
+            Self::submit(request, from, data);
+        }
+    }
+
+    /// Passes a result to the data of a request, and frees the request.
+    ///
+    /// # Context
+    ///
+    /// Any context, including hard interrupts; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own `request`, and must not use it after the call. All of its fields but
+    /// `work` must be initialised.
+    unsafe fn finish(request: *mut ReadRequest<R>, result: Result) {
+        // SAFETY: By the safety requirements the data and the disk are initialised. The data is
+        // taken out once, as the request is not used after this.
+        unsafe {
+            let data = (*(*request).data.get()).assume_init_read();
+            data.finish((*(*request).disk.get()).assume_init_ref(), result);
+            Self::put(request);
+        }
+    }
+
+    /// Frees a request whose data was taken out.
+    ///
+    /// # Context
+    ///
+    /// Any context, including hard interrupts; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own `request`, and must not use it after the call. Its disk must be
+    /// initialised.
+    unsafe fn put(request: *mut ReadRequest<R>) {
+        // SAFETY: By the safety requirements the disk is initialised. It is taken out once, as the
+        // request is not used after this.
+        let disk = unsafe { (*(*request).disk.get()).assume_init_read() };
+        // SAFETY: The caller owns the bio, which returns to its set along with the request. The set
+        // is valid, because `disk` keeps the device alive.
+        unsafe { kernel::bindings::bio_put((*request).bio.get()) };
+        drop(disk);
+    }
+}
