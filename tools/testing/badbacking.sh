@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writeback to and readback from devices that fail: altogether, now and then, in single blocks, or by lying.
+# Writeback to and readback from backing devices that fail: permanently, at times, in single blocks, or by reporting
+# success for writes that they lose.
 #
-# Proves that what could not be written stays in memory, is readable and can be written later; that no block
-# and no budget is lost; that whoever reads what cannot be read gets the device's error and nobody else's bytes; and
-# that everything is right once the device works again.
+# Proves that a page whose write failed stays in memory, is readable and can be written back later; that no block and
+# no part of the limit is lost; that a failed read returns the device's error and no other page's data; and that all is
+# as before when the device works again.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -62,7 +63,7 @@ badblocks() {
 
 # --- Devices that no page can be written to ---------------------------------------------------------
 
-# Here, as the kernel of this lane has zones, and blocks larger than a page, or that of the other one has.
+# Of the kernels that run this script, at least one supports zones, and at least one blocks larger than a page.
 test_a_device_with_zones_is_refused() {
 	[ "$DRIVER" != zram ] || skip "C zram takes a device with zones"
 	nullb wb0 1
@@ -183,7 +184,7 @@ test_bad_blocks_among_good_ones() {
 	done
 }
 
-# Where there is room for all, two write at the same time; each finds out by itself which of its pages went wrong.
+# With enough free blocks, the submitter and the worker write at the same time; each finds its own failed pages.
 test_bad_blocks_among_many() {
 	local compressed blocks='0 7 31 32 100 255 512 700 900' count=9
 	for compressed in 0 1; do
@@ -372,7 +373,7 @@ scsi_disk() {
 	[ -b "$scsi" ]
 }
 
-# Devices know other errors than EIO, and whoever reads is told which it was.
+# Devices return other errors than EIO, and the reader gets the same error.
 test_a_medium_error_is_no_io_error() {
 	local compressed index bad
 	modprobe sd_mod 2>/dev/null

@@ -3,21 +3,21 @@
 #
 # usage: bench.sh SIZE PAIRS SECONDS JOBS GROUP,... [PAIR:VISIT...]
 #
-# The guest's side of tools/bench: C zram and zram_rs by turns, in the same guest. A visit sets one thing up and
-# measures several cells of it. It is paid to both drivers, one right after the other, and who goes first
-# changes with each pair. All visits are paid once before any is paid again, so that a bench that has no more time
-# (after SECONDS) has about as many pairs of everything. The visits that are named were paid already.
+# The guest's part of tools/bench: runs C zram and zram_rs in turn, in the same guest. A visit is one setup, with which
+# several cells are measured. Each visit runs on both drivers, one right after the other, and the driver that goes first
+# changes with each pair. All visits of a pair run before the next pair begins, so that a run that has no more time
+# (after SECONDS) has about the same number of pairs of each visit. The visits given as arguments are done already.
 #
-# SIZE is full or smoke. JOBS says which visits are paid: those that take "one" job, and no helper of the kernel's;
-# those that take "more"; or "any". The groups are those of the table below; with a slash, GROUP is a pattern for visits
-# of that group. What it says is for tools/bench:
+# SIZE is full or smoke. JOBS selects the visits: "one" selects those with one job and no kernel worker, "more" the
+# others, "any" all. The groups are those of the table below; with a slash, GROUP is a pattern for visits of that group.
+# The output is for tools/bench:
 #
-#   plan NUMBER                               of visits still to be paid, pair by pair
+#   plan NUMBER                               of visits to run, counted for each pair
 #   begin PAIR VISIT
 #   sample PAIR DRIVER CELL METRIC VALUE
-#   skip PAIR VISIT REASON                    there is no such thing here
+#   skip PAIR VISIT REASON                    this kernel or driver cannot do it
 #   end PAIR VISIT
-#   late                                      there was no time for the others
+#   late                                      there was no time for the other visits
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -39,7 +39,7 @@ esac
 algorithms=(lzo-rle lz4 zstd)
 kinds=(text binary random same mixed)
 
-# --- What there is to measure ---------------------------------------------------------------------
+# --- The visits -----------------------------------------------------------------------------------
 
 # One line for each visit: its name, and zbench's arguments.
 visits_floor() {
@@ -62,7 +62,7 @@ visits_io() {
 	done
 }
 
-# The same, in fewer kinds, by a program that everybody knows: are our own figures to be believed?
+# The same, in fewer kinds, measured by fio, to confirm the figures of zbench.
 visits_fio() {
 	local algorithm
 	for algorithm in "${algorithms[@]}"; do
@@ -119,7 +119,7 @@ visits_blocks() {
 	echo "blocks/${block_gib}g blocks /dev/wbnone $block_gib 32768 0"
 }
 
-# To fill a device is long, and longer than anybody waits with C zram: once, at the end.
+# Filling a device takes long, with C zram far too long, so this runs once, at the end.
 visits_fullblocks() {
 	echo "blocks/full blocks /dev/wbnone $block_gib 32768 $block_s"
 }
@@ -318,7 +318,7 @@ unload
 touch_memory
 devices
 zbench prepare "$io_pages" || exit 1
-# Whoever builds a kernel without debugfs or the floor gets "skip".
+# On a kernel without debugfs or the floor module, the visits that need it are skipped.
 [ -d /sys/kernel/debug/block ] || mount -t debugfs none /sys/kernel/debug
 modprobe zram_floor || echo "# there is no zram_floor"
 failures=0

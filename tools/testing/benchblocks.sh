@@ -3,13 +3,13 @@
 #
 # usage: benchblocks.sh [GIB [PAIRS]]
 #
-# How long does it take to reserve a block of the backing device, and to release it? The same on an empty
-# device of 1 GiB as on one of GIB (default 64) that is 95 % full, wherever its free blocks are? Pages are
-# written back to and discarded from both by turns, PAIRS times (default 9); the ratios of the times are what
-# counts. The devices are null_blk without memory: what is written to them is gone, and takes no time.
+# Measures how long it takes to allocate a block of the backing device, and to free it, on an empty device of 1 GiB and
+# on one of GIB (default 64) that is 95 % full, with its free blocks in different places. Writes pages back to both
+# devices in turn, and discards them, PAIRS times (default 9); the results are the ratios of the times. The devices
+# are null_blk without memory: they discard what is written, and take no time.
 #
-# The same with C zram, in the same guest. To fill a device takes it a time that grows with the square
-# of what is in it, so it is filled as far as it gets in a minute; how far, is told.
+# Measures C zram in the same guest. The time that C zram takes to fill a device grows with the square of the number of
+# pages, so the script fills it for one minute, and prints how far that was.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

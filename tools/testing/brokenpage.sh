@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A page that cannot be decompressed, as any user of the disk can make one: written by direct I/O from memory that
-# another thread changes meanwhile (see brokenpage.c). Reading it is an error, again and again, but it does not flood
-# the kernel log, does not end recompression and writeback of other pages, and can be overwritten.
+# A page that cannot be decompressed, which any user of the disk can make: written by direct I/O from memory that
+# another thread changes meanwhile (see brokenpage.c). Each read of the page fails, but the reads do not flood the
+# kernel log, recompression and writeback of other pages go on, and the page can be overwritten.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Many blocks of the backing device are being read, for as long as a test wants: its reads go by way of another
-# device that is suspended meanwhile, and its writes do not.
+# Reads keep many blocks of the backing device busy for as long as a test needs: the reads go through another device,
+# which is suspended meanwhile, and the writes do not.
 #
-# A read keeps its own block and no other: writeback finds room elsewhere. When the only blocks without an owner
-# are being read, writeback waits for the reads, and can be interrupted; when all blocks have an owner, it says so
-# at once. Statistics and settings answer meanwhile, and when the reads are over, all is well.
+# A read pins its own block and no other: writeback uses other blocks. When reads pin the only blocks without an owner,
+# writeback waits for the reads, and can be interrupted; when all blocks have an owner, it fails at once. Statistics
+# and settings work meanwhile, and after the reads, all is as before.
 #
-# What should not wait for the reads is given 10 s, and the reads end by themselves after 60 s: so what waits for them
-# takes longer than that on any machine.
+# An operation that must not wait for the reads has 10 s, and the reads end by themselves after 60 s: so an operation
+# that waits for the reads exceeds its 10 s on any machine.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -24,7 +24,7 @@ tidy() {
 	tidy_backing
 }
 
-# holding BLOCKS: a device $mapped with room for so many pages, whose reads can be held.
+# holding BLOCKS: makes a device $mapped of so many blocks, whose reads can be held.
 holding() {
 	local sectors=$(($1 * PAGE / 512)) held
 	nullb wbmemory $(($1 * PAGE / 1048576 + 1))

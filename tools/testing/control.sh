@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The life of the module and of its devices: load and unload with every kind of use, the parameter,
-# /sys/class/zram-control with its modes and errors, and what happens beside C zram.
+# The lifetime of the module and of its devices: loading and unloading with devices in all states, the parameter,
+# /sys/class/zram-control with its modes and errors, and loading while C zram is loaded.
 #
-# Proves that ids, modes and errno are those of C zram, that a device in use holds the module and cannot
-# be removed, and that nothing stays behind after removal, also when several tasks do it at once.
+# Proves that ids, modes and errno are those of C zram, that a device in use pins the module and cannot be removed,
+# and that a removal leaves nothing behind, also when several tasks add and remove devices at once.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What is written comes back, bit for bit: every kind of page through every algorithm, overwritten by
-# every other kind, discarded, zeroed, refused for lack of memory, from several tasks and on several devices.
+# Data that was written is read back bit for bit: every kind of page through every algorithm, overwritten by every
+# other kind, discarded, zeroed, refused for lack of memory, by several tasks and on several devices.
 #
-# Proves that data survives, that the counters of mm_stat are exact after every single step, and that no
-# memory is left behind: none after discard, none after reset, no zsmalloc pool.
+# Proves that data survives, that the counters of mm_stat are exact after every step, and that no memory leaks: none
+# remains after a discard or a reset, and no zsmalloc pool.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -149,7 +149,7 @@ test_page_by_page_and_in_bulk() {
 		does bulk $pages $pages mixed 1
 		does check $pages $pages mixed 1
 		does bulkcheck 0 $pages mixed 1
-		# Once more over what is there, so that every kind meets every other.
+		# Overwrite the pages, so that every kind replaces every other.
 		does bulk 0 $pages mixed 2
 		does write $pages $pages mixed 3
 		does check 0 $pages mixed 2
@@ -311,7 +311,7 @@ test_mem_limit() {
 	does check 2 1 random 5
 	does bulkcheck 3 253 random 1
 	does check 256 10 same 4
-	# Room again: by a higher limit, by none, by discard.
+	# Writes succeed again: after raising the limit, removing it, or a discard.
 	stores "$sys/mem_limit" 2M
 	does write 512 100 random 6
 	stores "$sys/mem_limit" 4K

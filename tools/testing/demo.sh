@@ -3,12 +3,11 @@
 #
 # usage: demo.sh [MIB]
 #
-# The main job, in a guest, with the tools that everybody uses: a swap device and a file system on
-# compressed memory. A workload larger than the machine's memory is forced out to the swap device, MIB of
-# it (default: one and a half times the memory); while half of it is used again, the other half is idle, and is
-# written back compressed to a disk (the first of --disk); then everything is read back, and every page
-# is verified. Files are written to ext4, remounted and compared. Ends with a report, and with what zram-watch has
-# recorded of the swap device, in lines that begin with "csv "; exit status 1 if anything was off.
+# The main use, in a guest, with common tools: a swap device and a file system on compressed memory. A workload of MIB
+# (default: one and a half times the memory) is swapped out; while one half of it is in use again, the other half is
+# idle, and is written back compressed to a disk (the first of --disk). Then all of it is read back, and every page is
+# verified. Files are written to ext4, which is mounted again, and compared. Ends with a report, and with the record of
+# the swap device by zram-watch, in lines that begin with "csv "; the exit status is 1 if anything failed.
 
 DRIVER=${ZR_DRIVER:-zram_rs}
 failed=0
@@ -155,7 +154,7 @@ write_back() {
 	read -ra disk_after <"/sys/block/${backing#/dev/}/stat"
 	wb_requests=$((disk_after[4] - disk_before[4]))
 	wb_bytes=$(((disk_after[6] - disk_before[6]) * 512))
-	# Somebody may have needed a page again by now, and the swap of it is free then.
+	# A process may have accessed a page since, which frees its swap slot.
 	if [ "$wb_written" -lt "$wb_pages" ] || [ "$wb_written" -gt $((wb_pages + wb_back)) ]; then
 		wrong "$wb_written pages were written back, $wb_back read since, and $wb_pages are there"
 	fi

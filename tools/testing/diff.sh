@@ -3,23 +3,23 @@
 #
 # usage: diff.sh [seed=N] [count=N] [steps=N] [seconds=N] [only=TEXT] [shrink=SECONDS] ...
 #
-# The same on C zram and on the driver under test, under the same kernel: every scenario in scenarios/, and
-# random sequences of steps. What both say, by return codes, values, data, counters and states of slots,
-# is written down (see zscript.c) and compared.
+# Runs the same steps on C zram and on the driver under test, under the same kernel: every scenario in scenarios/, and
+# random sequences. zscript.c records the return codes, values, data, counters and states of slots of both drivers in
+# transcripts, which are compared.
 #
-# Proves that a user cannot tell the drivers apart, but for what Documentation/differences.rst lists, and that
-# this list is true.
+# Proves that a user cannot tell the drivers apart, except by the differences that Documentation/differences.rst lists,
+# and that this list is true.
 #
-#   seed=N     of the first random sequence (default: any; it is printed); the next has N + 1, and so on
-#   count=N    how many (default: as many as there is time for); 0 for none
-#   steps=N    how long each is (default 50)
-#   seconds=N  how long the random sequences may take (default 75, 40 where a machine is emulated, or without limit
-#              if there is a count)
+#   seed=N     of the first random sequence (default: random; it is printed); the next has N + 1, and so on
+#   count=N    how many sequences (default: as many as there is time for); 0 for none
+#   steps=N    length of each (default 50)
+#   seconds=N  time limit for the random sequences (default 75, 40 on an emulated machine, or without limit if there is
+#              a count)
 #   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
-#   without=W  what a driver does not have yet, or not in this kernel, of multi, params and state, with commas
-#   algorithms=A  only these, with commas
+#   without=W  features that a driver or this kernel lacks, of multi, params and state, separated by commas
+#   algorithms=A  only these, separated by commas
 #   against=D  the driver to compare with (default zram)
-#   shrink=N   how many seconds to spend on making the first sequence that differs shorter (default 60)
+#   shrink=N   seconds to spend on shortening the first sequence that differs (default 60)
 #
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

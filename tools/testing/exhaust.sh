@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# When there is no more: of memory, of room, of numbers. The machine stays alive, errors are clear, and nothing
-# that was stored is lost. (Sizes beyond all memory are in sysfs.sh, limits in data.sh, full backing devices and
-# absurd batches in writeback.sh, and swap-in without free memory in swapwriteback.sh.)
+# Out of memory, out of space, out of ids. The machine survives, the errors are clear, and no stored data is lost.
+# (Sizes beyond all memory are in sysfs.sh, limits in data.sh, full backing devices and absurd batch sizes in
+# writeback.sh, and swap-in without free memory in swapwriteback.sh.)
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -59,7 +59,7 @@ test_a_memory_group_that_swaps() {
 	no_swap_disk
 }
 
-# There is not enough swap: whoever wants more is killed, and nobody else loses anything.
+# Swap is too small: the OOM killer ends a task of the group, and no other task loses data.
 test_a_memory_group_with_too_little_swap() {
 	swap_disk 16M
 	disk 4M lz4

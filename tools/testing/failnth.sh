@@ -3,12 +3,12 @@
 #
 # usage: failnth.sh [SEED [OPERATION]]
 #
-# Every allocation fails once: for each operation of failnth.c its first allocation is made to fail, then its
-# second, and so on to the last. Whatever it says then, the disk is usable, or cleanly not there, what was on it
-# is there, and nothing is lost. Each operation is a test here; the last line says how often something failed.
+# Makes every allocation fail once: for each operation of failnth.c its first allocation, then its second, and so on to
+# the last. Whatever the operation returns, the disk is usable or properly gone, its data is unchanged, and nothing
+# leaks. Each operation is one test; the last line has the number of failures injected.
 #
-# SEED is that of the sample of allocations that fail, beyond the first ones (default: another one each time); 0
-# is for all of them, which takes an hour. OPERATION is for just one.
+# SEED selects the sample of later allocations that fail (default: a random one); 0 selects all of them, which takes an
+# hour. OPERATION runs only that operation.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -3,9 +3,9 @@
 #
 # usage: faults.sh [SECONDS]
 #
-# Allocations and requests to the backing device fail at random, for SECONDS in all (default: $DURATION, or 24),
-# while disks are read, written, discarded and written back from all sides (see pagerace.c). What fails may fail;
-# what is read is right. When nothing is made to fail any more, nothing is missing, and all works.
+# Makes allocations and requests to the backing device fail at random, for SECONDS in all (default: $DURATION, or 24),
+# while tasks read, write, discard and write back disks at once (see pagerace.c). Operations may fail; data that
+# is read is right. When no more failures are injected, nothing is lost, and all operations work.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# File systems on a device, with discard in all ways: when they are made, while files are removed, and by fstrim.
-# Memory is given back each time; the files that are left stay what they were, and the file system is found to be
-# in order.
+# File systems on a device, with all forms of discard: by mkfs, when files are removed, and by fstrim. Each time, the
+# memory is freed, the remaining files are unchanged, and fsck finds no error.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -81,7 +80,7 @@ through() {
 	io_stat
 	at_least "pages that became free" $((notify_free - before)) 5120
 
-	# Without discard the memory stays in use, until somebody asks.
+	# Without discard the memory stays in use, until fstrim.
 	ok umount "$mnt"
 	ok mount -o nodiscard "$dev" "$mnt"
 	noise

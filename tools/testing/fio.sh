@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# fio writes, random and in sequence, with several jobs and several block sizes, and verifies the checksum
-# of every block it has written. One algorithm for each block size.
+# fio writes, at random and in sequence, with several jobs and several block sizes, and verifies the checksum of every
+# block that it wrote. One algorithm for each block size.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -3,12 +3,12 @@
 #
 # usage: fuzz.sh [SECONDS]
 #
-# For SECONDS (default: $DURATION, or 30), whatever user space can send to a disk and to its files, at random;
-# see fuzz.c. Nothing may break or hang, all data must stay right, no stale memory may appear anywhere, and
-# all disks work as ever afterwards.
+# For SECONDS (default: $DURATION, or 30), sends to disks and their files all that user space can send, at random; see
+# fuzz.c. Nothing may break or hang, all data must stay right, no stale memory may appear anywhere, and all disks
+# work as before afterwards.
 #
 # Environment:
-#   SEED    of all that is done at random (default: another one each time); the order of events is not repeatable
+#   SEED    of all random choices (default: a random one); the order of events is not repeatable
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

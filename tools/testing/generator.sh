@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# zram-generator under systemd, both as the distribution has them: what generator/etc/systemd/zram-generator.conf
-# asks for is there after the boot, is used, and is there again when its unit was restarted. (That it is
-# gone when the system has shut down is what guest/shutdown-end looks for.)
+# zram-generator under systemd, both as the distribution ships them: the devices of
+# generator/etc/systemd/zram-generator.conf exist after the boot, are in use, and exist again after a restart of their
+# units. (guest/shutdown-end checks that they are gone after the shutdown.)
 #
-# Needs a guest that has booted with generator/ (run-guest --systemd generator), and a disk.
+# Needs a guest that was booted with generator/ (run-guest --systemd generator), and a disk.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The admin guide, Documentation/zram_rs.rst, does what it says: all commands in it, from top to bottom, in one
-# shell, and what they say compared with what the guide shows. Then what README.md has for using the driver.
+# Checks the admin guide, Documentation/zram_rs.rst: runs all of its commands in order, in one shell, and compares their
+# output with the guide. Then runs the commands of README.md that use the driver.
 #
-# A line of a literal block that begins with "# " is a command; the lines behind it are what it says, "..." being
-# anything, and a line "..." any lines. A command that says nothing must succeed. Literal blocks without
-# commands are those of a "code-block" directive. /dev/sdb2 is the first disk of the guest, or one of null_blk.
+# A line of a literal block that begins with "# " is a command; the lines after it are its output, where "..." stands
+# for any text, and a line "..." for any lines. A command without output must succeed. Literal blocks without commands
+# are those of a "code-block" directive. /dev/sdb2 is the first disk of the guest, or a null_blk device.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -16,7 +16,7 @@
 GUIDE=/zr/zram_rs.rst
 [ -e $GUIDE ] || GUIDE=$HERE/../../Documentation/zram_rs.rst
 
-# read_guide: the commands, what they are to say, and where they are, into arrays.
+# read_guide: reads the commands, their expected output, and their places in the guide into arrays.
 read_guide() {
 	local line section='' previous='' number=0 literal='' n=-1
 	commands=() wanted=() places=() mute=()
@@ -44,7 +44,7 @@ read_guide() {
 	done <"$GUIDE"
 }
 
-# as_bash_says FILE: what it says, with the shell's own messages as they are at a prompt, into $said
+# as_bash_says FILE: sets $said to the contents of FILE, with the shell's own messages as they are at a prompt
 as_bash_says() {
 	local line
 	said=
@@ -55,7 +55,7 @@ as_bash_says() {
 	done <"$1"
 }
 
-# as_pattern TEXT: into $pattern
+# as_pattern TEXT: sets $pattern to a pattern that matches TEXT
 as_pattern() {
 	local any=$'\1'
 	pattern=${1//$'...\n'/$any}
@@ -77,7 +77,7 @@ test_literal_blocks_are_commands() {
 	done
 }
 
-# The names here are such as no command uses.
+# The variables have names that no command of the guide uses.
 test_every_command_does_what_is_shown() {
 	local guide_n guide_status number disk
 	read -r disk _ <<<"${ZR_DISKS:-}"
@@ -106,7 +106,7 @@ test_every_command_does_what_is_shown() {
 	rm /dev/sdb2
 }
 
-# README.md, from where the module was built on.
+# The commands of README.md from insmod on.
 test_the_readme_uses_it_without_installing() {
 	local readme=${GUIDE%/*}/README.md guide_line guide_lines guide_ran=0 module
 	[ -e "$readme" ] || readme=$HERE/../../README.md

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Processors go offline and come back while data is written and verified: the compression streams, one for
-# each processor, must be there for whoever comes, and nothing of them may be left behind.
+# CPUs go offline and online while data is written and verified: each CPU that comes online must have its compression
+# streams, and the streams must not leak.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -29,7 +29,7 @@ during_fio() {
 		cycles=$((cycles + 1))
 	done
 	is "the number of times that the processor went and came while fio ran" $cycles $CYCLES
-	# On SIGINT fio stops writing, and verifies what there is.
+	# On SIGINT fio stops writing, and verifies what it wrote.
 	kill -INT $pid
 	wait $pid || status=$?
 	[ $status = 0 ] || [ $status = 128 ] || fail "fio failed ($status): $(tail -n 5 "$TMP/fio")"

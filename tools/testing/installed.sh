@@ -3,11 +3,11 @@
 #
 # usage: installed.sh TEST...
 #
-# An installed system with zram-generator and zram-rs-dkms, or without that package any more: which driver the swap
-# is on, and what may be done about it. Of the tests below, only those that are named (without test_), in that
-# order: tools/check-package knows which ones are of use at which stage, and makes the system.
+# An installed system with zram-generator and zram-rs-dkms, or after the removal of that package: which driver the swap
+# device uses, and what an administrator can change about that. Runs the tests that are named (without test_), in that
+# order: tools/check-package knows which tests suit which stage, and makes the system.
 #
-# Needs a guest that has booted that system with installed/ (run-guest --systemd installed --image FILE).
+# Needs a guest that was booted from that system with installed/ (run-guest --systemd installed --image FILE).
 
 TESTS="$*"
 # shellcheck source=tools/testing/lib.sh
@@ -46,7 +46,7 @@ swap_is_on() {
 		"/dev/zram0 zstd $((256 * MIB)) [SWAP]"
 }
 
-# Nobody but zram-generator has done anything for that.
+# Only zram-generator has set it up.
 test_swap_after_boot() {
 	is "systemctl is-system-running" "$ZR_SYSTEM" running
 	swap_is_on "$DRIVER"
@@ -116,7 +116,7 @@ test_kernel_without_the_module() {
 	start_swap
 	swap_is_on zram
 	not_ok modprobe zram_rs
-	# By its name, to whoever asks for it once more.
+	# A second request by name succeeds, too.
 	ok modprobe zram
 	stop_swap
 	mv "$TMP/module" "$file"
@@ -136,7 +136,7 @@ test_only_modules_of_the_distribution() {
 	[[ $(<"$TMP/out") == *rejected* ]] || fail "modprobe zram_rs says '$(<"$TMP/out")'"
 }
 
-# As zram-generator's documentation has it: the unit is restarted, and nobody else has the device open just then.
+# As zram-generator's documentation says: restart the unit, while no other process has the device open.
 test_restart_of_the_unit() {
 	for _ in 1 2 3; do
 		ok systemctl reset-failed

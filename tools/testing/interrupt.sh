@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What can be done while a long writeback runs: look at the statistics, change limits, interrupt it, reset or
-# remove the disk, unload the module, ask for another writeback and change one's mind. And what signals do to
-# all operations that take long.
+# A long writeback can be observed and controlled while it runs: read the statistics, change limits, interrupt it, reset
+# or remove the disk, unload the module, start another writeback and interrupt that. Also tests the effect of signals
+# on all operations that take long.
 #
-# Proves that nobody waits for the end of it, and that whatever was done until then is accounted for: pages are
-# right, none is written twice, and the rest can be written later.
+# Proves that no other task waits for the end of the writeback, and that all pages written until an interruption are
+# accounted for: pages are right, none is written twice, and the others can be written later.
 #
-# C zram holds the lock of the whole disk until the end, so it fails all of this; with ALL=1 it can be seen to.
+# C zram holds the lock of the disk until the end, so it fails all of these tests; ALL=1 runs them on C zram.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -138,7 +138,7 @@ data_is_right() {
 	does close
 }
 
-# rest_can_be_written: all that is in memory is not selected by anybody any more.
+# rest_can_be_written: no page in memory is still selected, so that all can be written back.
 rest_can_be_written() {
 	stores "$sys/writeback_batch_size" 64
 	writes_back page_indexes=0-$((pages - 1))
@@ -281,7 +281,7 @@ test_reset_with_help() {
 	is "mm_stat" "$orig $compr $used" "0 0 0"
 }
 
-# There is nobody left to say what it was.
+# The process is gone and returns no error.
 test_sigkill() {
 	c_waits
 	interrupted_by KILL 0 1 '' 2>/dev/null
@@ -329,8 +329,8 @@ test_same_request_again() {
 	data_is_right
 }
 
-# A device on which nothing can be written, and which takes its time to say so: pages that failed together need
-# not be tried one by one when nobody waits for them any more.
+# A slow device on which every write fails: after an interruption, pages that failed in one request are not retried
+# one by one.
 test_a_failing_device_is_left_soon() {
 	c_waits
 	local how
@@ -504,7 +504,7 @@ test_reset_with_a_timer() {
 	ticked
 }
 
-# There is nobody left to say what it was, as after SIGKILL.
+# The process is gone and returns no error, as after SIGKILL.
 test_sigint_that_kills() {
 	c_waits
 	long_disk 0 1

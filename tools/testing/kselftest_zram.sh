@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The kernel's own selftests for zram, as they are, on this driver. They say "modprobe zram", so modprobe is
-# told that zram is another name of this driver, which is what a user would do as well.
+# Runs the kernel's own selftests for zram, unchanged, on this driver. They call "modprobe zram", so the script
+# configures zram as an alias of this driver for modprobe, as a user would.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The driver's KUnit tests run while it is loaded, and report to the kernel log. Loads it, and tells every
-# one of their results again, as one KTAP list.
+# The driver's KUnit tests run when the driver is loaded, and report to the kernel log. Loads the driver, and prints all
+# of their results as one KTAP list.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

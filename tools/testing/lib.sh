@@ -3,13 +3,13 @@
 #
 # What the selftests in this directory share. A test script sources this file, defines functions named
 # test_*, and ends with run_tests: every test_* function of the script becomes one KTAP result, in the
-# order of the file, and the plan is printed first, so that a script which dies half-way is seen to.
+# order of the file, and the plan is printed first, so that a script that ends early is detected.
 #
-# A test runs in a subshell with the module loaded and no device but the ones it adds. It says what it
-# expects with the functions below; the first difference is told in a "# " line and fails the test, and
-# the test goes on, to tell the others as well.
+# A test runs in a subshell with the module loaded and no device but those that it adds. It checks its
+# expectations with the functions below; each difference is printed in a "# " line and fails the test, and
+# the test continues, to print the other differences, too.
 #
-# On the debug lane a fork costs a tenth of a second and an exec two, so this is bash and not sh, it uses
+# On uml-debug, a fork takes a tenth of a second and an exec two, so this is bash and not sh; it uses
 # builtins where it can, and does its I/O through pageio (see pageio.c).
 #
 # Environment:
@@ -34,9 +34,9 @@ done
 # shellcheck source=/dev/null
 . "$helpers/kselftest/ktap_helpers.sh"
 
-# --- The lane -------------------------------------------------------------------------------------
+# --- The kernel configuration ---------------------------------------------------------------------
 
-# User Mode Linux is the debug lane: KASAN and lockdep make every slot cost about 0.1 ms there.
+# User Mode Linux is uml-debug: with KASAN and lockdep, every slot takes about 0.1 ms.
 on_uml() {
 	local line
 	while read -r line; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writeback when nearly all memory is locked: it begins at once, frees memory, and can be ended. It writes to the
+# Writeback when nearly all memory is locked: it begins at once, frees memory, and can be interrupted. It writes to the
 # first of --disk.
 
 # shellcheck source=tools/testing/lib.sh

@@ -3,15 +3,15 @@
 #
 # usage: matrix.sh [SECONDS]
 #
-# Every operation against every other, in loops, for SECONDS in all (default: $DURATION, or 60), while all data
-# and all counters are checked; see matrix.c. Each operation is a test here: it and all others.
+# Runs every operation against every other, in loops, for SECONDS in all (default: $DURATION, or 60), while all data and
+# all counters are checked; see matrix.c. Each operation is one test, which runs it against all others.
 #
-# Without SECONDS, and on machines that are not User Mode Linux, only pairs with processors that come and go: User
-# Mode Linux has none, and the debug lane has the other pairs.
+# Without SECONDS, and on machines that are not User Mode Linux, only pairs with CPU hotplug run: User Mode Linux has
+# none, and uml-debug runs the other pairs.
 #
 # Environment:
-#   SEED    of all that is done at random (default: another one each time); the order of events is not repeatable
-#   PAIRS   only pairs with one of these operations, with commas
+#   SEED    of all random choices (default: a random one); the order of events is not repeatable
+#   PAIRS   only pairs with one of these operations, separated by commas
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

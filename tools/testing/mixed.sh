@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Real data: a quarter each of text, binaries, random bytes and zeros, in all 64 Ki pages (fewer on the
-# debug lane), through every algorithm and back, compared byte for byte with what was written, by direct
-# and by buffered reads.
+# Real data: a quarter each of text, binaries, random bytes and zeros, in 64 Ki pages (fewer on uml-debug), through
+# every algorithm and back, compared byte by byte with the source, by direct and by buffered reads.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -56,7 +55,7 @@ through() {
 	got=$(dd if="$dev" bs=1M iflag=direct status=none | sha256sum)
 	is "hash of what $1 gives back (direct)" "$got" "$want"
 	ok cmp -n $((4 * quarter)) "$dev" "$image"
-	# And over what is there, a quarter further on.
+	# Overwrite the pages with the data a quarter further on.
 	ok dd if="$image" of="$dev" bs=1M seek=$((quarter / 1048576)) count=$((quarter * 3 / 1048576)) \
 		oflag=direct conv=notrunc status=none
 	ok cmp -n $((quarter * 3)) -i $quarter:0 "$dev" "$image"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Pages that are written back, and written in part, by several tasks at once, while they move to other blocks. On
-# machines with pages of 4 KiB no bio is that small, but for a build of the driver for this test: its disks have blocks
-# of 512 bytes, there is one bio in reserve for reading back, and each processor has one worker for it
-# (tools/make-module uml-debug --small-blocks). The script takes the reserve for all that there is, by making
-# all other bios impossible.
+# Several tasks write parts of pages that are written back, at once, while the pages move to other blocks. On machines
+# with pages of 4 KiB no bio is smaller than a page, except with a build of the driver for this test: its disks have
+# blocks of 512 bytes, the reserve for reading back has one bio, and each CPU has one worker for it
+# (tools/make-module uml-debug --small-blocks). The script makes all other allocations of bios fail, so that the driver
+# has only that reserve.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -3,8 +3,8 @@
 #
 # usage: profile.sh ALGORITHM KIND PATTERN
 #
-# The guest's side of tools/profile: says where the kernel's functions are, "symbol ADDRESS NAME", and then reads or
-# writes in one pattern of zbench's, from the line "begin" on, until it is stopped from outside.
+# The guest's part of tools/profile: prints the addresses of the kernel's functions, "symbol ADDRESS NAME", and after
+# the line "begin" reads or writes in one pattern of zbench's, until tools/profile stops it.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

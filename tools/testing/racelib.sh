@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests share that use disks from all sides at once, with pagerace: the disks, and what must be true of
-# them when all is quiet. Sourced, after lib.sh.
+# Shared by the tests that use disks from many tasks at once, with pagerace: sets up the disks, and checks them when
+# all tasks have ended. Sourced, after lib.sh.
 #
 # shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
 

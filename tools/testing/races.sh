@@ -3,13 +3,13 @@
 #
 # usage: races.sh [SECONDS]
 #
-# Everything at once, for SECONDS (default: $DURATION, or 20), on several disks whose backing devices take
-# their time: readers, writers, discarders, writeback of every kind, idle marking, statistics, limits that
-# change, attempts to reset and remove a disk in use; and beside them disks that are added, filled, and
-# reset or removed in the middle of a writeback. All data is checked all the time.
+# All operations at once, for SECONDS (default: $DURATION, or 20), on several disks whose backing devices are slow:
+# readers, writers, discards, writeback of every kind, idle marking, statistics, changes of limits, attempts to reset
+# and remove a disk in use; meanwhile, other disks are added, filled, and reset or removed during a writeback. All data
+# is checked all the time.
 #
-# When all is quiet, nothing is missing: every page is right, discarding all leaves no block and no memory
-# in use, and the backing device has room for as many pages as it has blocks, and not for one more.
+# Afterwards, nothing is lost: every page is right, discarding all pages frees all blocks and all memory, and the
+# backing device takes as many pages as it has blocks, and not one more.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -33,7 +33,7 @@ reported() {
 		at_least "$what on $dev" "$(result $what)" 20
 	done
 	# Two processors are busy with many tasks, and may be so with other guests, so seconds may pass for any
-	# file; but nobody waits for a writeback.
+	# file; but no file waits for a writeback.
 	[ "$(result slowest)" -lt $((4000 + $(result undisturbed))) ] ||
 		fail "statistics of $dev took $(result slowest) ms, where others took $(result undisturbed)"
 	bd_stat

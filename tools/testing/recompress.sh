@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Recompression: pages compressed by one algorithm are compressed once more by another, as many as were asked
-# for, largest first, and are still what was written: in memory, after being overwritten, written back and read
-# back. What no algorithm makes smaller is marked, and can be written back by that mark. It can be interrupted,
-# and keeps nobody waiting. The state of each page is read from block_state.
+# Recompression: pages compressed by one algorithm are compressed once more by another, as many as the request says,
+# largest first, and keep their data: in memory, after being overwritten, written back and read back. Pages that no
+# algorithm makes smaller are marked, and can be written back by that mark. Recompression can be interrupted, and makes
+# no other task wait. The state of each page is read from block_state.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -258,7 +258,7 @@ test_parameters_that_are_refused() {
 	stores "$sys/algorithm_params" "dict=$TMP" EINVAL
 	: >"$TMP/empty"
 	stores "$sys/algorithm_params" "dict=$TMP/empty" EINVAL
-	# Any file can be one, even those of this device, which wait for nobody then.
+	# Any file can be a dictionary, even one of this device, without a deadlock.
 	if [ "$DRIVER" != zram ]; then
 		stores "$sys/algorithm_params" "dict=$sys/comp_algorithm" EIO
 		stores "$sys/algorithm_params" "dict=$sys/disksize" EIO
@@ -373,7 +373,7 @@ test_dictionaries() {
 	done
 }
 
-# Whoever mistypes something has the rest of the configuration still.
+# An invalid parameter leaves the rest of the configuration unchanged.
 test_refused_parameters_leave_what_was_set() {
 	local line
 	[ "$DRIVER" != zram ] || skip "C zram forgets the algorithm, and takes the default instead"
@@ -582,7 +582,7 @@ test_block_state() {
 	is "in one read of 64 MiB" "$(dd if="$state" bs=64M count=1 2>/dev/null | wc -l)" 300
 }
 
-# Whoever reads it keeps nobody from resetting or removing the disk.
+# A reader of block_state does not block the reset or removal of the disk.
 test_block_state_of_disks_that_come_and_go() {
 	local round reader
 	add

@@ -3,9 +3,9 @@
 #
 # usage: run.sh [TIMEOUT] SCRIPT...
 #
-# Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and says where the
-# results of each begin and how it ended; tools/test reads that. Starting a guest for each would take
-# longer than most of them do.
+# Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and prints where the results
+# of each begin and how it ended, for tools/test. Starting a guest for each would take longer than most scripts
+# run.
 
 here=${0%/*}
 limit=600

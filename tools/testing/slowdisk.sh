@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Backing devices that take their time. Sourced, after lib.sh.
+# Backing devices that are slow. Sourced, after lib.sh.
 
 # slow_disk MIB READ WRITE: a disk in memory whose reads and writes take that many milliseconds; its
 # path is in $slow.
@@ -16,7 +16,7 @@ slow_disk() {
 	exit 1
 }
 
-# Nobody makes links in /dev/mapper here.
+# There is no udev here to make links in /dev/mapper.
 find_slow_disk() {
 	local name
 	for name in /sys/block/dm-*; do

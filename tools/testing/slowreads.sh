@@ -3,10 +3,11 @@
 #
 # usage: slowreads.sh [SECONDS]
 #
-# Pages are read back from a device that takes 20 ms for it. Before the data is there, the page is overwritten
-# or discarded, its block is free, and another page is written to it: whose data does the reader get?
+# Reads pages back from a device that takes 20 ms for each read. Before the data arrives, the page is overwritten or
+# discarded, so that its owner frees its block, and another page is written back: the reader must get the data of
+# its own page.
 #
-# The backing device has little more blocks than the disk has pages, so every block is soon used again.
+# The backing device has few more blocks than the disk has pages, so every block is soon used again.
 # Each test takes SECONDS (default: $DURATION, or 7).
 
 # shellcheck source=tools/testing/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The smallest test of a guest: the driver loads, makes a device and goes away again.
+# The smallest test of a guest: loads the driver, which adds a device, and unloads it.
 
 set -e
 uname -r

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Block devices on top of ours: a loop device with partitions, device mapper (linear, encrypted, LVM), and a
-# mirror. What is written at the top comes back, and what is discarded there is given back at the bottom.
+# Block devices on top of a zram device: a loop device with partitions, device mapper (linear, encrypted, LVM), and a
+# mirror. Data written to the top device is read back, and a discard of the top device frees memory of the zram device.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

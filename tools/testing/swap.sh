@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Swap on a device, in small: what is swapped out comes back, freed swap slots give their memory back at
-# once, and the statistics of the disk count what went through it.
+# A small test of swap: swapped-out data is read back, freed swap slots free their memory at once, and the disk's
+# statistics count the swapped pages.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# More data than memory: the only place for it is swap on a device. All of it is verified when it comes
-# back. Then the device is taken away from under a running load.
+# More data than memory: the rest of it fits only into swap on a device. All of it is verified when it is swapped in.
+# Then swapoff removes the device while a load runs.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Swap as people set it up with mkswap and swapon: by label and from a table like fstab, on several devices with
-# priorities, with each kind of discard, and in a file; in a group that may not have more memory. swapoff gives
-# back all of it.
+# Swap as administrators set it up with mkswap and swapon: by label and from a table like fstab, on several devices with
+# priorities, with each kind of discard, and in a file; in a control group with a memory limit. swapoff frees all of its
+# memory.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -213,8 +213,8 @@ test_discard_once() {
 	gives_back
 }
 
-# More than the group may have, so that it is the kernel which swaps, and not somebody who asks for it. Then
-# swap is taken away, and all of it comes into memory.
+# The load exceeds the group's limit, so that the kernel swaps without a request to page out. Then swapoff brings all
+# of it back into memory.
 test_group_without_memory() {
 	[ -w /sys/fs/cgroup/cgroup.subtree_control ] || skip "there are no control groups"
 	echo +memory >/sys/fs/cgroup/cgroup.subtree_control || fail "groups cannot be limited"
@@ -234,7 +234,7 @@ test_group_without_memory() {
 	pid=$!
 	eventually 240 said 'waiting for' || fail "the memory was not filled: $(<"$TMP/report")"
 	: >"$TMP/go"
-	# One half is in use now, as far as there is room.
+	# One half is in use now, as far as it fits into memory.
 	eventually 240 said 'one half is in use' || fail "one half was not used"
 	swap_of "$dev"
 	note "$swapped pages are in swap, and the group has $(<$CGROUP/memory.current) bytes"

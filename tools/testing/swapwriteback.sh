@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Written back to a real disk (the first of --disk): the cold half of a machine's swap, while memory is short,
-# and a file system. All of it comes back as it was, even if there is next to no memory for that.
+# Writeback to a real disk (the first of --disk): of the cold half of a machine's swap, while memory is short, and of a
+# file system. All data is read back unchanged, even with next to no free memory.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -100,7 +100,7 @@ swapped_in_and_right() {
 	[ "$orig" -le $((2 * PAGE)) ] || fail "$orig bytes are stored after swapoff"
 }
 
-# More than there is room for, while others want memory as well.
+# More than fits into memory, while other processes need memory as well.
 under_pressure() {
 	local compressed=$1 available workload other
 	available=$(memory MemAvailable)
@@ -133,8 +133,8 @@ counter() {
 	done </proc/vmstat
 }
 
-# Somebody takes nearly all memory and does not give it back. For each page that comes in from the disk then,
-# another one has to go, and be compressed in next to no memory.
+# Another process locks nearly all memory. So each page that is read from the disk displaces another one, which must
+# be compressed with next to no free memory.
 exhausted() {
 	local compressed=$1 workload out
 	workload=$(($(memory MemAvailable) / 2))

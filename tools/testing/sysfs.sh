@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The attributes of a device in /sys/block/zramN: modes, what they say before and after, byte for byte,
-# what they take, and with which error they refuse.
+# The attributes of a device in /sys/block/zramN: their modes, their contents before and after initialisation, byte for
+# byte, the input that they accept, and the errors for other input.
 #
 # Proves that a tool written for C zram cannot tell the difference.
 
@@ -124,7 +124,7 @@ test_disksize_beyond_all_memory() {
 	reads disksize $'1048576\n'
 }
 
-# The debug lane pays for every slot of the table; elsewhere, as much as a quarter of memory allows.
+# On uml-debug every slot of the table takes time; elsewhere, use up to a quarter of memory.
 test_disksize_from_a_page_to_terabytes() {
 	local size max pages key value
 	while read -r key value _; do

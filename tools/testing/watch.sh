@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# zram-watch shows and records what the files say: of a device with data, with a backing device, with a limit;
-# in a terminal, without one, and where there is nothing to show.
+# zram-watch shows and records the state of a device: with data, with a backing device, with a limit; in a terminal,
+# without one, and without any device.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests of writeback share, on top of lib.sh: backing devices of every kind, and ways to see where
-# pages are. Sourced, after lib.sh.
+# Shared by the tests of writeback, on top of lib.sh: sets up backing devices of every kind, and finds out where pages
+# are. Sourced, after lib.sh.
 #
 # shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
 
@@ -97,7 +97,7 @@ remap() {
 	ok dmsetup resume "$1"
 }
 
-# blocks NAME COUNT: a device $mapped with room for exactly so many pages.
+# blocks NAME COUNT: makes a device $mapped of exactly so many blocks.
 blocks() {
 	nullb "$1n" $(($2 / 256 + 1))
 	mapped "$1" "0 $(($2 * 8)) linear $nullb 0"

@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writeback and readback on a backing device that works: every attribute, every form of a request, every error,
-# what is counted, and that each page is right wherever it is.
+# Writeback and readback on a backing device that works: every attribute, every form of a request, every error, all
+# counters, and the data of each page in all of its states.
 #
-# Proves that a tool written for C zram cannot tell the difference, that counters and limits are exact, that
-# memory is really released and blocks are really used again, and that nothing that was asked for wrongly
-# writes anything.
+# Proves that a tool written for C zram cannot tell the difference, that counters and limits are exact, that memory is
+# freed and blocks are reused, and that an invalid request writes nothing.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -243,7 +242,7 @@ test_backing_dev_in_use() {
 	is "backing_dev" "$(<"$sys/backing_dev")" "$nullb"
 }
 
-# held and free DEVICE: whether somebody holds it exclusively.
+# held and free DEVICE: whether it is open exclusively.
 held() {
 	is "opening $1 exclusively" "$(tool exclusive "$1")" EBUSY
 }
@@ -731,7 +730,7 @@ test_buffers_across_pages() {
 			does shift $shift
 			does check 0 128 mixed $shift
 			does bulkcheck 0 128 mixed $shift
-			# Over what is there, and over what is in memory; and beside it.
+			# Overwrite pages on the backing device and in memory; and write others.
 			does write 32 64 mixed $((shift + 1))
 			does bulk 256 128 mixed $((shift + 1))
 			writes_back page_indexes=0-511
@@ -831,7 +830,7 @@ test_full_device() {
 		places 0 64
 		letters=${places//m/}
 		is "the number of pages on the device" ${#letters} 40
-		# Room for eight more.
+		# Free blocks for eight more.
 		index=0
 		freed=0
 		while [ $freed -lt 8 ]; do
@@ -1061,7 +1060,7 @@ test_one_page_is_enough() {
 	no_free_memory 0
 }
 
-# --- Nothing that nobody asked for ----------------------------------------------------------------
+# --- No stale memory on the backing device --------------------------------------------------------
 
 # What follows an object in its block is zero, though the memory it was written from held other pages before.
 test_no_stale_memory_on_the_device() {

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# zramctl in every mode that it has: finding devices, setting them up, its table, resetting, and what it says
-# when something is wrong.
+# zramctl in each of its modes: finding devices, setting them up, its table, resetting, and its error messages.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
