@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * blockbench: takes blocks of the backing device of a disk, gives them back, and says how long that
- * took.
+ * blockbench: allocates blocks of a disk's backing device, frees them, and prints how long each
+ * takes.
  *
  * usage: blockbench fill DISK FIRST COUNT
  *        blockbench scatter DISK COUNT STEP
@@ -9,8 +9,8 @@
  *
  * "fill" writes COUNT pages of the disk, from page FIRST on, and writes them back, some at a time,
  * so that it needs little memory. "scatter" discards every STEPth of the first COUNT pages.
- * "measure" writes pages and prints how many nanoseconds it took for each to be written back, and
- * then to be discarded, which gives its block back. DISK is the name of the disk, as in /dev and
+ * "measure" writes pages and prints how many nanoseconds the writeback takes for each page, and the
+ * discard, which frees the block of the page. DISK is the name of the disk, as in /dev and
  * /sys/block.
  */
 

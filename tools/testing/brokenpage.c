@@ -6,13 +6,13 @@
  * usage: brokenpage [-S SEED] [-a ATTEMPTS] DISK INDEX
  *        brokenpage -r READS DISK INDEX
  *
- * DISK is the path of the disk. The page INDEX is written by direct I/O from memory that another
- * thread changes meanwhile, until it cannot be read: DEFLATE with a header and 842 keep a checksum
- * of the page, and what they compress may be something else. About three quarters of the page
- * cannot be compressed. The exit status is 4 if that has not happened after ATTEMPTS writes (a
- * million by default).
+ * DISK is the path of the disk. Writes the page INDEX by direct I/O from memory that another thread
+ * changes meanwhile, until a read fails: DEFLATE with a header and 842 store a checksum of the
+ * page, and the data that they compress may differ from the data that the checksum covers. About
+ * three quarters of the page cannot be compressed. The exit status is 4 if no read failed after
+ * ATTEMPTS writes (a million by default).
  *
- * With -r, the page is read so many times; each must fail with EIO.
+ * With -r, reads the page READS times; each read must fail with EIO.
  */
 
 #define _GNU_SOURCE

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * builtincheck: the first and only process of a kernel that has the driver built in.
+ * builtincheck: the first and only process of a kernel with the driver built in.
  *
- * The kernel was started with zram_rs.num_devices=2; nobody has loaded anything. Data goes through
- * every algorithm, memory of this process through swap on a device, and a device is added and
- * removed. The results are KTAP, each line in the kernel's log with "builtincheck: " before it.
+ * The kernel was started with zram_rs.num_devices=2; no module was loaded. The program passes data
+ * through every algorithm and its memory through swap on a device, and adds and removes a device.
+ * The results are KTAP, each line in the kernel's log with "builtincheck: " before it.
  *
- * What the kernel's command line says after "--" is the algorithm that must be the default, and
- * then all that have to be there, in any order.
+ * The arguments after "--" on the kernel's command line are the expected default algorithm, and
+ * then all expected algorithms, in any order.
  */
 #define _GNU_SOURCE
 #include <errno.h>

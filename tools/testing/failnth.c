@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * failnth: makes the first allocation of an operation fail, then the second, and so on until the
- * operation does not allocate as often, and looks each time at what has become of the disk.
+ * operation has no further allocation, and checks the disk each time.
  *
  * usage: failnth list
  *        failnth [-v] [-s SEED] BACKING DICTIONARY NAME
  *
- * "list" prints the names of all operations. -s goes through a sample: the first allocations, and
- * then the fewer the further, where SEED decides which. BACKING is a block device of at least 1 MiB
- * that keeps what is written to it, DICTIONARY a file with a dictionary for compression. The module
- * is loaded, but for the operations "load", "load watched" and "unload", which get its path as
- * BACKING.
+ * "list" prints the names of all operations. -s selects a sample: the first allocations, and fewer
+ * of the later ones; SEED determines which. BACKING is a block device of at least 1 MiB that stores
+ * data, DICTIONARY a file with a dictionary for compression. The module is loaded, except for the
+ * operations "load", "load watched" and "unload", which get its path as BACKING.
  *
- * An operation may fail with ENOMEM, or with what else its entry allows, or succeed all the same.
- * After that everything must be as if it had not been begun, or as it should be when it is done:
- * what was on the disk is there, and the same operation succeeds when nothing is made to fail.
+ * An operation may fail with ENOMEM, or with another error that its entry allows, or succeed all
+ * the same. The state after that must be the state before the operation, or the one after its
+ * success: the data of the disk is unchanged, and the same operation succeeds without an injected
+ * failure.
  *
  * The last line of output is for scripts:
  *
  *	failnth: NAME: injected=N refused=N
  *
- * Exit status: 0 if all was as it should be, 1 if not, 2 if that could not be found out.
+ * Exit status: 0 if all checks passed, 1 if one failed, 2 if the check could not be made.
  */
 
 #define _GNU_SOURCE

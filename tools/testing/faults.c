@@ -4,16 +4,16 @@
  *
  * usage: faults [-a] SECONDS KIND=PERCENT...
  *
- * KIND is failslab, fail_page_alloc or fail_make_request. So many of a hundred fail: of the tasks
- * that have a 1 in /proc/self/make-it-fail, or, with -a, of all tasks, and of the kernel itself; of
- * requests, those to block devices that have a 1 in make-it-fail. A program that is all in memory
- * does this, as a shell would not survive it.
+ * KIND is failslab, fail_page_alloc or fail_make_request. PERCENT of the allocations fail: those of
+ * tasks that have a 1 in /proc/self/make-it-fail, or, with -a, those of all tasks and of the kernel
+ * itself; of requests, those to block devices that have a 1 in make-it-fail. This is a program that
+ * is locked in memory, because a shell would not survive the failures.
  *
- * Prints how often it happened, for each kind and in the end for all of them:
+ * Prints the number of failures, for each kind and for all of them:
  *
  *	faults: KIND=N ... injected=N
  *
- * Exit status: 0, or 2 if this kernel does not do that.
+ * Exit status: 0, or 2 if this kernel cannot inject failures.
  */
 
 #define _GNU_SOURCE

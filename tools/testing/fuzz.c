@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fuzz: whatever user space can send to a disk and its files, at random, from all sides at once.
+ * fuzz: sends to disks and their files all that user space can send, at random, from many processes
+ * at once.
  *
  * usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING
  *
- * BACKING are block devices of 1 MiB or more that keep what is written to them, and that nobody
- * else uses. There are four disks, each with one of them:
+ * BACKING are block devices of 1 MiB or more that store data and are not in use. There are four
+ * disks, each with one of them:
  *
- * - Two are written and read, in every way that there is: any offset, length and alignment,
- *   vectors, flags, bad addresses, direct, buffered, synchronous, asynchronous and mapped I/O, by
- *   io_uring (linked, polled, with fixed buffers),
- *   beyond the end, discards of all kinds, and ioctls at random; by several processes, each of
- *   which has pages of its own and knows what is on them, byte by byte. Two more write from memory
- *   that changes meanwhile; nobody knows what they write.
- * - Two more are for all that can be written to files in sysfs: random bytes, and what looks like
- *   what belongs there, but for a few changes; long, in parts, by several processes. They also
- *   write to the files of the first two, whose data must not suffer from it.
+ * - Two are written and read, in every way: any offset, length and alignment, vectors, flags, bad
+ *   addresses, direct, buffered, synchronous, asynchronous and mapped I/O, by io_uring (linked,
+ *   polled, with fixed buffers), beyond the end, discards of all kinds, and random ioctls; by
+ *   several processes, each of which has its own pages and knows their data, byte by byte. Two more
+ *   processes write from memory that changes meanwhile, so their data is unknown.
+ * - Two more are targets of writes to all files in sysfs: random bytes, and valid text with a few
+ *   changes; long, in parts, by several processes. These processes also write to the files of the
+ *   first two disks, whose data must not change.
  *
- * With -a, direct I/O is from and to whole pages of memory, and some looks at files are left out,
- * as C zram needs it.
+ * With -a, direct I/O uses whole, aligned pages of memory, and some checks of files are left out,
+ * as C zram requires.
  *
- * Before and meanwhile, memory is filled with a pattern and given back: nothing that is read, from
- * a disk, from its files, or from the backing devices, may contain it. In the end, there must be
- * nothing but zeros behind any object on a backing device that zstd has made, and all four disks
- * are reset, configured and used as ever.
+ * Before and during the run, memory is filled with a pattern and freed: no read of a disk, of its
+ * files, or of the backing devices may return that pattern. At the end, each object on a backing
+ * device that zstd compressed must be followed by zeros only, and all four disks are reset,
+ * configured and used as before.
  *
  * The last line is for scripts:
  *
  *	fuzz: io=N errors=N attributes=N accepted=N stale=N problems=N
  *
- * where "errors" is how many operations of I/O were refused, "accepted" how many writes to files
- * were not, and "stale" how often the pattern was found. Exit status: 0 if nothing was wrong, 1 if
- * something was, 2 if that could not be found out, 3 if something hangs.
+ * where "errors" is the number of I/O operations that failed, "accepted" the number of writes to
+ * files that succeeded, and "stale" how often the pattern was found. Exit status: 0 if no problem
+ * was found, 1 if one was, 2 if the check could not be made, 3 if an operation hangs.
  */
 
 #define _GNU_SOURCE
@@ -939,7 +939,7 @@ static void use_disk(int disk, int share)
 		reconcile("all of it", from, MOST, NULL);
 }
 
-/* Direct writes from memory that another process is writing to: what they write nobody knows. */
+/* Direct writes from memory that another process changes: their data is unknown. */
 static void scribble(int disk)
 {
 	uint64_t *memory = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -966,7 +966,7 @@ static void scribble(int disk)
 		shared->io++;
 		if (pwrite(io.direct, memory, 8 * PAGE, from) < 0)
 			shared->errors++;
-		/* It need not be possible to read it again; but it must not be somebody else's. */
+		/* A read of it may fail, but must not return another page's data. */
 		memset(io.buffer, 0x77, 8 * PAGE);
 		if (pread(io.direct, io.buffer, 8 * PAGE, from) < 0)
 			shared->errors++;
@@ -1116,7 +1116,7 @@ static void look_at_file(const char *path, const char *name)
 	/* C zram has lines with zeros between them. */
 	if (aligned)
 		return;
-	/* A path has whatever characters somebody has given it. */
+	/* A path may have any characters. */
 	for (i = 0; strcmp(name, "backing_dev") && i < length; i++) {
 		if (text[i] != '\n' && (text[i] < ' ' || text[i] > '~')) {
 			problem("%s has a byte %02x", name, (unsigned char)text[i]);
@@ -1367,7 +1367,7 @@ static void start(void (*what)(int one, int other), int one, int other, uint64_t
 		return;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Nobody waits for what nobody does. */
+	/* No operation is in progress, so there is nothing to wait for. */
 	signal(SIGPIPE, SIG_IGN);
 	state = seed * 0x9e3779b97f4a7c15 | 1;
 	what(one, other);

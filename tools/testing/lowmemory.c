@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * lowmemory: locks nearly all memory, has a zram disk written back, and measures how that goes.
+ * lowmemory: locks nearly all memory, starts writeback of a zram disk, and measures it.
  *
  * usage: lowmemory ID DISK KIB end|kill|reset [MS]
  *
- * Locks memory until KIB KiB are free or hold files, and then another process writes "huge" to the
- * writeback file of zram<ID>. With "end", this waits until it has ended; with "kill" and "reset",
- * it kills that process, or resets the disk, MS milliseconds after the request. All of them are
- * locked in memory, as are the files that others have mapped, and are not for the OOM killer. If it
- * has not ended LIMIT seconds later, it says where the process is, and gives the memory back.
+ * Locks memory until KIB KiB are free or hold files; then another process writes "huge" to the
+ * writeback file of zram<ID>. With "end", waits until that process has ended; with "kill" and
+ * "reset", kills that process, or resets the disk, MS milliseconds after the request. All of these
+ * processes are locked in memory, as are the files that others have mapped, and exempt from the OOM
+ * killer. If the process has not ended LIMIT seconds later, prints where it is, and frees the
+ * memory.
  *
  * The last line of output is for scripts, with times by the machine's clock, in microseconds since
- * the request, or -1 if it did not happen before the memory was given back:
+ * the request, or -1 for an event that did not happen before the memory was freed:
  *
- *	lowmemory: locked=MIB left=KIB free=KIB first=US written=N end=US result=ERRNO signal=N
- *		   more=KIB
+ *	lowmemory: locked=MIB left=KIB free=KIB first=US written=N end=US result=ERRNO
+ *	signal=N more=KIB
  *
- * all in one, where "first" is when a write to DISK (a name, as vda) had been completed, "written"
- * how many pages had been then, "end" when the process was gone, with "kill" and "reset" since that
- * was asked for, and "more" how much memory was free then that had not been before. bd_stat would
- * not do: with C zram it cannot be read meanwhile. "result" is what writing to the file gave, or -1
- * if it did not return to user space. Exit status: 0, or 2 if it could not be measured.
+ * (in one line), where "first" is the time of the first completed write to DISK (a name, as vda),
+ * "written" the number of pages written then, "end" the time when the process was gone, with "kill"
+ * and "reset" since that request, and "more" the increase of free memory until then. bd_stat is not
+ * used, because with C zram it cannot be read meanwhile. "result" is the result of the write to the
+ * file, or -1 if it did not return to user space. Exit status: 0, or 2 if it could not be measured.
  */
 
 #define _GNU_SOURCE
@@ -75,7 +76,7 @@ static long meminfo(int fd, const char *name)
 	return atol(line + strlen(name));
 }
 
-/* What there is to take, now or by reclaim, in KiB. */
+/* The memory that is free or can be reclaimed, in KiB. */
 static long left(int fd)
 {
 	return meminfo(fd, "MemFree:") + meminfo(fd, "Active(file):") +
@@ -140,8 +141,8 @@ static void keep_files(void)
 }
 
 /*
- * A process that writes a text to a file of zram<ID> when something is written to *go; the error
- * goes to *result.
+ * Starts a process that writes a text to a file of zram<ID> after a write to *go; the error goes to
+ * *result.
  */
 static pid_t prepare(int id, const char *name, const char *text, int *go, volatile int *result)
 {

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * matrix: every operation against every other, and against itself, in loops.
+ * matrix: runs every operation against every other, and against itself, in loops.
  *
  * usage: matrix [-t SECONDS] [-S SEED] [-o NAMES] [-d MODULE] BACKING...
  *        matrix list
  *
- * Takes SECONDS (default 60) for all pairs of operations together, over and over if that leaves
- * more than two seconds for a pair. BACKING are eight block devices of at least 1 MiB, that nobody
- * else uses. "list" prints the names of the operations there are; with -o, only pairs that one of
- * these NAMES (with commas) is a part of are run. The module is loaded, as MODULE (zram_rs).
+ * Takes SECONDS (default 60) for all pairs of operations together, in several rounds if that leaves
+ * more than two seconds for a pair. BACKING are eight unused block devices of at least 1 MiB.
+ * "list" prints the names of the operations; -o restricts the run to pairs with one of these NAMES
+ * (separated by commas). The module is loaded, as MODULE (zram_rs).
  *
- * The disks, each with a backing device, are two that are read and written (one writes back as it
- * is in memory, compressed), two for swap, two for file systems, and two that are reset all the
- * time. Of each operation there are two processes, which wait until it is the turn of a pair.
+ * The disks, each with a backing device, are two that are read and written (one writes back
+ * compressed), two for swap, two for file systems, and two that are reset all the time. Each
+ * operation has two processes, which wait for the turn of a pair.
  *
- * All that is written can be told from all else: each page carries its number and its generation,
- * which determine all of it. A page has one writer at a time; a read may see what was complete
- * when it began, or what came later. Between two pairs, when all is quiet, one of the disks is
- * looked at: every page, its counters, and that nothing is left in memory and on the backing
- * device when everything was discarded.
+ * All written data identifies itself: each page carries its number and its generation, which
+ * determine all of its bytes. A page has one writer at a time; a read may see the generation that
+ * was complete when it began, or a later one. Between two pairs, when no operation runs, one of the
+ * disks is checked: every page, its counters, and that a discard of all pages leaves nothing in
+ * memory and on the backing device.
  *
- * For scripts, there is a line for each operation, and the last one for all:
+ * For scripts, there is one line for each operation, and a last one for all:
  *
  *	row NAME problems=N operations=N with NAME NAME ...
  *	matrix: pairs=N rounds=N operations=N problems=N
  *
- * Exit status: 0 if all was as it should be, 1 if not, 2 if that could not be found out, 3 if
- * something hangs.
+ * Exit status: 0 if all checks passed, 1 if one failed, 2 if the check could not be made, 3 if an
+ * operation hangs.
  */
 
 #define _GNU_SOURCE
@@ -150,7 +150,7 @@ static int hot_remove(int id)
 	return put("/sys/class/zram-control/hot_remove", text);
 }
 
-/* As often as somebody else has just opened it. */
+/* Retries while another process has just opened it. */
 static int insist(int (*what)(int id), int id)
 {
 	int i, error = 0;
@@ -210,7 +210,7 @@ static const char *judge(struct worker *worker, const uint64_t *got, int disk, u
 }
 
 /*
- * The page cache lets a page be read while somebody copies into it. What was read then is right if
+ * The page cache lets a page be read while another task copies into it. Such a read is right if
  * each word is of generation @oldest or of one that was begun since.
  */
 static bool copied_into(struct worker *worker, const uint64_t *got, int disk, uint64_t index,
@@ -598,7 +598,7 @@ static void do_open(struct worker *worker)
 
 	fd = open_id(ids[disk], flag);
 	if (fd < 0) {
-		/* Claimed by somebody else, or just being reset. */
+		/* Another process has claimed it, or resets it. */
 		if (errno != EBUSY)
 			problem("open of disk %d: %s", disk, strerror(errno));
 		return;
@@ -640,7 +640,7 @@ static void do_swap(struct worker *worker)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/dev/zram%d", id);
-	/* Somebody may have it open, exclusively. */
+	/* Another process may have it open, exclusively. */
 	for (i = 0; i < 1000; i++) {
 		error = swapon(path, flags[dice(worker, ARRAY_SIZE(flags))]) ? errno : 0;
 		if (error != EBUSY)

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pageio: page-sized I/O on a block device, commanded line by line from a shell script.
+ * pageio: page-sized I/O on a block device, with commands from a shell script.
  *
- * A dd for each page would take the debug lane too long, so a test starts this once as a
- * co-process, writes a command to it and reads back one line: "ok", or the name of the error, or
- * what is different.  A page is described by its kind, its index and a seed, so nothing has to be
- * kept to be compared with.
+ * A dd for each page would take too long on uml-debug, so a test starts this program once as a
+ * co-process, writes a command to it and reads one line: "ok", or the name of the error, or the
+ * difference. A page is described by its kind, its index and a seed, so the script need not store
+ * data to compare with.
  *
  *   open PATH [direct]               close
  *   write INDEX COUNT KIND SEED      one pwrite() for each page
  *   bulk INDEX COUNT KIND SEED       one pwrite() for all pages
  *   check INDEX COUNT KIND SEED      reads page by page and compares
  *   bulkcheck INDEX COUNT KIND SEED  the same with one pread()
- *   read BYTE LENGTH OFFSET          one pread() into a buffer OFFSET bytes behind a page boundary
- *   put BYTE LENGTH OFFSET           one pwrite() of it
+ *   read BYTE LENGTH OFFSET          one pread() into a buffer OFFSET bytes after a page boundary
+ *   put BYTE LENGTH OFFSET           one pwrite() of that buffer
  *   discard BYTE LENGTH              zeroout BYTE LENGTH
  *   sync
- *   shift BYTES                      from now on, I/O buffers start that far behind a page boundary
+ *   shift BYTES                      from now on, I/O buffers start BYTES after a page boundary
  *
- * Kinds: zero; same (one word all over, not zero); text (compresses well); random (does not);
- * mixed (by index, one of these); hex (lines of digits, some of them twice: the better an
- * algorithm, the smaller).
+ * Kinds: zero; same (one repeated word, not zero); text (compresses well); random (does not); mixed
+ * (by index, one of these); hex (lines of digits, some of them twice: the better an algorithm, the
+ * smaller).
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,42 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pagerace: uses the pages of a disk from all sides at once, while they are being written back and
- * read back, and knows at any time what every one of them may hold.
+ * pagerace: uses the pages of a disk from many threads at once, while they are written back and
+ * read back, and knows at any time which contents every page may have.
  *
  * usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST]
  *                 [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK
  *
- * DISK is the name of the disk, as in /dev and /sys/block. The pages are its first PAGES, all empty
- * in the beginning. The other options say how many threads there are of each role:
+ * DISK is the name of the disk, as in /dev and /sys/block. Uses its first PAGES pages, all of which
+ * are empty at the start. The other options give the number of threads of each role:
  *
- *   -r  read pages, alone and several with one read
+ *   -r  read pages, one or several with one read
  *   -w  overwrite and discard them
  *   -b  mark pages as idle and write them back: by kind, by index, by range
  *   -s  read the statistics
  *   -l  set the limits and the batch size of writeback
- *   -k  try to reset and to remove the disk, which must be refused, since it is in use
+ *   -k  try to reset and to remove the disk, which must fail, since it is in use
  *
- * and -m says which batch size is the largest that is set (default 4294967295). With -e, system
- * calls may fail, as somebody makes them fail until shortly before the end; a page that could not
- * be written may be as before, or new.
+ * and -m gives the largest batch size to set (default 4294967295). With -e, system calls may fail,
+ * because another program injects failures until shortly before the end; a page whose write failed
+ * may have its old or its new contents.
  *
- * Each page carries its index and its generation, and they determine all of it, so whatever is
- * read tells where it comes from. A page has one writer at a time. What was complete when a read
- * began is the oldest that it may see, what was begun when it was over is the latest. In the end,
- * when all is quiet, every page must be what was written last.
+ * Each page carries its index and its generation, which determine all of its bytes, so all data
+ * that is read identifies its origin. A page has one writer at a time. The generation that was
+ * complete when a read began is the oldest that it may see, the one whose write had begun when it
+ * ended is the latest. At the end, when no thread runs, every page must have the data that was
+ * written last.
  *
  * The last line of output is for scripts:
  *
  *	pagerace: reads=N writes=N discards=N writebacks=N foreign=N old=N torn=N errors=N full=N
  *	limited=N busy=N slowest=MS undisturbed=MS
  *
- * (in one line), where "foreign" are pages that hold another page's data, "old" those that hold
- * what was overwritten before the read began, "torn" those that hold what was never written;
- * "errors" are failed system calls, but for writebacks that found no free block ("full"), reached
- * the limit while limits are being set ("limited"), or found another one under way ("busy"); and
- * "slowest" is how long it took to read statistics at most, and "undisturbed" the same for a file
- * that waits for nobody, at the same time. Exit status: 0 if all pages were right and nothing
- * failed, 1 if not, 2 if the check could not be made, 3 if something hangs.
+ * (in one line), where "foreign" counts pages with another page's data, "old" those with data that
+ * was overwritten before the read began, "torn" those with data that was never written; "errors"
+ * counts failed system calls, except writebacks that found no free block ("full"), reached the
+ * limit while limits are set ("limited"), or found another one in progress ("busy"); "slowest" is
+ * the longest time that a read of statistics took, and "undisturbed" the same for a file that waits
+ * for no operation, at the same time. Exit status: 0 if all pages were right and nothing failed, 1
+ * if not, 2 if the check could not be made, 3 if an operation hangs.
  */
 
 #define _GNU_SOURCE
@@ -337,7 +338,7 @@ static void read_statistics(struct worker *worker)
 	static __thread int files[ARRAY_SIZE(names)], size;
 	size_t i = dice(worker, ARRAY_SIZE(names));
 
-	/* To open it may have to wait for somebody who adds or removes files. */
+	/* The open may wait for a task that adds or removes files. */
 	if (!files[i])
 		files[i] = open_attribute(names[i], O_RDONLY);
 	if (!size)

@@ -4,20 +4,20 @@
  *
  * usage: signals MODE FILE [TEXT]
  *
- * Writes TEXT and a newline to FILE in one write(2), or, without TEXT, reads from it in one
- * read(2), which may be without a result. Says OK, or the name of the error.
+ * Writes TEXT and a newline to FILE with one write(2), or, without TEXT, reads from it with one
+ * read(2), which may return no data. Prints OK, or the name of the error.
  *
- * MODE is what happens meanwhile:
+ * MODE selects the signals:
  *
  *	restart		SIGALRM every 5 ms, whose handler was installed with SA_RESTART
  *	interrupt	the same without SA_RESTART
- *	default		nothing, and SIGINT has its default action
+ *	default		no signals, and SIGINT has its default action
  *
- * In the first two, SIGINT has a handler without SA_RESTART, also where a shell has it ignored.
+ * With the first two, SIGINT has a handler without SA_RESTART, even if the shell ignores SIGINT.
  *
- * How often the handler of SIGALRM ran is said on stderr. A system call that goes on when there is
- * such a signal lets it run about once. One that begins again each time would go on for ever, so
- * the timer is stopped after LIMIT times, and the result is "LIVELOCK".
+ * Prints to stderr how often the handler of SIGALRM ran. It runs about once if the system call
+ * continues after such a signal. A system call that restarts each time would never end, so the
+ * timer stops after LIMIT signals, and the result is "LIVELOCK".
  */
 
 #define _GNU_SOURCE

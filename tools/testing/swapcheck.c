@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * swapcheck: fills anonymous memory with data that can be checked, has it swapped out, and verifies
- * every page when it comes back.
+ * every page that is swapped in.
  *
  * usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED] [-w FILE]
  *
- * The content of a page follows from its index, the seed and the pass it was last written in, so
- * no second copy is needed to verify it. Pages are of five kinds, as in the memory of real
- * programs: text, binary records, random (does not compress), one repeated word, and zeros.
+ * The index of a page, the seed and the pass that wrote it last determine its contents, so the
+ * program needs no copy to verify it. Pages are of five kinds, as in the memory of real programs:
+ * text, binary records, random (does not compress), one repeated word, and zeros.
  *
- * The first pass writes all pages, every later one a third of them, so that both fresh and old swap
+ * The first pass writes all pages, each later one a third of them, so that both fresh and old swap
  * entries are read back.
  *
- * With -w, it stops twice when the first pass is paged out, so that something can be done about
- * what is in swap then. First it waits until FILE is there, and then uses the first half of its
- * pages (of each process), but not the other one; then it waits until FILE is gone. It says so:
+ * With -w, the program stops twice when the first pass is paged out, so that a script can work on
+ * the swapped pages. First it waits until FILE exists, and then uses the first half of its pages
+ * (of each process), but not the second; then it waits until FILE is gone. It prints:
  *
  *	swapcheck: cold=N, waiting for FILE
  *	swapcheck: one half is in use, waiting for the end of FILE
  *
- * where "cold" counts the pages of the half that is left alone which can come from nowhere but the
- * swap device: they are in swap, no page of the swap cache has their content any more, and they are
- * neither zero nor one repeated word, for which there are cheaper places than a disk.
+ * where "cold" counts the pages of the unused half that can only be read from the swap device: they
+ * are in swap, the swap cache does not hold them, and they are neither zero nor one repeated word,
+ * which the driver does not write to a disk.
  *
  * The last line of output is for scripts:
  *
@@ -234,8 +234,8 @@ static uint64_t only_on_device(int pagemap, unsigned char *start, size_t pages, 
 }
 
 /*
- * Keeps khugepaged from making one page of what is around this address: for that it swaps in what
- * is missing, and nobody else does where one half is used and the other is not.
+ * Keeps khugepaged from collapsing the pages around this address into a huge page: it would swap in
+ * the missing pages, in a range of which one half is used and the other is not.
  */
 static void stay_small(uintptr_t address, uintptr_t start, uintptr_t end)
 {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * zbench: measures a zram disk, whichever driver is loaded. See bench.sh, which has it run for
- * both drivers by turns.
+ * zbench: measures a zram disk, of either driver. bench.sh runs it for both drivers in turn.
  *
  * usage: zbench prepare PAGES
  *        zbench io ALGORITHM KIND JOBS PAGES MILLISECONDS
@@ -15,20 +14,20 @@
  *        zbench loop ALGORITHM KIND PATTERN PAGES SECONDS
  *
  * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
- * page; "cpu", nanoseconds of all tasks' CPU time for a page, of those that live at the end of
- * it, and without what happens in interrupts while a CPU is idle (on User Mode Linux its clock
- * has steps of 10 ms: only long measurements tell it); and others, by their names.
+ * page; "cpu", nanoseconds of CPU time for a page, of all tasks that exist at the end of the
+ * measurement, without interrupts on an idle CPU (on User Mode Linux its clock has steps of 10 ms,
+ * so that only long measurements are precise); and others, by their names.
  *
- * "loop" measures nothing: it reads or writes for so long, while somebody else looks
- * (tools/profile). PATTERN is write-1m, read-4k, ... as in the cells of "io", or readback-raw or
- * readback-compressed: random reads, 32 at a time, from /dev/ram0.
+ * "loop" measures nothing: it reads or writes for SECONDS, while tools/profile observes it. PATTERN
+ * is write-1m, read-4k, ... as in the cells of "io", or readback-raw or readback-compressed: random
+ * reads, 32 at a time, from /dev/ram0.
  *
- * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. A disk is
- * made, with hot_add, and removed for each call. KIND is text, binary, random, same or mixed.
- * MODE is raw or compressed.
+ * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. Each call adds a
+ * disk, with hot_add, and removes it. KIND is text, binary, random, same or mixed. MODE is raw or
+ * compressed.
  *
- * Small I/O is submitted 32 requests at a time, by io_submit(2): on User Mode Linux a system call
- * takes longer than a page, and would hide what is to be measured.
+ * Small I/O is submitted 32 requests at a time, with io_submit(2): on User Mode Linux a system call
+ * takes longer than a page, and would hide the result.
  */
 
 #define _GNU_SOURCE
@@ -566,7 +565,7 @@ static void *work(void *argument)
 	struct job *job = argument;
 
 	pthread_barrier_wait(&start_line);
-	/* Here, because whoever waits for it may run much later. */
+	/* Here, because the task that waits for it may run much later. */
 	job->began = now();
 	if (job->pattern->step == 1)
 		many_at_once(job, job->shift * 7);

@@ -4,15 +4,16 @@
  *
  *   usage: zgen [-w WORD]... [-a "ALGORITHM..."] SEED COUNT STEPS
  *
- * COUNT sections, "=== seed N", with seeds from SEED on, each of STEPS steps. The same seed and
- * number of steps always give the same section, whatever COUNT is. -w leaves out what a driver does
- * not have: multi (recompression), params (algorithm_params). -a says which algorithms there are.
+ * Writes COUNT sections, "=== seed N", with seeds from SEED on, of STEPS steps each. The same seed
+ * and number of steps always give the same section, whatever COUNT is. -w leaves out a feature that
+ * a driver lacks: multi (recompression), params (algorithm_params). -a gives the available
+ * algorithms.
  *
- * Most sections set up devices, write data, and then post-process, so that deep paths are reached;
- * at any time a step may also be nonsense. What comes to be is guessed here, not known: a step that
+ * Most sections set up devices, write data, and then post-process, to reach deep paths; any step
+ * may also be nonsense. The generator guesses the resulting state and does not know it: a step that
  * fails is as good as any, if it fails in the same way on both drivers.
  *
- * Left out is what depends on time or chance, and what differs on purpose (see
+ * It avoids steps whose results depend on time or chance, and those that differ on purpose (see
  * Documentation/differences.rst; the comments here name the entries).
  */
 #define _GNU_SOURCE
@@ -112,7 +113,7 @@ static void forget(struct device *device)
 		device->algorithm[i] = -1;
 }
 
-/* A device that nobody has open was told to go, or to begin again. */
+/* A device that is not open was removed or reset. */
 static void emptied(int which)
 {
 	forget(&devices[which]);

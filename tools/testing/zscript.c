@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * zscript: does with a zram driver what a script says, and writes down all that can be observed.
+ * zscript: runs a script on a zram driver, and records all that can be observed.
  *
  *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] zram|zram_rs [FILE...]
  *
- * The same scripts are run on C zram and on zram_rs, and the transcripts compared (see zdiff.pl and
- * diff.sh). Each line of a script is a step, and gives a line "<line>| <step> => <result>" in the
- * transcript, and maybe more lines "<line>| : <text>". Nothing in a transcript may depend on time
- * or on chance: what does is masked here.
+ * diff.sh runs the same scripts on C zram and on zram_rs, and zdiff.pl compares the transcripts.
+ * Each line of a script is a step, and adds a line "<line>| <step> => <result>" to the transcript,
+ * and possibly more lines "<line>| : <text>". A transcript must not depend on time or chance:
+ * zscript masks such values.
  *
- * A script consists of sections, each beginning with "=== NAME". Each starts with a module that has
- * no devices, and with the same backing devices, and ends by removing what it left. With -t, no
- * section is begun after so many seconds, with -n, after so many sections. With -d, statistics and
- * the state of all slots follow each step that names a device; with -s without the latter.
+ * A script consists of sections, each of which begins with "=== NAME". Each section starts with a
+ * module without devices, and with the same backing devices, and ends with the removal of all that
+ * it added. With -t, no section begins after so many seconds, with -n, after so many sections. With
+ * -d, statistics and the state of all slots follow each step that names a device; with -s, only
+ * statistics.
  *
- * A step is a word that says what to do, and others. Words are separated by spaces; in "quotes"
- * they may have spaces in them, and \n, \t, \0, \\, \" and \xHH. What is in quotes can be repeated:
- * "ab"*3. " #" begins a comment. "# differs: ID" as comment of a step says that its result is
- * different on purpose, see Documentation/differences.rst, and "# may differ: ID" that it may be.
- * "each V1 V2 ... : STEP" does STEP for each V, which takes the place of % in it.
+ * A step is a command and its arguments, words that are separated by spaces; in "quotes", a word
+ * may have spaces, and \n, \t, \0, \\, \" and \xHH. A quoted word can be repeated: "ab"*3. " #"
+ * begins a comment. The comment "# differs: ID" of a step says that its result differs on purpose,
+ * see Documentation/differences.rst, and "# may differ: ID" that it may differ. "each V1 V2 ... :
+ * STEP" runs STEP for each V, which replaces % in it.
  *
  * D is the number of a device. ID, PATH and VALUE may contain $driver, $dir, $uptime (seconds since
  * boot) and $uptime-N.
@@ -27,15 +28,15 @@
  *   hot_add                 hot_remove VALUE         adds and removes devices
  *   set D ATTRIBUTE VALUE...   write(2) of VALUEs, with spaces between them and a newline behind
  *   raw D ATTRIBUTE VALUE      write(2) of VALUE as it is
- *   get D ATTRIBUTE            what can be read, byte for byte
- *   words D ATTRIBUTE          the same without spaces and NULs
+ *   get D ATTRIBUTE            the contents, byte for byte
+ *   words D ATTRIBUTE          the contents without spaces and NULs
  *   setp PATH VALUE            getp PATH              the same for any file
  *   stats D                    all statistics in one line, times masked
  *   state D                    block_state: ranges of slots that are in the same state; the time of
  *                              the last access as T or 0, but - if recompressed
  *   peek D OFFSET SIZE COUNT   COUNT reads of SIZE bytes of block_state from OFFSET, byte for byte
  *                              but for the times
- *   tree D [DIRECTORY]         all files of the device, with their modes and what they say
+ *   tree D [DIRECTORY]         all files of the device, with their modes and contents
  *   ls PATH                    the names in a directory, with their modes
  *
  * Data; PLACE is the number of a page, HOW may be direct, single (a call for each page), nosync:
@@ -55,7 +56,7 @@
  *   open H D HOW...         opens the device as handle H (a digit); HOW is r, w, excl, direct
  *   openp H PATH HOW...     the same for any file
  *   close H                 pwriteh H VALUE          preadh H SIZE
- *   ioctls D                what all ioctls about sizes say
+ *   ioctls D                the results of all ioctls about sizes
  *   ioctl D NAME            one of them, or BLKRRPART, BLKFLSBUF
  *   mkswap D                swapon D [discard] [PRIORITY]       swapoff D
  *   file NAME BYTES KIND SEED    a file $dir/NAME
