@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The disks that there are: `/sys/class/zram-control`.
+//! The list of disks; adds and removes disks for `/sys/class/zram-control`.
 
 use crate::{
     abstractions::{
@@ -30,14 +30,18 @@ use kernel::{
     },
 };
 
-/// All disks, and what they share.
+/// All disks of the driver, and the resources that they share.
+///
+/// # Context
+///
+/// All methods may sleep.
 #[pin_data]
 pub(crate) struct Control {
-    /// Not held while a disk is added or removed, which waits for those who use the disk's files,
-    /// and they may come here.
+    /// Not held while a disk is added or removed: the removal waits for tasks that use the disk's
+    /// attributes, and such a task may be about to take this lock.
     #[pin]
     disks: Mutex<Disks>,
-    // After the disks, which use both.
+    // Dropped after the disks, which use these fields.
     debugfs: debugfs::Root,
     major: Major,
     attributes: DiskAttributes,
@@ -45,48 +49,50 @@ pub(crate) struct Control {
     _reads: ReadSlab<DeviceRead>,
 }
 
-/// The disks by their numbers.
+/// The disks by their ids.
 struct Disks {
     /// The disk `zram<id>` is at index `id`.
     places: KVec<Place>,
-    /// Whether the module stays, so that disks have their files in debugfs.
+    /// Whether [`Control::publish`] was called, so that disks have their files in debugfs.
     published: bool,
 }
 
-/// What there is of a disk.
+/// The state of an id.
 enum Place {
-    /// Nothing.
+    /// No disk has the id.
     Free,
-    /// It is being added or removed by somebody, to whom the number belongs meanwhile.
+    /// A task is adding or removing the disk, and owns the id meanwhile.
     Busy,
-    /// A disk.
+    /// A disk has the id.
     Taken(Entry),
 }
 
-/// A disk, and what can be seen of it.
+/// A disk, and its directory in debugfs.
 struct Entry {
-    // Before the disk: it goes first.
+    // Dropped before the disk.
     directory: Option<debugfs::Directory>,
     disk: DiskRegistration<Device>,
 }
 
 impl Entry {
-    /// Makes the files of the disk in debugfs, if there is memory for them. May sleep.
+    /// Creates the files of the disk in debugfs, if there is memory for them; may sleep.
     fn publish(&mut self, root: &debugfs::Root) {
-        // Without memory for it there is nothing to be seen, and a disk all the same.
+        // Without memory for them, the disk works without files in debugfs.
         self.directory =
             debugfs::Directory::new(root, self.disk.name(), self.disk.data().config.clone()).ok();
     }
 }
 
-/// How many workers of each CPU take care of pages that were read back; 0 for as many as the kernel
-/// thinks right.
+/// Maximum number of workers of each CPU for reads from backing devices; 0 for the default of
+/// workqueues.
 const READERS: c_int = if cfg!(zram_rs_small_blocks) { 1 } else { 0 };
 
 impl Control {
-    /// Takes what there is one of in the system, for disks with these files. May sleep.
+    /// Acquires the driver's system-wide resources, for disks with these attributes.
     ///
-    /// Fails with `EBUSY`, and a line in the log, if another driver for zram has it.
+    /// # Errors
+    ///
+    /// `EBUSY`, with a line in the log, if another zram driver has them; `ENOMEM`.
     pub(crate) fn new(attributes: DiskAttributes) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             disks <- new_mutex!(Disks { places: KVec::new(), published: false }, "zram_rs disks"),
@@ -105,24 +111,23 @@ impl Control {
                 .inspect_err(|_| pr_err!("cannot get a major number for block devices\n"))?,
             attributes,
             _reads: ReadSlab::new()?,
-            // When it is clear that there is no other driver, whose directory has this name, too.
+            // After the CPU hotplug state: another zram driver has a directory of the same name.
             debugfs: debugfs::Root::new(),
         })
     }
 
-    /// Gives the disks their files in debugfs: those that there are at once, others when they are
-    /// added.
+    /// Creates the files of all disks in debugfs, and from now on those of each new disk.
     ///
-    /// The module must not go away by itself after that. An open file of debugfs keeps a module
-    /// from being unloaded, but not from being freed when its init fails.
+    /// The module's init must not fail after that. An open file of debugfs keeps a module from
+    /// being unloaded, but not from being freed when its init fails.
     ///
     /// # Context
     ///
-    /// May sleep. The last step of the module's init.
+    /// The last step of the module's init.
     pub(crate) fn publish(&self) {
         let mut disks = self.disks.lock();
         disks.published = true;
-        // Those that are just being added get theirs by `put`.
+        // `put` creates the files of disks that are being added now.
         for place in &mut disks.places {
             if let Place::Taken(entry) = place {
                 entry.publish(&self.debugfs);
@@ -130,7 +135,11 @@ impl Control {
         }
     }
 
-    /// Adds a disk and returns its id, which is the lowest that is free. May sleep.
+    /// Adds a disk and returns its id, the lowest free one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or another error of adding a disk, with a line in the log.
     pub(crate) fn add(&self) -> Result<u32> {
         let id = self.reserve()?;
         let (place, result) = match self.make(id) {
@@ -149,8 +158,10 @@ impl Control {
 
     /// Removes a disk.
     ///
-    /// Fails with `ENODEV` if there is no such disk, with `EBUSY` if somebody has it open, or is
-    /// just adding or removing it. May sleep.
+    /// # Errors
+    ///
+    /// `ENODEV` if there is no such disk; `EBUSY` if it is open, or if another task is adding or
+    /// removing it.
     pub(crate) fn remove(&self, id: u32) -> Result {
         let entry = self.take(id)?;
         drop(entry);
@@ -159,7 +170,7 @@ impl Control {
         Ok(())
     }
 
-    /// Makes the lowest place that is free busy, and returns its number. May sleep.
+    /// Reserves the lowest free id and returns it.
     fn reserve(&self) -> Result<u32> {
         let places = &mut self.disks.lock().places;
         let free = |place: &Place| matches!(place, Place::Free);
@@ -176,7 +187,7 @@ impl Control {
         Ok(id as u32)
     }
 
-    /// Takes a disk that nobody has open, for its removal, and makes its place busy. May sleep.
+    /// Takes a disk that is not open out of the list, and reserves its id.
     fn take(&self, id: u32) -> Result<Entry> {
         let mut disks = self.disks.lock();
         let place = disks.places.get_mut(id as usize).ok_or(ENODEV)?;
@@ -191,10 +202,10 @@ impl Control {
         }
     }
 
-    /// Says what there is from now on at a place that was busy. May sleep.
+    /// Sets the state of a reserved id.
     fn put(&self, id: u32, mut what: Place) {
         let mut disks = self.disks.lock();
-        // Either this is before `publish`, which finds the disk at its place, or after it.
+        // Before `publish`, which then finds the disk in the list, or after it.
         if let (true, Place::Taken(entry)) = (disks.published, &mut what) {
             entry.publish(&self.debugfs);
         }
@@ -203,7 +214,7 @@ impl Control {
         }
     }
 
-    /// Makes a disk. May sleep.
+    /// Makes a disk.
     fn make(&self, id: u32) -> Result<Entry> {
         Ok(Entry {
             directory: None,

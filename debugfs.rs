@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/sys/kernel/debug/zram/zram<id>/block_state`: what is known of each page that has a content.
+//! `/sys/kernel/debug/zram/zram<id>/block_state`: the state of each page of a disk that holds data.
 
 use crate::{
     abstractions::{
@@ -29,33 +29,41 @@ use kernel::{
     uaccess::UserSliceWriter, //
 };
 
-/// Room for a line: a number, a time, six zeroes, and marks.
+/// Maximum length of a line: a number, a time, six zeroes, and marks.
 const MAX_LINE: usize = 64;
 
-/// How many pages are looked at, and how many bytes are put together, before they are copied to the
-/// reader with no lock held.
+/// Maximum number of pages to examine, and of bytes to collect, before copying to the reader with
+/// no lock held.
 const PAGES: usize = 16 * 1024;
 const BYTES: usize = 4096;
 
-/// The directory for all disks.
+/// The directory of all disks.
 pub(crate) struct Root(Option<Arc<Dir>>);
 
 impl Root {
-    /// Makes the directory. If that is not possible, there just is none. May sleep.
+    /// Creates the directory; if that fails, disks have no files in debugfs. May sleep.
     pub(crate) fn new() -> Self {
         Self(Dir::new(c"zram").ok())
     }
 }
 
-/// The directory of a disk, which is removed when this is dropped. That may sleep: it waits for
-/// those who are reading.
+/// The directory of a disk.
+///
+/// Dropping it removes the directory; this may sleep, because it waits for reads in progress.
 pub(crate) struct Directory {
     _block_state: File<BlockState>,
 }
 
 impl Directory {
-    /// Makes the directory of a disk, called `name`, with a file about `pages`. Fails with
-    /// `ENOMEM`. May sleep.
+    /// Creates the directory `name` of a disk, with its file `block_state`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(root: &Root, name: &CStr, config: ConfigHandle) -> Result<Self> {
         let dir = root.0.as_ref().ok_or(ENOMEM)?.subdir(name)?;
         Ok(Self {
@@ -64,8 +72,9 @@ impl Directory {
     }
 }
 
-/// A line for each page that has a content. A file offset is the number of a page; only whole lines
-/// are read.
+/// The file `block_state`: one line for each page that holds data.
+///
+/// A file offset is the number of a page; a read returns whole lines only.
 struct BlockState(ConfigHandle);
 
 impl ReadFile for BlockState {
@@ -106,15 +115,16 @@ impl ReadFile for BlockState {
     }
 }
 
-/// Adds the lines of the pages from `first` on, as far as there is room for them and a NUL in `max`
-/// bytes, and returns the number of the first page that was not described.
+/// Appends the lines of the pages from `first` on and returns the first page that it did not reach.
+///
+/// It appends as many lines as fit, with a NUL, into `max` bytes.
 fn describe(store: &Store, first: usize, lines: &mut KVec<u8>, max: usize) -> usize {
     let mut next = first;
     let end = store.table.len().min(first.saturating_add(PAGES));
     store.table.for_each(first..end, |index, slot| {
         let mut line = [0; MAX_LINE];
         let len = write_line(index, &slot, &mut line);
-        // The reader gets as much as from C zram, which has the NUL of its format in the buffer.
+        // As many lines as with C zram, whose buffer also holds the NUL of the formatted string.
         if len > 0 {
             let fits = lines.len() + len < max;
             if !fits || lines.extend_from_slice(&line[..len], GFP_NOWAIT).is_err() {
@@ -127,7 +137,7 @@ fn describe(store: &Store, first: usize, lines: &mut KVec<u8>, max: usize) -> us
     next
 }
 
-/// Writes the line of a slot, and returns its length: 0 if the slot is empty.
+/// Writes the line of a slot and returns its length, 0 if the slot is empty.
 fn write_line(index: usize, slot: &SlotGuard<'_>, line: &mut [u8; MAX_LINE]) -> usize {
     let (same, written_back, huge) = match slot.view() {
         View::Empty => return 0,
@@ -138,7 +148,7 @@ fn write_line(index: usize, slot: &SlotGuard<'_>, line: &mut [u8; MAX_LINE]) -> 
     };
     let mark = |on, letter| if on { letter } else { '.' };
     let mut out = Formatter::new(line);
-    // It fits: see `MAX_LINE`.
+    // The line fits: see `MAX_LINE`.
     let _ = writeln!(
         out,
         "{index:12} {:12}.000000 {}{}{}{}{}{}",

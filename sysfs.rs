@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files by which users set and see things: what they are called, what is read from them, and
-//! how it is written down. Everything else is done by [`device`](crate::device) and
-//! [`control`](crate::control).
+//! The attributes of disks and of the class in sysfs.
+//!
+//! This module defines their names and formats, and parses what users write to them;
+//! [`device`](crate::device) and [`control`](crate::control) do everything else.
 
 use crate::{
     abstractions::{
@@ -52,10 +53,10 @@ use kernel::{
 
 type Disk = GenDisk<Device>;
 
-/// From this length on a name is not looked up.
+/// The length from which on a name of an algorithm is too long.
 const MAX_ALGORITHM_NAME: usize = 128;
 
-/// `/sys/class/zram-control/`
+/// The attributes in `/sys/class/zram-control/`.
 pub(crate) struct ControlDirectory;
 
 impl AttributeList for ControlDirectory {
@@ -67,7 +68,7 @@ impl AttributeList for ControlDirectory {
     ];
 }
 
-/// `/sys/block/zram<id>/`
+/// The attributes in `/sys/block/zram<id>/`.
 pub(crate) struct DiskDirectory;
 
 impl AttributeList for DiskDirectory {
@@ -98,7 +99,7 @@ impl AttributeList for DiskDirectory {
     ];
 }
 
-/// Reading it adds a disk, and gives its id.
+/// `hot_add`: a read adds a disk and returns its id.
 struct HotAdd;
 
 impl Show<Control> for HotAdd {
@@ -109,7 +110,7 @@ impl Show<Control> for HotAdd {
     }
 }
 
-/// Writing the id of a disk removes it.
+/// `hot_remove`: writing the id of a disk removes the disk.
 struct HotRemove;
 
 impl Store<Control> for HotRemove {
@@ -118,7 +119,7 @@ impl Store<Control> for HotRemove {
     }
 }
 
-/// The size of the disk in bytes; setting it initialises the disk.
+/// `disksize`: the size of the disk in bytes; a write initialises the disk.
 struct DiskSize;
 
 impl Show<Disk> for DiskSize {
@@ -134,7 +135,7 @@ impl Store<Disk> for DiskSize {
     }
 }
 
-/// Whether the disk is initialised.
+/// `initstate`: 1 if the disk is initialised, else 0.
 struct InitState;
 
 impl Show<Disk> for InitState {
@@ -144,7 +145,7 @@ impl Show<Disk> for InitState {
     }
 }
 
-/// Writing a number other than 0 resets the disk.
+/// `reset`: writing a number other than 0 resets the disk.
 struct Reset;
 
 impl Store<Disk> for Reset {
@@ -156,7 +157,7 @@ impl Store<Disk> for Reset {
     }
 }
 
-/// Writing anything compacts the memory of the disk.
+/// `compact`: writing any text compacts the memory of the disk.
 struct Compact;
 
 impl Store<Disk> for Compact {
@@ -168,7 +169,7 @@ impl Store<Disk> for Compact {
     }
 }
 
-/// How much memory the disk may use, in bytes; 0 for any amount.
+/// `mem_limit`: the maximum of memory that the disk may use, in bytes; 0 for no limit.
 struct MemLimit;
 
 impl Store<Disk> for MemLimit {
@@ -179,7 +180,7 @@ impl Store<Disk> for MemLimit {
     }
 }
 
-/// Writing 0 makes the largest amount of memory in use start anew.
+/// `mem_used_max`: writing 0 resets the maximum of the memory used to the memory in use.
 struct MemUsedMax;
 
 impl Store<Disk> for MemUsedMax {
@@ -194,7 +195,7 @@ impl Store<Disk> for MemUsedMax {
     }
 }
 
-/// Writes the names of all algorithms in a line, with the one in use in brackets.
+/// Prints a line with the names of all algorithms, the one in use in brackets.
 fn show_algorithms(used: Algorithm, out: &mut Formatter<'_>) -> Result {
     for &algorithm in Algorithm::ALL {
         if algorithm == used {
@@ -207,7 +208,11 @@ fn show_algorithms(used: Algorithm, out: &mut Formatter<'_>) -> Result {
     Ok(())
 }
 
-/// Finds an algorithm by its name.
+/// Returns the algorithm with a name.
+///
+/// # Errors
+///
+/// `E2BIG` if the name is too long, `EINVAL` if there is no such algorithm.
 fn find_algorithm(name: &CStr) -> Result<Algorithm> {
     if name.count_bytes() >= MAX_ALGORITHM_NAME {
         return Err(E2BIG);
@@ -215,7 +220,7 @@ fn find_algorithm(name: &CStr) -> Result<Algorithm> {
     Algorithm::find(name).ok_or(EINVAL)
 }
 
-/// The algorithms that there are, with the one in use in brackets; writing a name chooses it.
+/// `comp_algorithm`: the available algorithms; writing a name selects the primary one.
 struct CompAlgorithm;
 
 impl Show<Disk> for CompAlgorithm {
@@ -234,8 +239,9 @@ impl Store<Disk> for CompAlgorithm {
     }
 }
 
-/// The same for the algorithms that pages are recompressed with, with their priorities. Writing
-/// `algo=<name> priority=<n>` chooses one.
+/// `recomp_algorithm`: the algorithms for recompression, one line for each priority.
+///
+/// Writing `algo=<name> priority=<n>` selects one.
 struct RecompAlgorithm;
 
 impl Show<Disk> for RecompAlgorithm {
@@ -271,8 +277,7 @@ impl Store<Disk> for RecompAlgorithm {
     }
 }
 
-/// Writing `priority=<n>`, `algo=<name>`, `level=<n>`, `dict=<path>` or `deflate.winbits=<n>` sets
-/// how an algorithm is to work.
+/// `algorithm_params`: a write sets the parameters of an algorithm; see [`ParamsUpdate::parse`].
 struct AlgorithmParams;
 
 impl Store<Disk> for AlgorithmParams {
@@ -281,7 +286,7 @@ impl Store<Disk> for AlgorithmParams {
     }
 }
 
-/// Writing what is to be recompressed recompresses it; see [`RecompressRequest::parse`].
+/// `recompress`: a write recompresses the pages that it selects; see [`RecompressRequest::parse`].
 struct Recompress;
 
 impl Store<Disk> for Recompress {
@@ -291,8 +296,9 @@ impl Store<Disk> for Recompress {
     }
 }
 
-/// Writing `all` marks all pages that take memory as idle, a number those of them that were not
-/// used for as many seconds.
+/// `idle`: writing `all` marks all pages that take memory as idle.
+///
+/// Writing a number marks those of them that were not accessed for that many seconds.
 struct Idle;
 
 impl Store<Disk> for Idle {
@@ -306,18 +312,18 @@ impl Store<Disk> for Idle {
     }
 }
 
-/// The block device that pages are written back to, or `none`.
+/// `backing_dev`: the path of the backing device, or `none`.
 struct BackingDev;
 
 impl Show<Disk> for BackingDev {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
-        // A page is a kilobyte too much for the stack.
+        // A page is too large for the stack.
         let mut buffer = KVec::from_elem(0, PAGE_SIZE - 1, GFP_KERNEL)?;
         let path = disk.data().backing_path(&mut buffer)?;
         let path = path.unwrap_or(c"none");
         match path.to_str() {
             Ok(path) => writeln!(out, "{path}")?,
-            // A name that is not UTF-8 is shown with its odd bytes escaped.
+            // A path that is not UTF-8 is shown with escape sequences.
             Err(_) => out.write_fmt(fmt!("{}\n", path))?,
         }
         Ok(())
@@ -335,7 +341,7 @@ impl Store<Disk> for BackingDev {
     }
 }
 
-/// Whether pages are written back as they are in memory.
+/// `compressed_writeback`: 1 if pages are written back compressed, as they are in memory.
 struct CompressedWriteback;
 
 impl Show<Disk> for CompressedWriteback {
@@ -351,8 +357,7 @@ impl Store<Disk> for CompressedWriteback {
     }
 }
 
-/// Writing what is to be written back writes it back; see
-/// [`Selection::parse`].
+/// `writeback`: a write writes the pages back that it selects; see [`Selection::parse`].
 struct Writeback;
 
 impl Store<Disk> for Writeback {
@@ -362,7 +367,7 @@ impl Store<Disk> for Writeback {
     }
 }
 
-/// How much may still be written back, in units of 4 KiB.
+/// `writeback_limit`: the amount that may still be written back, in units of 4 KiB.
 struct WritebackLimit;
 
 impl Show<Disk> for WritebackLimit {
@@ -380,7 +385,7 @@ impl Store<Disk> for WritebackLimit {
     }
 }
 
-/// Whether the limit is in force.
+/// `writeback_limit_enable`: 1 if the limit is enforced.
 struct WritebackLimitEnable;
 
 impl Show<Disk> for WritebackLimitEnable {
@@ -398,7 +403,7 @@ impl Store<Disk> for WritebackLimitEnable {
     }
 }
 
-/// How many requests of a writeback are under way at most.
+/// `writeback_batch_size`: the maximum number of writeback requests in flight.
 struct WritebackBatchSize;
 
 impl Show<Disk> for WritebackBatchSize {
@@ -415,7 +420,7 @@ impl Store<Disk> for WritebackBatchSize {
     }
 }
 
-/// Pages on the backing device, reads and writes of such, all in units of 4 KiB.
+/// `bd_stat`: pages on the backing device, reads from it, and writes to it, in units of 4 KiB.
 struct BdStat;
 
 impl Show<Disk> for BdStat {
@@ -444,7 +449,7 @@ impl Show<Disk> for BdStat {
     }
 }
 
-/// Failed reads, failed writes, always 0, pages freed on request.
+/// `io_stat`: failed reads, failed writes, 0, and pages freed on request.
 struct IoStatFile;
 
 impl Show<Disk> for IoStatFile {
@@ -466,7 +471,7 @@ impl Show<Disk> for IoStatFile {
     }
 }
 
-/// Memory: see [`MmStat`](crate::device::MmStat). Amounts are in bytes.
+/// `mm_stat`: memory use, in bytes; see [`MmStat`](crate::device::MmStat).
 struct MmStatFile;
 
 impl Show<Disk> for MmStatFile {
@@ -489,7 +494,8 @@ impl Show<Disk> for MmStatFile {
     }
 }
 
-/// The version of this file, always 0, and pages that could not be freed on request.
+/// `debug_stat`: the version of this file, 0, and the number of pages that a request failed to
+/// free.
 struct DebugStat;
 
 impl Show<Disk> for DebugStat {
