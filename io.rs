@@ -54,8 +54,8 @@ use kernel::{
     },
 };
 
-/// How long a read waits when a block has as many users as can be counted.
-const PIN_WAIT: Delta = Delta::from_millis(1);
+/// How long to wait before a block that has as many reads as can be counted is looked at again.
+pub(crate) const PIN_WAIT: Delta = Delta::from_millis(1);
 
 /// The outcome of reading a page.
 pub(crate) enum ReadOutcome {
@@ -63,6 +63,8 @@ pub(crate) enum ReadOutcome {
     Done,
     /// The page is in this block of the backing device.
     OnDevice(PinnedBlock, StoredForm),
+    /// The page is on the backing device, in a block that has as many reads as can be counted.
+    Busy,
 }
 
 /// Bios and pages.
@@ -173,6 +175,8 @@ impl Store {
                     None
                 }
                 ReadOutcome::OnDevice(block, form) => Some((ReadTarget::Page, block, form)),
+                // `read` waits.
+                ReadOutcome::Busy => return Err(EIO),
             });
         }
         let copy = OwnedPage::new(Gfp::NOIO)?;
@@ -183,6 +187,8 @@ impl Store {
                 segment.copy_from(&page).map(|()| None)
             }
             ReadOutcome::OnDevice(block, form) => Ok(Some((ReadTarget::Copy(copy), block, form))),
+            // `read` waits.
+            ReadOutcome::Busy => Err(EIO),
         }
     }
 
@@ -203,7 +209,7 @@ impl Store {
             DeviceRead {
                 completion,
                 target,
-                block,
+                block: Some(block),
                 form,
             },
         );
@@ -221,16 +227,29 @@ impl Store {
             segment.copy_to(&page.map())?;
             return this.write(segment.index, page, now);
         }
-        if let ReadOutcome::OnDevice(block, form) = this.write_part(segment, copy.as_page(), now)? {
-            let target = ReadTarget::Merge(copy);
-            Self::read_back(this, segment.completion(), target, block, form);
+        loop {
+            match this.write_part(segment, copy.as_page(), now)? {
+                ReadOutcome::Done => return Ok(()),
+                ReadOutcome::OnDevice(block, form) => {
+                    let target = ReadTarget::Merge(copy);
+                    Self::read_back(this, segment.completion(), target, block, form);
+                    return Ok(());
+                }
+                ReadOutcome::Busy => fsleep(PIN_WAIT),
+            }
         }
-        Ok(())
     }
 
-    /// Reads a page from memory, or returns where it is.
+    /// Reads a page from memory, or returns where it is; waits until the block can be pinned.
+    ///
+    /// The wait ends, because a bio pins its blocks in the order of pages.
     fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
-        Ok(self.read_locked(index, page, now)?.0)
+        loop {
+            match self.read_locked(index, page, now)?.0 {
+                ReadOutcome::Busy => fsleep(PIN_WAIT),
+                outcome => return Ok(outcome),
+            }
+        }
     }
 
     /// Reads a page from memory, or returns where it is, and keeps its slot locked.
@@ -241,33 +260,29 @@ impl Store {
         page: PageRef<'_>,
         now: u32,
     ) -> Result<(ReadOutcome, SlotGuard<'_>)> {
-        loop {
-            let mut slot = self.table.lock(index).ok_or(EIO)?;
-            slot.touch(now);
-            match slot.view() {
-                View::Empty => page.map().fill(0),
-                View::Same(word) => page.map().fill(word),
-                View::Huge { object } => object.read_page(&page.map()),
-                View::Stored { object, priority } => {
-                    self.decompress(object, priority, &page.map(), index)?;
-                }
-                View::WrittenBack {
-                    block,
-                    size,
-                    priority,
-                } => {
-                    let form = self.stored_form(size, priority);
-                    if let Some(block) = self.backing().ok_or(EIO)?.blocks.pin(block) {
-                        return Ok((ReadOutcome::OnDevice(block, form), slot));
-                    }
-                    // The block has as many reads as can be counted: wait for one of them.
-                    drop(slot);
-                    fsleep(PIN_WAIT);
-                    continue;
-                }
+        let mut slot = self.table.lock(index).ok_or(EIO)?;
+        slot.touch(now);
+        match slot.view() {
+            View::Empty => page.map().fill(0),
+            View::Same(word) => page.map().fill(word),
+            View::Huge { object } => object.read_page(&page.map()),
+            View::Stored { object, priority } => {
+                self.decompress(object, priority, &page.map(), index)?;
             }
-            return Ok((ReadOutcome::Done, slot));
+            View::WrittenBack {
+                block,
+                size,
+                priority,
+            } => {
+                let form = self.stored_form(size, priority);
+                let outcome = match self.backing().ok_or(EIO)?.blocks.pin(block) {
+                    Some(block) => ReadOutcome::OnDevice(block, form),
+                    None => ReadOutcome::Busy,
+                };
+                return Ok((outcome, slot));
+            }
         }
+        Ok((ReadOutcome::Done, slot))
     }
 
     /// Writes a page; if that fails, the slot keeps its content.

@@ -10,6 +10,7 @@
 use crate::{
     abstractions::{
         bdev::{
+            AfterWork,
             PageRead,
             ReadDevice, //
         },
@@ -23,16 +24,22 @@ use crate::{
         ReadTarget,
         StoredForm, //
     },
-    io::ReadOutcome,
+    io::{
+        ReadOutcome,
+        PIN_WAIT, //
+    },
     store::Store, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::delay::fsleep, //
+};
 
 impl DeviceRead {
     /// Delivers the page that was read to the bio.
     ///
-    /// Returns [`ReadOutcome::OnDevice`] if a partial write was to be merged into the page, and the
-    /// page has been written to another block since: the read must be repeated there.
+    /// A partial write of a page that is in another block now is not delivered; the outcome is that
+    /// of [`Store::write_part`].
     ///
     /// # Context
     ///
@@ -49,17 +56,20 @@ impl DeviceRead {
             return Ok(ReadOutcome::Done);
         }
         let page = self.page().ok_or(EIO)?;
+        let segment = self.completion.segment();
+        let Some(block) = &self.block else {
+            return store.write_part(segment, page, boottime_seconds());
+        };
         if let StoredForm::Compressed { size, priority } = self.form {
             store.decompress_in_place(&page.map(), size as usize, priority)?;
         }
-        let segment = self.completion.segment();
         match self.target {
             ReadTarget::Page => page.flush_dcache(),
             ReadTarget::Copy(_) => segment.copy_from(&page.map())?,
             ReadTarget::Merge(_) => {
                 segment.copy_to(&page.map())?;
                 let now = boottime_seconds();
-                if !store.write_merged(segment.index, page, &self.block, now)? {
+                if !store.write_merged(segment.index, page, block, now)? {
                     return store.write_part(segment, page, now);
                 }
             }
@@ -92,48 +102,52 @@ impl PageRead for DeviceRead {
     }
 
     fn finish(self, store: &QueueRef<Store>, result: Result) {
-        // What was not read, or needs no work, is not to be merged with anything.
+        // A read that failed or needs no work is not followed by another.
         let _ = self.end(store, result);
     }
 
-    fn work(self, store: &QueueRef<Store>) -> Option<(usize, Self)> {
-        self.end(store, Ok(()))
+    fn work(self, store: &QueueRef<Store>) -> AfterWork<Self> {
+        let next = self.end(store, Ok(()));
+        if let AfterWork::Again(_) = next {
+            // The reads of the block may need this worker; they get it after this.
+            fsleep(PIN_WAIT);
+        }
+        next
     }
 }
 
 impl DeviceRead {
-    /// Delivers what was read, and unpins its block. Returns what is to be read instead, if the
-    /// page has moved to another block and a part is to be written to it.
-    fn end(mut self, store: &QueueRef<Store>, result: Result) -> Option<(usize, Self)> {
+    /// Delivers the page that was read, unpins its block, and returns what follows.
+    fn end(mut self, store: &QueueRef<Store>, result: Result) -> AfterWork<Self> {
         // The bio gets the device's errors as they are, and an I/O error for all others.
         let delivered = result.and_then(|()| self.deliver(store).map_err(|_| EIO));
-        if let Err(error) = delivered {
-            let stats = &store.stats;
-            match (&self.target, self.page()) {
-                (ReadTarget::Merge(_), _) => stats.failed_writes.add(1),
-                (ReadTarget::Page, Some(page)) => {
-                    // The reader must not see what the device or the decompressor left there.
-                    page.map().fill(0);
-                    stats.failed_reads.add(1);
-                }
-                _ => stats.failed_reads.add(1),
+        if let (Some(block), Some(backing)) = (self.block.take(), store.backing()) {
+            backing.blocks.unpin(block);
+        }
+        match delivered {
+            Ok(ReadOutcome::Done) => AfterWork::Done,
+            Ok(ReadOutcome::OnDevice(block, form)) => {
+                store.stats.bd_reads.add(1);
+                let from = block.number();
+                self.block = Some(block);
+                self.form = form;
+                AfterWork::Read(from, self)
             }
-            self.completion.fail(error);
+            Ok(ReadOutcome::Busy) => AfterWork::Again(self),
+            Err(error) => {
+                let stats = &store.stats;
+                match (&self.target, self.page()) {
+                    (ReadTarget::Merge(_), _) => stats.failed_writes.add(1),
+                    (ReadTarget::Page, Some(page)) => {
+                        // The reader must not see what the device or the decompressor left there.
+                        page.map().fill(0);
+                        stats.failed_reads.add(1);
+                    }
+                    _ => stats.failed_reads.add(1),
+                }
+                self.completion.fail(error);
+                AfterWork::Done
+            }
         }
-        if let Some(backing) = store.backing() {
-            backing.blocks.unpin(self.block);
-        }
-        let Ok(ReadOutcome::OnDevice(block, form)) = delivered else {
-            return None;
-        };
-        store.stats.bd_reads.add(1);
-        Some((
-            block.number(),
-            Self {
-                block,
-                form,
-                ..self
-            },
-        ))
     }
 }

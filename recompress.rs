@@ -266,7 +266,7 @@ fn recompress(
     };
     let mut shrunk = shrink(None)?;
     if let Shrunk::NoMemory(size) = shrunk {
-        let object = pool.alloc(size, copy.node(), Gfp::NORETRY)?;
+        let object = pool.alloc(size, copy.node(), Gfp::NOIO)?;
         shrunk = shrink(Some(object))?;
     }
     let object = match shrunk {

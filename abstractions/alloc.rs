@@ -36,9 +36,6 @@ impl Gfp {
     /// Reclaims memory for as long as it takes, but without I/O: for the I/O path.
     pub(crate) const NOIO: Self = Self(bindings::ZRAM_RS_GFP_NOIO);
 
-    /// Reclaims memory once, without I/O, and fails if that was not enough: for optional memory.
-    pub(crate) const NORETRY: Self = Self(bindings::ZRAM_RS_GFP_NORETRY);
-
     /// Takes free memory only, and wakes the task that reclaims memory. Does not sleep.
     pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
 

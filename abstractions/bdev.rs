@@ -9,6 +9,7 @@ mod read;
 mod write;
 
 pub(crate) use read::{
+    AfterWork,
     PageRead,
     ReadDevice,
     ReadSlab, //

@@ -227,12 +227,12 @@ impl Blocks {
     /// Releases the ownership of a block, which becomes free when its reads have completed.
     pub(crate) fn release(&self, block: Block) {
         let Block(number) = block;
-        let Some(reads) = self.users.put(number) else {
-            return;
-        };
         self.count_without_owner(number, 1);
-        if reads == 0 {
-            self.count_free(number, 1);
+        match self.users.put(number) {
+            Some(0) => self.count_free(number, 1),
+            Some(_) => (),
+            // The block had no owner: it was released before.
+            None => self.count_without_owner(number, -1),
         }
     }
 

@@ -51,8 +51,9 @@ pub(crate) struct DeviceRead {
     pub(crate) completion: SegmentCompletion,
     /// The memory to read into.
     pub(crate) target: ReadTarget,
-    /// The block to read.
-    pub(crate) block: PinnedBlock,
+    /// The block to read; `None` once the page has been found in another block, which cannot be
+    /// pinned yet.
+    pub(crate) block: Option<PinnedBlock>,
     /// The form of the page in that block.
     pub(crate) form: StoredForm,
 }

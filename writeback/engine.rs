@@ -252,6 +252,8 @@ pub(super) struct Engine<'a, 'w> {
     free: KVVec<Request>,
     /// The last error of a page.
     result: Result,
+    /// Why pages that were in a request were not written back.
+    stop: Result,
 }
 
 impl<'a, 'w> Engine<'a, 'w> {
@@ -278,6 +280,7 @@ impl<'a, 'w> Engine<'a, 'w> {
             requests: 1,
             free,
             result: Ok(()),
+            stop: Ok(()),
         })
     }
 
@@ -317,7 +320,7 @@ impl<'a, 'w> Engine<'a, 'w> {
         }
         match end {
             Err(EINTR | ERESTARTSYS) => end,
-            _ => self.result,
+            _ => self.stop.and(self.result),
         }
     }
 
@@ -451,6 +454,7 @@ impl<'a, 'w> Engine<'a, 'w> {
             // Each of the other pages may take the device long to fail.
             for page in done.end..len {
                 self.complete_page(data, page, stop);
+                self.stop = stop;
             }
         } else if done.end < len {
             data.single = Some(done.end);

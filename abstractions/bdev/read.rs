@@ -61,15 +61,23 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     /// Any context, including hard interrupts; must not sleep.
     fn finish(self, disk: &QueueRef<Self::Ready>, result: Result);
 
-    /// Does the work that a page needs after it was read, and finishes the read.
-    ///
-    /// Returns `None`, or a page of the device and a read of that page which replaces this one.
+    /// Does the work that a page needs after it was read, and returns what follows.
     ///
     /// # Context
     ///
     /// A worker of high priority. May sleep, but must not wait for other reads: these may need a
     /// worker, and all workers may be here.
-    fn work(self, disk: &QueueRef<Self::Ready>) -> Option<(usize, Self)>;
+    fn work(self, disk: &QueueRef<Self::Ready>) -> AfterWork<Self>;
+}
+
+/// What follows the work of a read.
+pub(crate) enum AfterWork<R> {
+    /// The read is finished.
+    Done,
+    /// This page of the device is read in place of the one that was read.
+    Read(usize, R),
+    /// The work is done again, after other work that is queued.
+    Again(R),
 }
 
 /// A read in flight, allocated together with its bio.
@@ -343,18 +351,28 @@ impl<R: PageRead> ReadDevice<R> {
         let data = unsafe { (*(*request).data.get()).assume_init_read() };
         // SAFETY: By the type invariants the disk is initialised.
         let disk = unsafe { (*(*request).disk.get()).assume_init_ref() };
-        let Some((from, data)) = data.work(disk) else {
+        // SAFETY: By the type invariants the pointer is initialised; the device is valid for the
+        // same reason as in `end_io`.
+        let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
+        let (from, data) = match data.work(disk) {
+            AfterWork::Read(from, data) => (from, data),
             // SAFETY: This function owns the request, has taken out its data, and does not use it
             // after this call.
-            return unsafe { Self::put(request) };
+            AfterWork::Done => return unsafe { Self::put(request) },
+            // SAFETY: This function owns the request, whose fields are all initialised when the
+            // data is. The work is initialised and not queued, as it is running, and the request is
+            // valid until it is called again.
+            AfterWork::Again(data) => unsafe {
+                (*(*request).data.get()).write(data);
+                return device.queue.enqueue(work.cast());
+            },
         };
         // Reuse the bio: a worker must not wait for another one, which may depend on this worker.
         let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
-        // SAFETY: The bio has completed, and this function owns it. The device is valid for the
-        // same reason as in `end_io`. `bio_reset` keeps the set of the bio and the room for a page,
-        // and removes the page. The other fields of the request are still initialised.
+        // SAFETY: The bio has completed, and this function owns it. `bio_reset` keeps the set of
+        // the bio and the room for a page, and removes the page. The other fields of the request
+        // are still initialised.
         unsafe {
-            let device = (*(*request).device.get()).assume_init_ref().as_ref();
             let bio = (*request).bio.get();
             kernel::bindings::bio_reset(bio, device.device.bdev.as_ptr(), flags);
             Self::submit(request, from, data);

@@ -126,4 +126,57 @@ test_pages_that_move_compressed() {
 	moving 1
 }
 
+# As many writers of parts of one page as a block can have reads, while the page moves to that block: the worker that
+# finds the page there cannot pin the block, and must not wait for reads that need this worker.
+test_more_reads_than_can_be_counted() {
+	local sectors=$((64 * PAGE / 512)) held inflight reads count writers=()
+	small_blocks
+	nullb wb1n 1
+	mapped wb1held "0 $sectors linear $nullb 0"
+	held=$mapped
+	ok modprobe -q dm-delay
+	mapped wb1 "0 $sectors delay $held 0 0 $nullb 0 0"
+	inflight=/sys/block/dm-$(dmsetup info -c --noheadings -o minor wb1)/inflight
+	backed "$mapped" 1M lz4
+	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
+	does open "$dev" direct
+	does bulk 0 1 random 1
+	writes_back page_index=0
+	ok dmsetup suspend --noflush --nolockfs wb1held
+	# One write reads the first block of the page, the others the second one.
+	part 1
+	eventually 30 reads_under_way 1 || fail "there is no read"
+	does bulk 0 1 random 2
+	writes_back page_index=0
+	for ((count = 0; count < 20; count++)); do
+		part $((2 + count % 6))
+	done
+	eventually 30 reads_under_way 15 || fail "$reads reads are under way"
+	sleep 1
+	reads_under_way 1
+	is "the number of reads under way" "$reads" 15
+	ok dmsetup resume wb1held
+	if ! eventually 60 none_left; then
+		# A worker that waits for itself would keep the guest from ending.
+		fail "writers wait for each other"
+		echo b >/proc/sysrq-trigger
+	fi
+	wait "${writers[@]}"
+	does close
+	io_stat
+	is "failed_writes" "$failed_writes" 0
+	remove
+}
+
+# part BLOCK: a task that writes this block of 512 bytes.
+part() {
+	dd if="$TMP/x" of="$dev" bs=512 seek="$1" count=1 oflag=direct conv=notrunc status=none &
+	writers+=($!)
+}
+
+reads_under_way() {
+	read -r reads _ <"$inflight"
+	[ "$reads" -ge "$1" ]
+}
+
 run_tests
