@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * zram_floor: how long do the kernel's compressors take for a page, with nothing around them? No
- * driver can be faster than that, and what it takes beyond that is its own.
+ * zram_floor: measures how long the kernel's compressors take for a page, without a driver. No
+ * driver can be faster than that; any further time is the driver's own.
  *
- * In debugfs, zram_floor/pages takes the pages. Writing "ALGORITHM MILLISECONDS" to
+ * In debugfs, zram_floor/pages accepts the pages. Writing "ALGORITHM MILLISECONDS" to
  * zram_floor/run compresses all of them for at least that long, and then decompresses them for as
- * long. Reading it gives the picoseconds that a page took to be compressed and to be
- * decompressed, and the mean size of a page in bytes. Pages that do not get smaller are copied
- * instead of decompressed, as in zram.
+ * long. Reading it returns the picoseconds that the compression and the decompression of a page
+ * took, and the mean size of a page in bytes. Pages that do not get smaller are copied instead of
+ * decompressed, as in zram.
  */
 
 #include <linux/debugfs.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Algorithms: their names, their parameters, and what they make of data.
+# Algorithms: their names, their parameters, and their results.
 
 === comp_algorithm
 hot_add

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What each attribute takes and refuses, on a device without a size and on one with a size.
+# The input that each attribute accepts and refuses, on an uninitialised and on an initialised device.
 
 === access: what cannot be read or written
 hot_add

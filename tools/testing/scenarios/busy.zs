@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Devices that somebody uses.
+# Devices that are in use.
 
 === open devices
 hot_add

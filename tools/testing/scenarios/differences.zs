@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What is different on purpose, and that it is: see Documentation/differences.rst.
+# The intended differences: see Documentation/differences.rst.
 
 === access-time-kept
 hot_add

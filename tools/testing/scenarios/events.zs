@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What is told to those who listen, such as udev.
+# Uevents, for listeners such as udev.
 
 === uevents
 listen
