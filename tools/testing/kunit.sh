@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The driver's KUnit tests run when the driver is loaded, and report to the kernel log. Loads the driver, and prints all
-# of their results as one KTAP list.
+# of their results as one KTAP list; with TESTS, those of these suites.
 
 # shellcheck source=tools/testing/lib.sh
 . "${0%/*}/lib.sh"
@@ -22,6 +22,8 @@ suite='' planned=0 results=()
 while IFS= read -r line; do
 	if [[ $line =~ ^\ +'# Subtest: '(.*) ]]; then
 		suite=${BASH_REMATCH[1]}
+	elif [ -n "${TESTS:-}" ] && [[ " $TESTS " != *" $suite "* ]]; then
+		continue
 	elif [[ $line =~ ^\ +1\.\.([0-9]+)$ ]]; then
 		planned=$((planned + BASH_REMATCH[1]))
 	elif [[ $line =~ ^\ +((not\ )?ok)\ [0-9]+\ (.*) ]]; then

@@ -53,9 +53,16 @@ note() {
 	ktap_print_msg "$*"
 }
 
+# fail MESSAGE: with the line of the script that a test came from.
 fail() {
+	local frame where=
 	failed=1
-	note "$*"
+	for ((frame = 1; frame < ${#BASH_SOURCE[@]}; frame++)); do
+		[ "${BASH_SOURCE[frame]}" = "$0" ] || continue
+		where=" ($SCRIPT, line ${BASH_LINENO[frame - 1]})"
+		break
+	done
+	note "$*$where"
 }
 
 # is WHAT GOT WANT

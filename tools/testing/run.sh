@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: run.sh [TIMEOUT] SCRIPT...
+# usage: run.sh [TIMEOUT] SCRIPT[:CASE,CASE...]...
 #
 # Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and prints where the results
 # of each begin and how it ended, for tools/test. Starting a guest for each would take longer than most scripts
@@ -15,9 +15,12 @@ if [[ ${1:-} =~ ^[0-9]+$ ]]; then
 fi
 failed=0
 for script in "$@"; do
+	cases=
+	[[ $script != *:* ]] || cases=${script#*:}
+	script=${script%%:*}
 	echo "# run: begin $script"
 	status=0
-	timeout --foreground --kill-after=10 "$limit" "$here/$script" || status=$?
+	TESTS=${cases//,/ } timeout --foreground --kill-after=10 "$limit" "$here/$script" || status=$?
 	[ $status != 124 ] || echo "# run: $script was stopped after $limit seconds"
 	echo "# run: end $script $status"
 	[ $status = 0 ] || failed=1
