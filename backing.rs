@@ -6,7 +6,7 @@ pub(crate) mod blocks;
 pub(crate) mod read;
 
 use crate::abstractions::{
-    bdev::{
+    block::bdev::{
         BlockDevice,
         ReadDevice, //
     },

@@ -21,15 +21,17 @@ pub(crate) use config::{
 };
 
 use crate::abstractions::{
-    cpuhp::{
-        self,
-        Instance,
-        PrepareState,
-        Registered, //
+    cpu::{
+        cpuhp::{
+            self,
+            Instance,
+            PrepareState,
+            Registered, //
+        },
+        percpu::PerCpu, //
     },
     page::MappedPage,
-    parse::sysfs_streq,
-    percpu::PerCpu, //
+    parse::sysfs_streq, //
 };
 use config::Params;
 use kernel::{

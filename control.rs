@@ -4,16 +4,17 @@
 
 use crate::{
     abstractions::{
-        bdev::ReadSlab,
-        gendisk::{
-            DiskRegistration,
-            Major, //
+        block::{
+            bdev::ReadSlab,
+            gendisk::{
+                DiskRegistration,
+                Major, //
+            },
         },
         workqueue::HighPriority, //
     },
-    backing::read::DeviceRead, //
-    comp,
-    debugfs,
+    backing::read::DeviceRead,
+    comp, debugfs,
     device::{
         Device,
         DiskAttributes,

@@ -8,23 +8,27 @@
 
 use crate::{
     abstractions::{
-        bio::{
-            Bio,
-            Operation, //
+        block::{
+            bio::{
+                Bio,
+                Operation, //
+            },
+            gendisk::{
+                DiskAttribute,
+                DiskRegistration,
+                GenDisk,
+                Limits,
+                Major,
+                Operations,
+                QueueEntered, //
+            },
         },
-        gendisk::{
-            DiskAttribute,
-            DiskRegistration,
-            GenDisk,
-            Limits,
-            Major,
-            Operations,
-            QueueEntered, //
-        },
-        mutex::lock_interruptible,
-        rwsem::RwSemaphore,
+        device::sysfs::AttributeGroups,
         sched::boottime_seconds,
-        sysfs::AttributeGroups,
+        sync::{
+            mutex::lock_interruptible,
+            rwsem::RwSemaphore, //
+        },
         workqueue::HighPriority, //
     },
     backing::Backing,
@@ -388,7 +392,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// Those of [`BlockDevice::path`](crate::abstractions::bdev::BlockDevice::path).
+    /// Those of [`BlockDevice::path`](crate::abstractions::block::bdev::BlockDevice::path).
     pub(crate) fn backing_path<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a CStr>> {
         let config = self.config().read();
         let Some(backing) = &config.backing else {

@@ -8,14 +8,16 @@
 use crate::{
     abstractions::{
         alloc::Gfp,
-        bdev::ReadDevice,
-        bio::{
-            Bio,
-            PageSegment,
-            SegmentCompletion,
-            SinglePageBio, //
+        block::{
+            bdev::ReadDevice,
+            bio::{
+                Bio,
+                PageSegment,
+                SegmentCompletion,
+                SinglePageBio, //
+            },
+            gendisk::QueueEntered, //
         },
-        gendisk::QueueEntered,
         page::{
             MappedPage,
             OwnedPage,
@@ -40,7 +42,7 @@ use crate::{
         View, //
     },
     stats::Footprint,
-    store::Store,
+    store::Store, //
 };
 use kernel::{
     page::{

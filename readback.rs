@@ -9,15 +9,17 @@
 
 use crate::{
     abstractions::{
-        bdev::{
-            AfterWork,
-            PageRead,
-            ReadDevice, //
+        block::{
+            bdev::{
+                AfterWork,
+                PageRead,
+                ReadDevice, //
+            },
+            bio::SegmentCompletion,
+            gendisk::QueueRef, //
         },
-        bio::SegmentCompletion,
-        gendisk::QueueRef,
         page::PageRef,
-        sched::boottime_seconds,
+        sched::boottime_seconds, //
     },
     backing::read::{
         DeviceRead,
@@ -25,8 +27,8 @@ use crate::{
         StoredForm, //
     },
     io::{
-        ReadOutcome,
-        PIN_WAIT, //
+        ReadOutcome, //
+        PIN_WAIT,
     },
     store::Store, //
 };

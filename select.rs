@@ -12,9 +12,9 @@
 //! and allocates a larger one as soon as there is free memory.
 
 use crate::{
-    abstractions::{
-        alloc::Gfp,
-        table::ZeroedTable, //
+    abstractions::alloc::{
+        table::ZeroedTable,
+        Gfp, //
     },
     slot::{
         SlotGuard,

@@ -7,11 +7,11 @@
 
 use crate::{
     abstractions::{
-        bit_lock::{
+        sched::cond_resched,
+        sync::bit_lock::{
             Guard,
             LockedTable, //
         },
-        sched::cond_resched, //
     },
     backing::blocks::Block,
     comp::Priority,

@@ -7,10 +7,17 @@
 
 use crate::{
     abstractions::{
-        class::ClassAttribute,
-        gendisk::{
+        block::gendisk::{
             DiskAttribute,
             GenDisk, //
+        },
+        device::{
+            class::ClassAttribute,
+            sysfs::{
+                AttributeList,
+                Show,
+                Store, //
+            },
         },
         parse::{
             kstrtoint,
@@ -20,11 +27,6 @@ use crate::{
             memparse,
             sysfs_streq,
             Args, //
-        },
-        sysfs::{
-            AttributeList,
-            Show,
-            Store, //
         },
     },
     comp::{

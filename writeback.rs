@@ -25,13 +25,13 @@ pub(crate) mod selection;
 
 use crate::{
     abstractions::{
-        bdev::Writer,
+        block::bdev::Writer,
         sched::totalram_pages,
         workqueue::with_scoped_work, //
     },
     backing::Backing,
     select::Selector,
-    store::Store,
+    store::Store, //
 };
 use budget::Budget;
 use engine::{

@@ -63,7 +63,7 @@ mod sysfs;
 mod writeback;
 mod zspool;
 
-use abstractions::{
+use abstractions::device::{
     class::Class,
     sysfs::AttributeGroups, //
 };

@@ -11,11 +11,11 @@
 use crate::{
     abstractions::{
         alloc::Gfp,
-        bit_lock::Packed,
         page::{
             MappedPage,
             Node, //
         },
+        sync::bit_lock::Packed, //
     },
     bindings, //
 };

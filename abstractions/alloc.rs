@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
 
+pub(crate) mod table;
+
 use crate::bindings;
 use kernel::{
     alloc::Flags,

@@ -9,8 +9,10 @@
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/highmem.h`](srctree/include/linux/highmem.h)
 
-use super::alloc::Gfp;
-use crate::bindings;
+use crate::{
+    abstractions::alloc::Gfp,
+    bindings, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //

@@ -9,7 +9,7 @@
 //!
 //! The time to find a free block depends neither on the size of the device nor on how full it is.
 
-use crate::abstractions::refcounts::RefCounts;
+use crate::abstractions::sync::refcounts::RefCounts;
 use core::ops::Range;
 use kernel::{
     new_mutex,

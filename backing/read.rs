@@ -7,7 +7,7 @@
 use super::blocks::PinnedBlock;
 use crate::{
     abstractions::{
-        bio::SegmentCompletion,
+        block::bio::SegmentCompletion,
         page::OwnedPage, //
     },
     comp::Priority, //

@@ -7,7 +7,7 @@ use super::{
     Priority, //
 };
 use crate::abstractions::{
-    file::FileContents,
+    fs::file::FileContents,
     parse::{
         kstrtoint,
         Args, //

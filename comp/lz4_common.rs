@@ -7,7 +7,7 @@
 
 use crate::{
     abstractions::{
-        file::FileContents,
+        fs::file::FileContents,
         page::MappedPage, //
     },
     bindings, //

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     abstractions::{
-        file::FileContents,
+        fs::file::FileContents,
         page::MappedPage, //
     },
     bindings, //

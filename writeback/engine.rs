@@ -16,7 +16,7 @@ use super::{
 use crate::{
     abstractions::{
         alloc::Gfp,
-        bdev::{
+        block::bdev::{
             WriteRequest,
             Writer, //
         },
@@ -39,7 +39,7 @@ use crate::{
         View, //
     },
     stats::Footprint,
-    store::Store,
+    store::Store, //
 };
 use kernel::{
     prelude::*,

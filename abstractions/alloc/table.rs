@@ -4,8 +4,10 @@
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
 
-use super::alloc::Gfp;
-use crate::bindings;
+use crate::{
+    abstractions::alloc::Gfp,
+    bindings, //
+};
 use core::{
     ops::{
         Deref,

@@ -8,11 +8,13 @@
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
-use super::page::{
-    MappedPage,
-    PageRef, //
+use crate::{
+    abstractions::page::{
+        MappedPage,
+        PageRef, //
+    },
+    bindings, //
 };
-use crate::bindings;
 use core::{
     marker::PhantomData,
     mem,
@@ -89,7 +91,7 @@ impl Bio {
     ///
     /// The block layer must have handed `bio` to this driver, and the caller must not use it
     /// afterwards.
-    pub(super) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
+    pub(in crate::abstractions) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
         // INVARIANT: By the safety requirements the bio is the driver's, and only the new object
         // completes it.
         Self { bio, start: None }
@@ -281,7 +283,7 @@ impl SegmentCompletion {
     }
 
     /// Returns the flags of the bio that other bios, submitted on its behalf, inherit.
-    pub(super) fn inherited_flags(&self) -> u32 {
+    pub(in crate::abstractions) fn inherited_flags(&self) -> u32 {
         const INHERITED: u32 = bindings::ZRAM_RS_REQ_INHERITED;
         // SAFETY: By the type invariants the bio is valid.
         unsafe { (*self.segment.cursor.bio.as_ptr()).bi_opf & INHERITED }

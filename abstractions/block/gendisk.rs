@@ -9,9 +9,9 @@
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
-use super::{
-    bio::Bio,
-    sysfs::{
+use crate::abstractions::{
+    block::bio::Bio,
+    device::sysfs::{
         self,
         AttributeGroups,
         RawAttribute,

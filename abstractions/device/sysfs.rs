@@ -87,7 +87,10 @@ const MAX_ATTRIBUTES: usize = 31;
 /// # Safety
 ///
 /// The type must begin with a `struct attribute`.
-pub(super) unsafe trait RawAttribute: 'static {}
+pub(in crate::abstractions) unsafe trait RawAttribute:
+    'static
+{
+}
 
 /// The attributes in a directory.
 pub(crate) trait AttributeList {
@@ -137,7 +140,7 @@ impl<A> AttributeGroups<A> {
     }
 
     /// Returns the list of groups, which C does not write to.
-    pub(super) fn as_ptr(&self) -> *mut *const kernel::bindings::attribute_group {
+    pub(in crate::abstractions) fn as_ptr(&self) -> *mut *const kernel::bindings::attribute_group {
         self.groups.as_ptr().cast_mut()
     }
 }
@@ -170,7 +173,7 @@ impl<L: AttributeList> Group<L> {
 /// # Safety
 ///
 /// `buf` must be valid for writes of `PAGE_SIZE` bytes.
-pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize {
+pub(in crate::abstractions) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize {
     // sysfs warns of contents that fill the page, so the last byte stays NUL.
     const ROOM: usize = PAGE_SIZE - 1;
     // SAFETY: By the safety requirements the buffer is valid for writes. sysfs has zeroed it, and
@@ -188,7 +191,11 @@ pub(super) unsafe fn show<T, A: Show<T>>(target: &T, buf: *mut c_char) -> isize 
 /// # Safety
 ///
 /// `buf` must be a C string.
-pub(super) unsafe fn store<T, A: Store<T>>(target: &T, buf: *const c_char, count: usize) -> isize {
+pub(in crate::abstractions) unsafe fn store<T, A: Store<T>>(
+    target: &T,
+    buf: *const c_char,
+    count: usize,
+) -> isize {
     // SAFETY: By the safety requirements `buf` is a C string; sysfs keeps it during the call.
     let input = unsafe { CStr::from_char_ptr(buf) };
     match A::store(target, input) {
@@ -198,7 +205,10 @@ pub(super) unsafe fn store<T, A: Store<T>>(target: &T, buf: *const c_char, count
 }
 
 /// Creates the `struct attribute` of a file called `name`, with access mode `mode`.
-pub(super) const fn attribute(name: &'static CStr, mode: u16) -> kernel::bindings::attribute {
+pub(in crate::abstractions) const fn attribute(
+    name: &'static CStr,
+    mode: u16,
+) -> kernel::bindings::attribute {
     let mut attribute: kernel::bindings::attribute = pin_init::zeroed();
     attribute.name = kernel::str::as_char_ptr_in_const_context(name);
     attribute.mode = mode;

@@ -9,8 +9,10 @@ use super::{
 };
 use crate::abstractions::{
     alloc::Gfp,
-    bio::SegmentCompletion,
-    gendisk::QueueRef,
+    block::{
+        bio::SegmentCompletion,
+        gendisk::QueueRef, //
+    },
     page::PageRef,
     workqueue::HighPriority, //
 };

@@ -2,12 +2,12 @@
 
 //! Tables of small reference counts.
 
-use super::{
-    alloc::Gfp,
+use crate::abstractions::alloc::{
     table::{
         AtomicEntry,
         ZeroedTable, //
     },
+    Gfp, //
 };
 use core::ops::Range;
 use kernel::{

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
-use super::sysfs::{
+use crate::abstractions::device::sysfs::{
     self,
     AttributeGroups,
     RawAttribute,

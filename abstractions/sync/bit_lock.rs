@@ -9,12 +9,16 @@
 //!
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
 
-use super::{
-    alloc::Gfp,
-    sched::cond_resched,
-    table::ZeroedTable, //
+use crate::{
+    abstractions::{
+        alloc::{
+            table::ZeroedTable,
+            Gfp, //
+        },
+        sched::cond_resched, //
+    },
+    bindings, //
 };
-use crate::bindings;
 use core::{
     cell::UnsafeCell,
     marker::PhantomData, //
