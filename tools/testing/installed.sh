@@ -100,6 +100,8 @@ test_choice_of_the_other_driver() {
 	stop_swap
 	ok modprobe zram_rs
 	driver_is zram_rs
+	# udev looks into the new disk.
+	ok udevadm settle
 	ok modprobe -r zram_rs
 	rm /etc/modprobe.d/zram-rs.conf
 	start_swap
