@@ -140,8 +140,8 @@ impl RecompressRequest {
 
 /// Recompresses pages with the algorithm of a priority, the largest first.
 ///
-/// A page that cannot be read or compressed stays as it is, and does not count towards the maximum
-/// number of pages.
+/// A page that cannot be read or compressed keeps its compressed data, and does not count towards
+/// the maximum number of pages.
 ///
 /// # Context
 ///

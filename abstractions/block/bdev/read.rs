@@ -362,8 +362,8 @@ impl<R: PageRead> ReadDevice<R> {
             // after this call.
             AfterWork::Done => return unsafe { Self::put(request) },
             // SAFETY: This function owns the request, whose fields are all initialised when the
-            // data is. The work is initialised and not queued, as it is running, and the request is
-            // valid until it is called again.
+            // data is. The work is initialised. It is not queued, because this function is running
+            // it. The request is valid until the work runs again.
             AfterWork::Again(data) => unsafe {
                 (*(*request).data.get()).write(data);
                 return device.queue.enqueue(work.cast());
