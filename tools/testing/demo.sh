@@ -123,7 +123,7 @@ until_it_says() {
 make_swap() {
 	local sys id size=$((workload * 5 / 4))
 	read -r backing _ <<<"${ZR_DISKS:-}"
-	must "a disk to write back to (run-guest --disk)" [ -b "$backing" ]
+	must "a disk to write back to (vm --disk)" [ -b "$backing" ]
 	id=$(cat /sys/class/zram-control/hot_add)
 	swap=/dev/zram$id sys=/sys/block/zram$id
 	# zramctl would reset the device first, and knows nothing of backing devices.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: run.sh [TIMEOUT] SCRIPT[:CASE,CASE...]...
+# usage: run.sh [TIMEOUT] SCRIPT[:CASE,CASE...]...   (SCRIPT by its path from here, as tests/control.sh)
 #
 # Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and prints where the results
 # of each begin and how it ended, for tools/test. Starting a guest for each would take longer than most scripts
@@ -18,11 +18,12 @@ for script in "$@"; do
 	cases=
 	[[ $script != *:* ]] || cases=${script#*:}
 	script=${script%%:*}
-	echo "# run: begin $script"
+	name=${script##*/}
+	echo "# run: begin $name"
 	status=0
 	TESTS=${cases//,/ } timeout --foreground --kill-after=10 "$limit" "$here/$script" || status=$?
-	[ $status != 124 ] || echo "# run: $script was stopped after $limit seconds"
-	echo "# run: end $script $status"
+	[ $status != 124 ] || echo "# run: $name was stopped after $limit seconds"
+	echo "# run: end $name $status"
 	[ $status = 0 ] || failed=1
 done
 exit $failed

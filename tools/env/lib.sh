@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Shared by the scripts of tools/: paths, progress messages, and commands inside the build root. Sourced, never run.
+#
+# Environment:
+#   ZRAM_RS_CACHE   directory of the build root, the kernels and all other build products (default:
+#                   $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
+#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one that this machine's apt uses)
+#   KDIR            a kernel build tree that "tools/build stock" builds for, instead of Debian's (an x86-64 build with
+#                   CONFIG_RUST=y)
+#   JOBS            number of parallel jobs (default: all processors)
+#   V=1             shows the output of each step instead of a progress line
+#
+# --help as the first argument prints the head of the script.
+
+set -euo pipefail
+
+case ${1:-} in
+-h | --help)
+	sed -n '4,/^[^#]*$/s/^# \{0,1\}//p' "$0"
+	exit 0
+	;;
+esac
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SRC=$(dirname "$TOOLS")
+CACHE=${ZRAM_RS_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/zram_rs}
+if [ -n "${KDIR:-}" ]; then
+	KDIR=$(realpath -m -- "$KDIR")
+	grep -qs '^CONFIG_RUST=y' "$KDIR/.config" ||
+		die "KDIR must name a kernel build tree with CONFIG_RUST=y, which $KDIR/.config does not have."
+fi
+JOBS=${JOBS:-$(nproc)}
+export JOBS
+
+# The version of all kernels, and the Debian suites that have it and the toolchain.
+# shellcheck disable=SC2034 # for make-root and make-kernel
+KERNEL=7.3
+SUITE=trixie
+BACKPORTS=$SUITE-backports
+
+mkdir -p "$CACHE/log" "$CACHE/stamp" 2>/dev/null && [ -w "$CACHE/log" ] && [ -w "$CACHE/stamp" ] ||
+	die "$CACHE, which holds all build products, is not writable. Set ZRAM_RS_CACHE to a directory that is."
+
+# --- Progress messages ----------------------------------------------------------------------------
+
+# The start of the command that the user typed, which may call others of these scripts.
+export ZRAM_RS_STARTED=${ZRAM_RS_STARTED:-$EPOCHSECONDS}
+
+elapsed() {
+	local s=$((EPOCHSECONDS - ${1:-$ZRAM_RS_STARTED}))
+	printf '%d:%02d' $((s / 60)) $((s % 60))
+}
+
+say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
+
+# mib_free: prints the free space of the cache, in MiB.
+mib_free() { df --output=avail -B1M "$CACHE" | tail -n 1 | tr -d ' '; }
+
+# progress LABEL LOG EXPECTED COMMAND...: runs COMMAND with its output in LOG and shows its progress, as the number of
+# lines of output relative to EXPECTED.
+progress() {
+	local label=$1 log=$CACHE/log/$2 expected=$3 from=$EPOCHSECONDS rc=0 pid lines percent tick
+	shift 3
+	if [ "${V:-0}" = 1 ]; then
+		say "$label"
+		"$@" </dev/null
+		return
+	fi
+	: >"$log"
+	# In a process group of its own, so that an interrupt ends the whole build.
+	set -m
+	"$@" </dev/null >"$log" 2>&1 &
+	pid=$!
+	set +m
+	# unshare, and the first process of a PID namespace, ignore less.
+	trap 'kill -KILL -- -$pid 2>/dev/null; exit 130' INT TERM
+	tick=0
+	[ -t 1 ] || say "$label (log: $log)"
+	while kill -0 $pid 2>/dev/null; do
+		sleep 0.5
+		tick=$((tick + 1))
+		lines=$(wc -l <"$log")
+		percent=$((lines * 100 / expected))
+		[ $percent -gt 99 ] && percent=99
+		if [ -t 1 ]; then
+			printf '\r[%s] %s ... %d%%  (%s)\033[K' "$(elapsed)" "$label" $percent "$(elapsed $from)"
+		elif [ $((tick % 60)) = 0 ]; then
+			say "    $label: $percent%"
+		fi
+	done
+	wait $pid || rc=$?
+	trap - INT TERM
+	[ -t 1 ] && printf '\r\033[K'
+	if [ $rc != 0 ]; then
+		tail -n 25 "$log" >&2
+		[ "$(mib_free)" -ge 200 ] || printf 'The disk is full: %s has %s MiB left. Make room there, or set %s\n' \
+			"$CACHE" "$(mib_free)" 'ZRAM_RS_CACHE to a directory on a larger disk.' >&2
+		die "$label failed (exit $rc); the whole output is in $log. Run the command again to resume."
+	fi
+	say "$label: done in $(elapsed $from)"
+}
+
+# --- What is made once ----------------------------------------------------------------------------
+
+# key TEXT...: prints a short hash of the inputs of a build product.
+key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
+
+# made NAME KEY: succeeds if NAME was made from the inputs of KEY.
+made() { [ "$(cat "$CACHE/stamp/$1" 2>/dev/null)" = "$2" ]; }
+
+mark_made() { printf '%s\n' "$2" >"$CACHE/stamp/$1"; }
+
+# lock_cache [WHAT]: takes the lock under which one script at a time makes files (of that sort) in the cache.
+lock_cache() {
+	exec 9>"$CACHE/lock${1:+.$1}"
+	flock -n 9 && return
+	say "waiting for another run that makes the same files"
+	flock 9
+}
+
+# --- The driver's source --------------------------------------------------------------------------
+
+# driver_sources: prints the files that the driver is compiled from, relative to the checkout, in order.
+driver_sources() {
+	(cd "$SRC" && find . -path './.?*' -prune -o -path ./tools -prune -o -path ./Documentation -prune -o \
+		-type f \( -name '*.rs' -o -name '*.[ch]' \) ! -name bindings_generated.rs -print) | sed 's:^\./::' | sort
+}
+
+# --- Kernel configurations ------------------------------------------------------------------------
+
+# What the driver is built for and what guests run. "directory" is the build directory and "source" the source tree,
+# both in the build root; "arguments" are those of make.
+#	name      machine directory          source              arguments
+CONFIGURATIONS="
+	stock     qemu    /cache/stock/build /cache/linux        CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
+	uml-debug uml     /cache/uml-debug   /cache/linux-um     ARCH=um LLVM=-19
+	uml-perf  uml     /cache/uml-perf    /cache/linux-um     ARCH=um LLVM=-19
+	kcsan     qemu    /cache/kcsan       /cache/linux-kcsan  ARCH=x86_64 LLVM=-19
+"
+
+# configurations: prints the names.
+configurations() { awk 'NF { print $1 }' <<<"$CONFIGURATIONS"; }
+
+# use_configuration NAME: sets $config to NAME, and $machine, $directory, $source and $arguments to what the table has.
+# Fails if it has no such line.
+# shellcheck disable=SC2034 # for the scripts that source this file
+use_configuration() {
+	local name rest
+	while read -r name rest; do
+		[ -n "$name" ] && [ "$name" = "$1" ] || continue
+		config=$name
+		read -r machine directory source arguments <<<"$rest"
+		return
+	done <<<"$CONFIGURATIONS"
+	return 1
+}
+
+# --- The build root -------------------------------------------------------------------------------
+
+ROOT=$CACHE/root
+
+# as_root COMMAND...: runs COMMAND with the rights to mount and chroot: as root, or as root of a user namespace.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		unshare --mount --pid --fork --kill-child -- "$@"
+	else
+		unshare --user --map-auto --map-root-user --mount --pid --fork --kill-child -- "$@"
+	fi
+}
+
+# in_root COMMAND...: runs COMMAND inside the build root, with the checkout at /src (read only), the cache at /cache,
+# KDIR, if set, at its own path, and with SAME_PATHS=1 the checkout and the cache at theirs, too. The mounts vanish with
+# their mount namespace.
+in_root() {
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	as_root /bin/sh -ec '
+		root=$1 src=$2 cache=$3 kdir=$4 same=$5
+		shift 5
+		PATH=$PATH:/usr/sbin:/sbin
+		mount --make-rprivate /
+		mkdir -p "$root/src" "$root/cache"
+		mount --rbind "$src" "$root/src"
+		mount -o remount,bind,ro "$root/src" 2>/dev/null || :
+		mount --rbind "$cache" "$root/cache"
+		mount -t proc proc "$root/proc"
+		mount --rbind /dev "$root/dev"
+		mount -t tmpfs tmpfs "$root/tmp"
+		if [ -n "$kdir" ]; then
+			mkdir -p "$root$kdir"
+			mount --rbind "$kdir" "$root$kdir"
+		fi
+		if [ -n "$same" ]; then
+			mkdir -p "$root$src" "$root$cache"
+			mount --rbind "$src" "$root$src"
+			mount --rbind "$cache" "$root$cache"
+		fi
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp "$@"
+	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "${SAME_PATHS:-}" "$@"
+}
+
+# add_to_root WHAT LINES PACKAGES...: installs more Debian packages in the build root. They are not in make-root's list,
+# as a change of that list rebuilds all kernels.
+add_to_root() (
+	want=$(key "$(cat "$CACHE/stamp/root")" "${@:3}")
+	lock_cache in-root
+	made "in-root-${1// /-}" "$want" && return
+	progress "$1 from Debian" "in-root-${1// /-}.log" "$2" in_root sh -ec \
+		'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' \
+		sh "${@:3}"
+	mark_made "in-root-${1// /-}" "$want"
+)
+
+# mirror: prints the Debian mirror of this machine's apt. A new machine may have no package lists yet; only root can
+# update them.
+mirror() {
+	local site
+	if [ -n "${ZRAM_RS_MIRROR:-}" ]; then
+		echo "$ZRAM_RS_MIRROR"
+		return
+	fi
+	for _ in first second; do
+		# shellcheck disable=SC2016 # apt's own placeholders
+		site=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 2>/dev/null |
+			sed -n '/^Debian|Debian|/{s///p;q}')
+		if [ -n "$site" ]; then
+			echo "$site"
+			return
+		fi
+		[ "$(id -u)" = 0 ] && apt-get update >&2 || break
+	done
+	die "this machine's apt knows no Debian mirror. Run 'apt-get update' as root, or, if this is not Debian, set" \
+		"ZRAM_RS_MIRROR to the address of a Debian mirror and install debian-archive-keyring."
+}
+
+# bootstrap DIR PACKAGES: makes a Debian tree, complete or not at all. apt verifies all signatures.
+bootstrap() {
+	local dir=$1 packages=$2 from
+	from=$(mirror)
+	remove_tree "$dir"
+	remove_tree "$dir.part"
+	mkdir -p "$dir.part"
+	# By way of an archive: mmdebstrap's own user namespace gives files to other ids than as_root's.
+	mmdebstrap --variant=apt --format=tar --include="$packages" \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--aptopt='APT::Install-Recommends "false"' \
+		"$SUITE" - \
+		"deb $from $SUITE main" "deb $from $SUITE-updates main" "deb $from $BACKPORTS main" |
+		as_root tar -x --numeric-owner -p -C "$dir.part" --exclude='./dev/*' -f -
+	mv "$dir.part" "$dir"
+}
+
+# remove_tree DIR: removes a tree with the rights that made it (in a user namespace its files belong to other ids).
+remove_tree() {
+	[ -e "$1" ] || return 0
+	as_root rm -rf "$1"
+}

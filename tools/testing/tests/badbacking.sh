@@ -1,0 +1,563 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Writeback to and readback from backing devices that fail: permanently, at times, in single blocks, or by reporting
+# success for writes that they lose.
+#
+# Proves that a page whose write failed stays in memory, is readable and can be written back later; that no block and
+# no part of the limit is lost; that a failed read returns the device's error and no other page's data; and that all is
+# as before when the device works again.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+# works and breaks NAME: the device below wbNAME answers, or does not. works_on: what it is made of.
+works_on() {
+	nullb "wb$1n" "$2"
+	linear="0 $(($2 * 2048)) linear $nullb 0"
+	error="0 $(($2 * 2048)) error"
+	mapped "wb$1" "$linear"
+}
+
+works() {
+	remap "wb$1" "$linear"
+}
+
+breaks() {
+	remap "wb$1" "$error"
+}
+
+# copy COUNT: the first pages of the disk as they are now, for survey.
+copy() {
+	ok dd if="$dev" of="$TMP/copy" bs=64K count=$(($1 * PAGE)) iflag=count_bytes,direct status=none
+}
+
+# survey INDEX COUNT ERRNO: one direct read of these pages must end so, and no page of the buffer may hold what
+# does not belong there. What was found is in $seen, a letter for each page (see wbtool.pl).
+survey() {
+	local outcome
+	tool scan "$dev" "$1" "$2" "$TMP/copy" >"$TMP/seen"
+	read -r outcome seen <"$TMP/seen"
+	is "the result of reading pages $1 to $(($1 + $2 - 1))" "$outcome" "$3"
+	is "the length of what was read" ${#seen} "$2"
+	[[ $seen != *f* ]] || fail "pages have foreign bytes: $seen"
+}
+
+# spoils and mends NAME BLOCK...: writing to these blocks of what nullb has made fails, or does not any more.
+spoils() {
+	badblocks + "$@"
+}
+
+mends() {
+	badblocks - "$@"
+}
+
+badblocks() {
+	local sign=$1 name=$2 block
+	for block in "${@:3}"; do
+		echo "$sign$((block * 8))-$((block * 8 + 7))" >"$NULLB/$name/badblocks"
+	done
+}
+
+# --- Devices that no page can be written to ---------------------------------------------------------
+
+# Of the kernels that run this script, at least one supports zones, and at least one blocks larger than a page.
+test_a_device_with_zones_is_refused() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device with zones"
+	nullb wb0 1
+	mkdir "$NULLB/wb1" || exit 1
+	put "$NULLB/wb1/size" 64
+	put "$NULLB/wb1/memory_backed" 1
+	put "$NULLB/wb1/zoned" 1
+	put "$NULLB/wb1/zone_size" 4
+	put "$NULLB/wb1/power" 1
+	[ "$errno" = OK ] || skip "this kernel has no zoned devices: $errno"
+	eventually 5 [ -b /dev/wb1 ] || fail "/dev/wb1 did not appear"
+	is "the zones of /dev/wb1" "$(</sys/block/wb1/queue/zoned)" host-managed
+	add
+	refuses_backing /dev/wb1 EINVAL "it has zones"
+	stores "$sys/backing_dev" "$nullb"
+}
+
+test_a_device_with_large_blocks_is_refused() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device with large blocks"
+	loop --sector-size $((4 * PAGE)) || skip "this kernel has no blocks larger than a page"
+	is "the block size of $loop" "$(blockdev --getss "$loop")" $((4 * PAGE))
+	add
+	refuses_backing "$loop" EINVAL "its logical blocks are larger than a page"
+	ok losetup --detach "$loop"
+	# Blocks of a page are fine.
+	loop --sector-size $PAGE || exit 1
+	stores "$sys/backing_dev" "$loop"
+}
+
+# --- Writes ---------------------------------------------------------------------------------------
+
+test_no_write_succeeds() {
+	local compressed limit before
+	for compressed in 0 1; do
+		works_on $compressed 1
+		backed "$mapped" 1M lz4 $compressed
+		stores "$sys/writeback_limit_enable" 1
+		does open "$dev" direct
+		does bulk 0 64 random 1
+		does bulk 64 64 text 1
+		stores "$sys/idle" all
+		mm_stat
+		before="$orig $compr $used $huge"
+		breaks $compressed
+		for limit in 200 128 10 1; do
+			stores "$sys/writeback_limit" $limit
+			writes_back idle EIO
+			counts "of a dead device" 0 0 0
+			is "writeback_limit" "$(<"$sys/writeback_limit")" $limit
+			mm_stat
+			is "mm_stat" "$orig $compr $used $huge" "$before"
+		done
+		# What is in memory does not need the device; and is still idle, but for what was read.
+		does bulkcheck 0 32 random 1
+		works $compressed
+		stores "$sys/writeback_limit" 200
+		writes_back idle
+		counts "of a device that works again" 96 0 96
+		writes_back huge
+		counts "of a device that works again" 128 0 128
+		is "writeback_limit" "$(<"$sys/writeback_limit")" 72
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 64 random 1
+		both_ways 64 64 text 1
+		io_stat
+		is "failed_reads" "$failed_reads" 0
+		is "failed_writes" "$failed_writes" 0
+		does close
+	done
+}
+
+# A disk that is as large as its backing device, so that each block counts.
+test_bad_blocks_among_good_ones() {
+	local compressed batch blocks='0 7 31 32 100 255' count=6
+	for compressed in 0 1; do
+		nullb wb$compressed 1
+		# shellcheck disable=SC2086 # words
+		spoils wb$compressed $blocks
+		backed "$nullb" 1M lz4 $compressed
+		stores "$sys/writeback_limit_enable" 1
+		does open "$dev" direct
+		for batch in 1 3 32 1000; do
+			stores "$sys/writeback_batch_size" $batch
+			does bulk 0 256 random $batch
+			bd_stat
+			before=$bd_writes
+			stores "$sys/writeback_limit" 300
+			writes_back huge EIO
+			bd_stat
+			mm_stat
+			is "pages on the device and in memory" $((bd_count + huge)) 256
+			is "bd_writes" $((bd_writes - before)) "$bd_count"
+			is "compr_data_size" "$compr" $((huge * PAGE))
+			is "writeback_limit" "$(<"$sys/writeback_limit")" $((300 - bd_count))
+			# C zram tries the bad block again and again, with other pages.
+			[ "$DRIVER" = zram ] || is "bd_count with batch $batch" "$bd_count" $((256 - count))
+			both_ways 0 256 random $batch
+			# Those that are left do not fit anywhere else.
+			writes_back huge EIO
+			[ "$DRIVER" = zram ] || {
+				bd_stat
+				is "bd_count, tried again" "$bd_count" $((256 - count))
+				is "writeback_limit, tried again" "$(<"$sys/writeback_limit")" $((44 + count))
+			}
+		done
+		# Every block is free or has a page.
+		# shellcheck disable=SC2086 # words
+		mends wb$compressed $blocks
+		writes_back huge
+		bd_stat
+		is "bd_count when the device has recovered" "$bd_count" 256
+		is "writeback_limit" "$(<"$sys/writeback_limit")" 44
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 256 random 1000
+		does close
+	done
+}
+
+# With enough free blocks, the submitter and the worker write at the same time; each finds its own failed pages.
+test_bad_blocks_among_many() {
+	local compressed blocks='0 7 31 32 100 255 512 700 900' count=9
+	for compressed in 0 1; do
+		nullb wb$compressed 8
+		# shellcheck disable=SC2086 # words
+		spoils wb$compressed $blocks
+		backed "$nullb" 4M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 512 random 1
+		does bulk 512 512 text 1
+		writes_back page_indexes=0-1023 EIO
+		bd_stat
+		# C zram tries the bad block again and again, with other pages.
+		[ "$DRIVER" = zram ] || counts "with bad blocks" $((1024 - count)) 0 $((1024 - count))
+		does bulkcheck 0 512 random 1
+		does bulkcheck 512 512 text 1
+		bd_stat
+		before=$((bd_writes - bd_count))
+		# Behind them there are good blocks.
+		writes_back page_indexes=0-1023
+		bd_stat
+		is "bd_count" "$bd_count" 1024
+		is "bd_writes" "$bd_writes" $((before + 1024))
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 512 random 1
+		both_ways 512 512 text 1
+		does close
+	done
+}
+
+# Up for a second, down for a second: each attempt makes some progress, and the limit is exact in the end.
+test_writes_that_fail_now_and_then() {
+	local compressed tries
+	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
+	for compressed in 0 1; do
+		nullb wb${compressed}n 4
+		mapped wb$compressed "0 8192 flakey $nullb 0 1 1 1 error_writes"
+		backed "$mapped" 4M lz4 $compressed
+		stores "$sys/writeback_limit_enable" 1
+		stores "$sys/writeback_limit" 2000
+		does open "$dev" direct
+		does bulk 0 512 random 1
+		does bulk 512 512 text 1
+		stores "$sys/idle" all
+		tries=0
+		until
+			put "$sys/writeback" idle
+			[ "$errno" != EIO ]
+		do
+			bd_stat
+			is "writeback_limit" "$(<"$sys/writeback_limit")" $((2000 - bd_writes))
+			is "bd_count" "$bd_count" "$bd_writes"
+			tries=$((tries + 1))
+			[ $tries -lt 100 ] || break
+			sleep 0.2
+		done
+		is "the result of the last writeback" "$errno" OK
+		counts "after $tries failures" 1024 0 1024
+		is "writeback_limit" "$(<"$sys/writeback_limit")" 976
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 512 random 1
+		both_ways 512 512 text 1
+		does close
+	done
+}
+
+# --- Reads ----------------------------------------------------------------------------------------
+
+test_no_read_succeeds() {
+	local compressed
+	for compressed in 0 1; do
+		works_on $compressed 1
+		backed "$mapped" 1M lzo-rle $compressed
+		does open "$dev" direct
+		does bulk 0 64 random 1
+		does bulk 64 64 text 1
+		does bulk 128 64 same 1
+		does bulk 192 32 text 1
+		copy 256
+		writes_back page_indexes=0-127
+		survey 0 256 OK
+		times r 256
+		is "pages" "$seen" "$times"
+		breaks $compressed
+		io_stat
+		is "failed_reads" "$failed_reads" 0
+		refuses EIO check 0 1 random 1
+		refuses EIO check 64 1 text 1
+		survey 0 1 EIO
+		survey 127 1 EIO
+		survey 0 64 EIO
+		survey 60 8 EIO
+		# Beside what can be read.
+		survey 120 16 EIO
+		survey 100 156 EIO
+		survey 0 256 EIO
+		# C zram does not count what fails later.
+		io_stat
+		[ "$DRIVER" = zram ] || at_least "failed_reads" "$failed_reads" 9
+		does bulkcheck 128 64 same 1
+		does bulkcheck 192 32 text 1
+		survey 128 128 OK
+		# Through the page cache.
+		does close
+		echo 3 >/proc/sys/vm/drop_caches
+		does open "$dev"
+		refuses EIO check 5 1 random 1
+		refuses EIO check 70 1 text 1
+		does check 200 8 text 1
+		does open "$dev" direct
+		# Whole pages can be written and thrown away all the same.
+		bd_stat
+		is "bd_count" "$bd_count" 128
+		does write 0 1 text 2
+		does discard $PAGE $PAGE
+		does write 2 1 random 2
+		bd_stat
+		is "bd_count" "$bd_count" 125
+		does check 0 1 text 2
+		does check 1 1 zero 0
+		does check 2 1 random 2
+		works $compressed
+		does close
+		echo 3 >/proc/sys/vm/drop_caches
+		does open "$dev" direct
+		both_ways 3 61 random 1
+		both_ways 64 64 text 1
+		both_ways 128 64 same 1
+		both_ways 192 32 text 1
+		both_ways 0 1 text 2
+		does close
+	done
+}
+
+test_a_bad_block_is_one_bad_page() {
+	local compressed index bad
+	for compressed in 0 1; do
+		nullb wb$compressed 1
+		backed "$nullb" 512K zstd $compressed
+		does open "$dev" direct
+		does bulk 0 64 random 1
+		does bulk 64 64 text 1
+		copy 128
+		writes_back page_indexes=0-127
+		echo "+$((17 * 8))-$((17 * 8))" >"$NULLB/wb$compressed/badblocks"
+		echo "+$((90 * 8 + 7))-$((90 * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
+		bad=0
+		for ((index = 0; index < 128; index++)); do
+			if [ $index -lt 64 ]; then
+				io check $index 1 random 1
+			else
+				io check $index 1 text 1
+			fi
+			case $reply in
+			ok) ;;
+			EIO) bad=$((bad + 1)) ;;
+			*) fail "page $index: $reply" ;;
+			esac
+		done
+		is "the number of bad pages" $bad 2
+		survey 0 128 EIO
+		seen=${seen//r/}
+		is "the number of pages that could not be read" ${#seen} 2
+		# A page that was bad can be written, and goes elsewhere.
+		does bulk 0 64 random 2
+		does bulk 64 64 text 2
+		bd_stat
+		is "bd_count" "$bd_count" 0
+		echo "-$((17 * 8))-$((17 * 8))" >"$NULLB/wb$compressed/badblocks"
+		echo "-$((90 * 8 + 7))-$((90 * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
+		writes_back page_indexes=0-127
+		both_ways 0 64 random 2
+		both_ways 64 64 text 2
+		does close
+	done
+}
+
+# scsi_disk: of scsi_debug, into $scsi.
+scsi_disk() {
+	local path
+	for path in /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/*; do
+		scsi=/dev/${path##*/}
+	done
+	[ -b "$scsi" ]
+}
+
+# Devices return other errors than EIO, and the reader gets the same error.
+test_a_medium_error_is_no_io_error() {
+	local compressed index bad
+	modprobe sd_mod 2>/dev/null
+	for compressed in 0 1; do
+		modprobe scsi_debug dev_size_mb=8 opts=2 medium_error_start=$((17 * 8)) medium_error_count=8 2>/dev/null ||
+			skip "this kernel has no scsi_debug"
+		eventually 10 scsi_disk || fail "there is no disk of scsi_debug"
+		backed "$scsi" 512K lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 128 text 1
+		writes_back page_indexes=0-127
+		counts "of a disk that can be written" 128 0 128
+		bad=0
+		for ((index = 0; index < 128; index++)); do
+			io check $index 1 text 1
+			case $reply in
+			ok) ;;
+			ENODATA) bad=$((bad + 1)) ;;
+			*) fail "page $index: $reply" ;;
+			esac
+		done
+		is "the number of bad pages" $bad 1
+		io_stat
+		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" 1
+		does close
+		remove
+		ok rmmod scsi_debug
+	done
+}
+
+test_reads_that_fail_now_and_then() {
+	local compressed index until good bad
+	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
+	for compressed in 0 1; do
+		nullb wb${compressed}n 1
+		mapped wb$compressed "0 2048 flakey $nullb 0 1 1 1 error_reads"
+		backed "$mapped" 1M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 256 text 1
+		writes_back page_indexes=0-255
+		counts "of a device that can be written" 256 0 256
+		until=$((SECONDS + 4))
+		good=0
+		bad=0
+		while [ $SECONDS -lt $until ]; do
+			for index in 0 32 64 255; do
+				io check $index 1 text 1
+				case $reply in
+				ok) good=$((good + 1)) ;;
+				EIO) bad=$((bad + 1)) ;;
+				*) fail "page $index: $reply" ;;
+				esac
+			done
+		done
+		note "$good reads succeeded, $bad failed"
+		at_least "the number of reads that succeeded" $good 1
+		at_least "the number of reads that failed" $bad 1
+		remap wb$compressed "0 2048 linear $nullb 0"
+		both_ways 0 256 text 1
+		io_stat
+		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" $bad
+		does close
+	done
+}
+
+# A device that says it has written what it has not. What is read then is what the device has, where it should be
+# a page as it is; where it should be a compressed one, and is not, nothing of it reaches the reader.
+test_writes_that_are_lost() {
+	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
+	nullb wb0n 1
+	ok dd if=/dev/urandom of="$nullb" bs=64K count=16 oflag=direct status=none
+	mapped wb0 "0 2048 flakey $nullb 0 0 60 1 drop_writes"
+	backed "$mapped" 512K zstd 1
+	does open "$dev" direct
+	does bulk 0 64 text 1
+	does bulk 64 64 text 2
+	copy 128
+	writes_back page_indexes=0-63
+	counts "of a device that lies" 64 0 64
+	refuses EIO check 0 1 text 1
+	refuses EIO check 63 1 text 1
+	# C zram leaves what it has read in the reader's page; with ALL=1 it can be seen to.
+	[ "$DRIVER" = zram ] && [ -z "${ALL:-}" ] || {
+		survey 0 64 EIO
+		times z 64
+		is "pages that cannot be decompressed" "${seen//u/z}" "$times"
+		survey 0 128 EIO
+		times r 64
+		is "pages beside them" "${seen:64}" "$times"
+	}
+	does bulkcheck 64 64 text 2
+	# They can be replaced.
+	does bulk 0 64 text 3
+	remap wb0 "0 2048 linear $nullb 0"
+	writes_back page_indexes=0-127
+	both_ways 0 64 text 3
+	both_ways 64 64 text 2
+}
+
+# --- Both -----------------------------------------------------------------------------------------
+
+# The device comes and goes while pages are written, written back and read.
+test_all_the_time() {
+	local compressed until round index pid
+	for compressed in 0 1; do
+		works_on $compressed 2
+		backed "$mapped" 2M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 512 mixed 1
+		until=$((SECONDS + 6))
+		(
+			while [ $SECONDS -lt $until ]; do
+				breaks $compressed
+				sleep 0.1
+				works $compressed
+				sleep 0.1
+			done
+			exit $failed
+		) &
+		pid=$!
+		round=1
+		while [ $SECONDS -lt $until ]; do
+			put "$sys/writeback" page_indexes=0-511
+			case $errno in
+			OK | EIO) ;;
+			*) fail "the result of writing back is $errno" ;;
+			esac
+			for ((index = 0; index < 512; index += 64)); do
+				io bulkcheck $index 64 mixed $round
+				case $reply in
+				ok | EIO) ;;
+				*) fail "$reply" ;;
+				esac
+			done
+			round=$((round + 1))
+			does bulk 0 512 mixed $round
+		done
+		wait $pid || failed=1
+		works $compressed
+		note "$((round - 1)) rounds"
+		both_ways 0 512 mixed $round
+		writes_back page_indexes=0-511
+		mm_stat
+		is "compr_data_size" "$compr" 0
+		both_ways 0 512 mixed $round
+		bd_stat
+		is "bd_count" "$bd_count" $((orig / PAGE - same))
+		does close
+	done
+}
+
+test_a_device_that_goes_for_good() {
+	local compressed
+	for compressed in 0 1; do
+		nullb wb$compressed 1
+		backed "$nullb" 1M lz4 $compressed
+		does open "$dev" direct
+		does bulk 0 128 random 1
+		does bulk 128 128 text 1
+		writes_back page_indexes=0-63
+		echo 0 >"$NULLB/wb$compressed/power"
+		writes_back huge EIO
+		counts "of a device that has gone" 64 0 64
+		refuses EIO check 0 1 random 1
+		does bulkcheck 64 64 random 1
+		does bulkcheck 128 128 text 1
+		does bulk 0 64 text 2
+		does bulkcheck 0 64 text 2
+		bd_stat
+		is "bd_count" "$bd_count" 0
+		does close
+		stores "$sys/reset" 1
+		nullb wb2 1
+		stores "$sys/backing_dev" /dev/wb2
+		stores "$sys/disksize" 1M
+		does open "$dev" direct
+		does bulk 0 128 random 1
+		writes_back huge
+		does bulkcheck 0 128 random 1
+		does close
+		remove
+		echo 0 >"$NULLB/wb2/power"
+		rmdir "$NULLB/wb2"
+	done
+}
+
+run_tests

@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A page that cannot be decompressed, which any user of the disk can make: written by direct I/O from memory that
+# another thread changes meanwhile (see brokenpage.c). Each read of the page fails, but the reads do not flood the
+# kernel log, recompression and writeback of other pages go on, and the page can be overwritten.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+pages=64
+# In the middle of the others, and larger than all of them, so that it is the first to be recompressed.
+broken=33
+
+# algorithm: one that keeps a checksum of each page, into $algorithm; there are parameters with which DEFLATE does.
+algorithm() {
+	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram prints a backtrace for each read"
+	algorithms
+	case " $ALGORITHMS " in
+	*' deflate '*) algorithm=deflate ;;
+	*' 842 '*) algorithm=842 ;;
+	*) skip "there is no algorithm here that keeps a checksum" ;;
+	esac
+}
+
+# breaks: a new disk, its pages, and among them one that cannot be read. What is set before is $*.
+breaks() {
+	local seed=$RANDOM
+	stores "$sys/comp_algorithm" "$algorithm"
+	[ "$algorithm" != deflate ] || stores "$sys/algorithm_params" "algo=deflate level=1 deflate.winbits=15"
+	stores "$sys/disksize" $((pages * PAGE))
+	does open "$dev" direct
+	does bulk 0 $pages text 1
+	ok timeout 300 "$(program brokenpage)" -S $seed "$dev" $broken || {
+		fail "seed $seed"
+		exit 1
+	}
+	note "$algorithm: $(<"$TMP/out")"
+	refuses EIO read $((broken * PAGE)) $PAGE
+}
+
+others_are_right() {
+	does bulkcheck 0 $broken text 1
+	does bulkcheck $((broken + 1)) $((pages - broken - 1)) text 1
+}
+
+overwritten() {
+	does bulk $broken 1 text 2
+	does bulkcheck $broken 1 text 2
+	others_are_right
+}
+
+# logged: how many lines there are of pages that cannot be decompressed since the last mark, into $logged.
+logged() {
+	local log
+	log=$(dmesg --notime)
+	[[ $log == *"$mark"* ]] || fail "the beginning of the test is not in the log any more"
+	log=${log##*"$mark"}
+	logged=$(grep -c 'Decompression failed! err=.*, page='$broken'$' <<<"$log")
+}
+
+mark() {
+	mark="$SCRIPT: mark $RANDOM$RANDOM"
+	kernel_log "$mark"
+}
+
+# Ten lines in five seconds, however long that takes.
+test_the_log_is_not_flooded() {
+	local from reads=1000 most
+	algorithm
+	add
+	mark
+	from=$SECONDS
+	breaks
+	logged
+	at_least "lines in the log" "$logged" 1
+	ok "$(program brokenpage)" -r $reads "$dev" $broken
+	most=$(((SECONDS - from + 1) / 5 * 10 + 20))
+	logged
+	note "$logged lines, of $reads reads in $((SECONDS - from)) s"
+	[ "$logged" -le $most ] || fail "there are $logged lines in the log, not at most $most"
+	[ $most -lt $reads ] || fail "the reads took so long that this proves nothing"
+	overwritten
+}
+
+# in_state MARK: how many pages have one of these marks in block_state, into $in_state.
+in_state() {
+	in_state=$(grep -c "[0-9] [^ ]*[$1][^ ]*\$" "/sys/kernel/debug/zram/zram$id/block_state")
+}
+
+test_recompress_goes_on() {
+	algorithm
+	add
+	[ -e "$sys/recompress" ] || skip "this driver cannot recompress"
+	stores "$sys/recomp_algorithm" "algo=zstd"
+	stores "$sys/algorithm_params" "priority=1 level=9"
+	breaks
+	in_state rn
+	is "pages that were recompressed before" "$in_state" 0
+	# It is the first, and does not count.
+	stores_with "$sys/recompress" "algo=zstd max_pages=10" EINVAL
+	in_state rn
+	is "pages that were recompressed, of 10" "$in_state" 10
+	stores_with "$sys/recompress" "algo=zstd" EINVAL
+	in_state rn
+	is "pages that were recompressed" "$in_state" $((pages - 1))
+	refuses EIO read $((broken * PAGE)) $PAGE
+	others_are_right
+	overwritten
+	stores_with "$sys/recompress" "algo=zstd" OK
+	in_state rn
+	is "pages that were recompressed in the end" "$in_state" $pages
+	overwritten
+}
+
+test_writeback_goes_on() {
+	local compressed
+	algorithm
+	for compressed in 0 1; do
+		nullb "wb$compressed" 4
+		add
+		stores "$sys/compressed_writeback" $compressed
+		stores "$sys/backing_dev" "$nullb"
+		breaks
+		stores "$sys/idle" all
+		# What is not decompressed is no error before it is read.
+		case $compressed in
+		0) writes_back idle EINVAL && counts "of all but one" $((pages - 1)) 0 $((pages - 1)) ;;
+		1) writes_back idle && counts "of all" $pages 0 $pages ;;
+		esac
+		refuses EIO read $((broken * PAGE)) $PAGE
+		others_are_right
+		overwritten
+		does close
+		remove
+	done
+}
+
+run_tests

@@ -1,0 +1,438 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Data that was written is read back bit for bit: every kind of page through every algorithm, overwritten by every
+# other kind, discarded, zeroed, refused for lack of memory, by several tasks and on several devices.
+#
+# Proves that data survives, that the counters of mm_stat are exact after every step, and that no memory leaks: none
+# remains after a discard or a reset, and no zsmalloc pool.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+
+# The slots of the device as they should be: what kind a page is of, and its compressed size; and what
+# text takes, by slot and seed.
+declare -A kind_of size_of text_size
+since=0
+
+# counters STEP: every counter of mm_stat must say what the slots above add up to.
+counters() {
+	local slot want_orig=0 want_compr=0 want_same=0 want_huge=0
+	for slot in "${!kind_of[@]}"; do
+		case ${kind_of[$slot]} in
+		empty) continue ;;
+		zero | same) want_same=$((want_same + 1)) ;;
+		random) want_huge=$((want_huge + 1)) ;;
+		esac
+		want_orig=$((want_orig + PAGE))
+		want_compr=$((want_compr + size_of[$slot]))
+	done
+	mm_stat
+	is "orig_data_size $1" "$orig" $want_orig
+	is "compr_data_size $1" "$compr" $want_compr
+	is "same_pages $1" "$same" $want_same
+	is "huge_pages $1" "$huge" $want_huge
+	is "huge_pages_since $1" "$huge_since" $since
+	[ "$used" -ge "$compr" ] || fail "mem_used_total $1 is $used, for $compr bytes of compressed data"
+	[ "$used" -le $((compr + 64 * PAGE)) ] || fail "mem_used_total $1 is $used, for $compr bytes"
+}
+
+# becomes SLOT KIND SEED: makes a slot this kind, and says so in the table.
+becomes() {
+	local slot=$1 kind=$2 seed=$3
+	case $kind in
+	empty) does discard $((slot * PAGE)) $PAGE ;;
+	*) does write "$slot" 1 "$kind" "$seed" ;;
+	esac
+	kind_of[$slot]=$kind
+	case $kind in
+	random)
+		size_of[$slot]=$PAGE
+		since=$((since + 1))
+		;;
+	text) size_of[$slot]=${text_size[$slot.$seed]} ;;
+	*) size_of[$slot]=0 ;;
+	esac
+}
+
+# How much a text page takes can only be asked the device: write it to an empty slot, look, discard it.
+learn() {
+	local slot=$1 seed=$2 before
+	mm_stat
+	before=$compr
+	does write "$slot" 1 text "$seed"
+	mm_stat
+	text_size[$slot.$seed]=$((compr - before))
+	at_least "what a page of text takes" $((compr - before)) 1
+	at_least "what a page of text saves" $((PAGE - compr + before)) $saves
+	does discard $((slot * PAGE)) $PAGE
+}
+
+holds() {
+	case $2 in
+	empty) does check "$1" 1 zero 0 ;;
+	*) does check "$1" 1 "$2" "$3" ;;
+	esac
+}
+
+overwrite_every_kind_by_every_other() {
+	local from to slot=0 saves=3072
+	# Pieces of eight bytes are the most that it finds again: it cannot make less of them.
+	[ "$1" != 842 ] || saves=3000
+	disk 4M "$1"
+	does open "$dev" direct
+	for from in empty zero same text random; do
+		for to in empty zero same text random; do
+			learn $slot 1
+			learn $slot 2
+			becomes $slot "$from" 1
+			holds $slot "$from" 1
+			counters "after writing $from to slot $slot"
+			becomes $slot "$to" 2
+			holds $slot "$to" 2
+			counters "after overwriting $from by $to in slot $slot"
+			slot=$((slot + 1))
+		done
+	done
+	# The neighbours were not touched.
+	slot=0
+	for from in empty zero same text random; do
+		for to in empty zero same text random; do
+			holds $slot "$to" 2
+			slot=$((slot + 1))
+		done
+	done
+	does check $slot 10 zero 0
+	does discard 0 $((4 << 20))
+	for slot in "${!kind_of[@]}"; do
+		kind_of[$slot]=empty
+	done
+	eventually 5 pool_is_empty || fail "$used bytes are in use after everything was discarded"
+	counters "after discarding everything"
+}
+
+test_overwrite_with_lzo_rle() {
+	overwrite_every_kind_by_every_other lzo-rle
+}
+
+test_overwrite_with_lzo() {
+	overwrite_every_kind_by_every_other lzo
+}
+
+test_overwrite_with_lz4() {
+	overwrite_every_kind_by_every_other lz4
+}
+
+test_overwrite_with_lz4hc() {
+	overwrite_every_kind_by_every_other lz4hc
+}
+
+test_overwrite_with_zstd() {
+	overwrite_every_kind_by_every_other zstd
+}
+
+test_overwrite_with_deflate() {
+	overwrite_every_kind_by_every_other deflate
+}
+
+test_overwrite_with_842() {
+	overwrite_every_kind_by_every_other 842
+}
+
+test_page_by_page_and_in_bulk() {
+	local algorithm pages=512
+	algorithms
+	for algorithm in $ALGORITHMS; do
+		disk 8M "$algorithm"
+		does open "$dev" direct
+		does write 0 $pages mixed 1
+		does bulk $pages $pages mixed 1
+		does check $pages $pages mixed 1
+		does bulkcheck 0 $pages mixed 1
+		# Overwrite the pages, so that every kind replaces every other.
+		does bulk 0 $pages mixed 2
+		does write $pages $pages mixed 3
+		does check 0 $pages mixed 2
+		does bulkcheck $pages $pages mixed 3
+		does bulkcheck $((2 * pages)) $pages zero 0
+		does close
+		remove
+	done
+}
+
+test_buffered_and_direct_agree() {
+	local pages=512
+	disk 4M
+	does open "$dev"
+	does bulk 0 $pages mixed 1
+	does sync
+	does close
+	does open "$dev" direct
+	does bulkcheck 0 $pages mixed 1
+	does bulk 0 $pages mixed 2
+	does close
+	does open "$dev"
+	does bulkcheck 0 $pages mixed 2
+	# Parts of a block, through the page cache.
+	does put 4099 17
+	does sync
+	does read 4099 17
+	does check 2 10 mixed 2
+	does check 0 1 mixed 2
+}
+
+# Memory for direct I/O need only be aligned to 512 bytes, so a block may lie across two pages of it.
+test_buffers_across_pages() {
+	[ "$DRIVER" != zram ] || skip "C zram writes outside of such a buffer: it takes every bio_vec for a page"
+	local shift
+	disk 4M
+	does open "$dev" direct
+	for shift in 512 1024 3584; do
+		does shift 0
+		does write 0 64 mixed $shift
+		does shift $shift
+		does check 0 64 mixed $shift
+		does bulkcheck 0 64 mixed $shift
+		does write 64 64 mixed $shift
+		does bulk 128 64 mixed $shift
+		does shift 0
+		does bulkcheck 0 192 mixed $shift
+	done
+}
+
+test_blocks_are_4096_bytes() {
+	disk 1M
+	does open "$dev" direct
+	does bulk 0 256 mixed 1
+	refuses EINVAL read 0 512
+	refuses EINVAL read 512 4096
+	refuses EINVAL read 0 4608
+	refuses EINVAL read 0 4096 256
+	refuses EINVAL put 0 512
+	refuses EINVAL put 512 4096
+	refuses EINVAL put 4096 2048
+	refuses EINVAL discard 512 4096
+	refuses EINVAL discard 0 512
+	refuses EINVAL discard 0 2097152
+	refuses EINVAL zeroout 512 4096
+	refuses EINVAL zeroout 0 2048
+	does bulkcheck 0 256 mixed 1
+}
+
+test_discard_and_zeroout() {
+	local how
+	for how in discard zeroout; do
+		disk 4M
+		does open "$dev" direct
+		does bulk 0 1024 random 1
+		does $how $((100 * PAGE)) $((50 * PAGE))
+		mm_stat
+		is "orig_data_size after $how of 50 pages" "$orig" $((974 * PAGE))
+		is "huge_pages after $how of 50 pages" "$huge" 974
+		io_stat
+		is "notify_free after $how of 50 pages" "$notify_free" 50
+		does bulkcheck 0 100 random 1
+		does bulkcheck 100 50 zero 0
+		does bulkcheck 150 874 random 1
+		# Of what is empty already, and beyond it.
+		does $how $((90 * PAGE)) $((80 * PAGE))
+		does bulkcheck 0 90 random 1
+		does bulkcheck 90 80 zero 0
+		does bulkcheck 170 854 random 1
+		does $how 0 $((4 << 20))
+		eventually 5 pool_is_empty || fail "$used bytes are in use after $how of all"
+		is "orig_data_size after $how of all" "$orig" 0
+		is "huge_pages after $how of all" "$huge" 0
+		is "compr_data_size after $how of all" "$compr" 0
+		does close
+		remove
+	done
+}
+
+test_blkdiscard() {
+	local flag
+	disk 4M
+	for flag in '' -z; do
+		does open "$dev" direct
+		does bulk 0 1024 mixed 1
+		does close
+		# shellcheck disable=SC2086 # an option, or none
+		ok blkdiscard $flag --offset 1M --length 1M "$dev"
+		does open "$dev" direct
+		does bulkcheck 0 256 mixed 1
+		does bulkcheck 256 256 zero 0
+		does bulkcheck 512 512 mixed 1
+		does close
+		# shellcheck disable=SC2086 # an option, or none
+		ok blkdiscard $flag "$dev"
+		does open "$dev" direct
+		does bulkcheck 0 1024 zero 0
+		does close
+		mm_stat
+		is "orig_data_size after blkdiscard $flag" "$orig" 0
+	done
+}
+
+# A page that does not compress takes exactly one page, so what fits is known exactly.
+test_mem_limit() {
+	local slot
+	disk 8M lz4
+	stores "$sys/mem_limit" 1M
+	does open "$dev" direct
+	does write 0 100 random 1
+	does write 100 156 random 1
+	mm_stat
+	is "mem_used_total at the limit" "$used" $((256 * PAGE))
+	# Overwriting takes a page before it gives one back.
+	for slot in 0 7 255 256 257; do
+		refuses EIO write $slot 1 random 2
+	done
+	refuses EIO write 300 1 text 1
+	io_stat
+	is "failed_writes" "$failed_writes" 6
+	is "failed_reads" "$failed_reads" 0
+	mm_stat
+	is "orig_data_size after failed writes" "$orig" $((256 * PAGE))
+	is "huge_pages after failed writes" "$huge" 256
+	does bulkcheck 0 256 random 1
+	does bulkcheck 256 100 zero 0
+	# A part of a larger write.
+	refuses EIO bulk 0 16 random 3
+	does bulkcheck 0 256 random 1
+	# Same-filled pages need no memory, and give some back.
+	does write 0 1 same 4
+	does write 1 1 zero 4
+	does write 256 10 same 4
+	mm_stat
+	is "same_pages at the limit" "$same" 12
+	does write 2 1 random 5
+	does check 0 1 same 4
+	does check 1 1 zero 4
+	does check 2 1 random 5
+	does bulkcheck 3 253 random 1
+	does check 256 10 same 4
+	# Writes succeed again: after raising the limit, removing it, or a discard.
+	stores "$sys/mem_limit" 2M
+	does write 512 100 random 6
+	stores "$sys/mem_limit" 4K
+	refuses EIO write 612 1 random 6
+	stores "$sys/mem_limit" 0
+	does write 612 100 random 6
+	does bulkcheck 512 200 random 6
+	stores "$sys/mem_limit" 4K
+	does discard 0 $((8 << 20))
+	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
+	does write 0 1 random 7
+	refuses EIO write 1 1 random 7
+	does check 0 1 random 7
+}
+
+# Each task has its own device and its own algorithm.
+test_several_devices_at_once() {
+	local n algorithm pids=() count=0
+	algorithms
+	for algorithm in $ALGORITHMS; do
+		disk 8M "$algorithm"
+		count=$((count + 1))
+	done
+	for ((n = 0; n < count; n++)); do
+		(
+			use $n
+			for round in 1 2 3; do
+				does open "$dev" direct
+				does bulk 0 1024 mixed $((10 * n + round))
+				does discard 0 $((64 * PAGE))
+				does bulkcheck 64 960 mixed $((10 * n + round))
+				does bulkcheck 0 64 zero 0
+				does close
+			done
+			exit $failed
+		) &
+		pids+=($!)
+	done
+	for n in "${pids[@]}"; do
+		wait "$n" || failed=1
+	done
+}
+
+# Four tasks write, read and discard the same pages. At the end every page is what one of them wrote last,
+# or empty, and the counters are right.
+test_many_tasks_on_the_same_pages() {
+	local n round page pages=32 pids=() found
+	disk 1M lz4
+	for n in 1 2 3 4; do
+		(
+			does open "$dev" direct
+			for round in {1..40}; do
+				does write 0 $pages mixed "$n"
+				does read 0 $((pages * PAGE))
+				does discard $((round % pages * PAGE)) $((4 * PAGE))
+			done
+			exit $failed
+		) &
+		pids+=($!)
+	done
+	for n in "${pids[@]}"; do
+		wait "$n" || failed=1
+	done
+	does open "$dev" direct
+	for ((page = 0; page < pages; page++)); do
+		found=
+		for n in 1 2 3 4; do
+			io check $page 1 mixed "$n"
+			[ "$reply" != ok ] || found=$n
+		done
+		io check $page 1 zero 0
+		[ "$reply" != ok ] || found+=zero
+		[ -n "$found" ] || fail "page $page is nothing that was ever written"
+	done
+	mm_stat
+	[ "$orig" -le $((pages * PAGE)) ] || fail "orig_data_size is $orig after all"
+	does discard 0 $((1 << 20))
+	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
+	is "orig_data_size" "$orig" 0
+	is "compr_data_size" "$compr" 0
+	is "same_pages" "$same" 0
+	is "huge_pages" "$huge" 0
+}
+
+# zspages: the pages of all zsmalloc pools of the machine, from /proc/vmstat.
+zspages() {
+	local name value
+	while read -r name value; do
+		[ "$name" != nr_zspages ] || zspages=$value
+	done </proc/vmstat
+}
+
+no_zspages() {
+	zspages
+	[ "$zspages" = 0 ]
+}
+
+# The pools are named after their disks. (Not every kernel has zsmalloc's statistics.)
+test_nothing_is_left() {
+	local n pools=/sys/kernel/debug/zsmalloc zspages=unknown
+	eventually 5 no_zspages || fail "nr_zspages is $zspages before the test"
+	for n in 0 1 2; do
+		disk 4M
+		[ ! -d $pools ] || [ -d $pools/zram$n ] || fail "there is no pool of zram$n"
+		does open "$dev" direct
+		does bulk 0 1024 mixed 1
+		does close
+	done
+	zspages
+	[ "$zspages" != 0 ] || fail "nr_zspages is 0 with three devices in use"
+	# By each of the three ways.
+	use 0
+	stores "$sys/reset" 1
+	use 1
+	remove
+	for n in 0 1; do
+		[ ! -d $pools/zram$n ] || fail "the pool of zram$n is still there"
+	done
+	unload
+	[ ! -d $pools/zram2 ] || fail "the pool of zram2 is still there"
+	eventually 5 no_zspages || fail "nr_zspages is $zspages after rmmod"
+}
+
+run_tests

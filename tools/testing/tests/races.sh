@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: races.sh [SECONDS]
+#
+# All operations at once, for SECONDS (default: $DURATION, or 20), on several disks whose backing devices are slow:
+# readers, writers, discards, writeback of every kind, idle marking, statistics, changes of limits, attempts to reset
+# and remove a disk in use; meanwhile, other disks are added, filled, and reset or removed during a writeback. All data
+# is checked all the time.
+#
+# Afterwards, nothing is lost: every page is right, discarding all pages frees all blocks and all memory, and the
+# backing device takes as many pages as it has blocks, and not one more.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/slowdisk.sh
+. "${0%/*}/../lib/slowdisk.sh"
+# shellcheck source=tools/testing/lib/races.sh
+. "${0%/*}/../lib/races.sh"
+
+seconds=${1:-${DURATION:-20}}
+
+reported() {
+	local what report
+	while IFS= read -r report; do
+		note "$report"
+	done <"$TMP/report$id"
+	report=$(tail -n 1 "$TMP/report$id")
+	for what in foreign old torn errors full; do
+		is "$what on $dev" "$(result $what)" 0
+	done
+	for what in reads writes discards writebacks; do
+		at_least "$what on $dev" "$(result $what)" 20
+	done
+	# Two processors are busy with many tasks, and may be so with other guests, so seconds may pass for any
+	# file; but no file waits for a writeback.
+	[ "$(result slowest)" -lt $((4000 + $(result undisturbed))) ] ||
+		fail "statistics of $dev took $(result slowest) ms, where others took $(result undisturbed)"
+	bd_stat
+	note "zram$id: bd_stat $bd_count $bd_reads $bd_writes"
+	at_least "reads from the backing device of $dev" "$bd_reads" 100
+	at_least "writes to the backing device of $dev" "$bd_writes" $((2 * blocks))
+	[ "$bd_count" -le $pages ] || fail "$bd_count of $pages pages are on the backing device of $dev"
+}
+
+# churn NULL_DISK: disks that do not live long. Ends when $TMP/done is there.
+churn() {
+	local round=0 writer file kinds=(random text)
+	while [ ! -e "$TMP/done" ]; do
+		backed "$1" $((round % 2)) lz4 2M
+		does open "$dev" direct
+		does bulk 0 512 "${kinds[round / 2 % 2]}" $round
+		does bulkcheck 0 512 "${kinds[round / 2 % 2]}" $round
+		does close
+		# A batch of one makes it last.
+		stores "$sys/writeback_batch_size" $((round % 3 + 1))
+		exec {file}>"$sys/writeback"
+		(
+			put_to "$file" page_indexes=0-511
+			echo "$errno" >"$TMP/churn.writeback"
+		) &
+		writer=$!
+		exec {file}>&-
+		sleep 0.0$((RANDOM % 10))
+		if [ $((round % 3)) != 0 ]; then
+			stores "$sys/reset" 1
+			is "initstate of $dev" "$(<"$sys/initstate")" 0
+			is "backing_dev of $dev" "$(<"$sys/backing_dev")" none
+			is "bd_stat of $dev" "$(<"$sys/bd_stat")" "$(printf '%8d %8d %8d' 0 0 0)"
+			wait $writer
+			# Its backing device is free again.
+			stores "$sys/backing_dev" "$1"
+			stores "$sys/disksize" 1M
+			does open "$dev" direct
+			does bulk 0 256 mixed $round
+			stores "$sys/writeback" page_indexes=0-255
+			does bulkcheck 0 256 mixed $round
+			does close
+		fi
+		remove
+		wait $writer
+		read -r errno <"$TMP/churn.writeback"
+		case $errno in
+		# In time; stopped; too late for the reset; too late for the removal.
+		OK | *'Interrupted system call'* | EINVAL | ENODEV) ;;
+		*) fail "a writeback during reset or removal: $errno" ;;
+		esac
+		round=$((round + 1))
+	done
+	note "disks added, reset and removed: $round"
+	at_least "disks added, reset and removed" $round 2
+	exit $failed
+}
+
+test_everything_at_once() {
+	local n racers=() churner ids most=()
+	# With the largest number there is, any writeback of C zram takes all memory.
+	[ "$DRIVER" != zram ] || most=(-m 1000)
+	slow_disk $mib 5 2
+	null_disk 0 $mib 200000
+	null_disk 1 $mib 1000000
+	null_disk 2 2 300000
+	backed /dev/nullb0 0 lz4 $((2 * blocks * PAGE))
+	ids=("$id")
+	backed "$slow" 1 lz4 $((2 * blocks * PAGE))
+	ids+=("$id")
+	backed /dev/nullb1 1 zstd $((2 * blocks * PAGE))
+	ids+=("$id")
+	for id in "${ids[@]}"; do
+		"$(program pagerace)" -t "$seconds" -n $pages -S $((id + 1)) -r 4 -w 2 -b 2 -s 1 -l 1 -k 1 \
+			"${most[@]}" "zram$id" >"$TMP/report$id" &
+		racers+=($!)
+	done
+	churn /dev/nullb2 &
+	churner=$!
+	for n in "${racers[@]}"; do
+		wait "$n" || fail "pagerace ended with $?"
+	done
+	: >"$TMP/done"
+	wait $churner || failed=1
+	for id in "${ids[@]}"; do
+		use "$id"
+		reported "$id"
+		does open "$dev" direct
+		all_discarded "after the races"
+		every_block_is_usable
+		all_discarded "in the end"
+		does close
+		remove
+	done
+	no_slow_disks
+	no_null_disks
+}
+
+run_tests

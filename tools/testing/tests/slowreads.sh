@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: slowreads.sh [SECONDS]
+#
+# Reads pages back from a device that takes 20 ms for each read. Before the data arrives, the page is overwritten or
+# discarded, so that its owner frees its block, and another page is written back: the reader must get the data of
+# its own page.
+#
+# The backing device has few more blocks than the disk has pages, so every block is soon used again.
+# Each test takes SECONDS (default: $DURATION, or 7).
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/slowdisk.sh
+. "${0%/*}/../lib/slowdisk.sh"
+
+seconds=${1:-${DURATION:-7}}
+# 768 blocks: for these, for those that are still being read, and for what a request can set aside.
+pages=600
+
+# result NAME: the number of that name in the report of pagerace.
+result() {
+	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
+
+race() {
+	local what
+	slow_disk 3 20 0
+	add
+	stores "$sys/comp_algorithm" lz4
+	stores "$sys/compressed_writeback" "$1"
+	stores "$sys/backing_dev" "$slow"
+	stores "$sys/disksize" $((pages * PAGE))
+	"$(program pagerace)" -t "$seconds" -n $pages -r 16 -w 2 -b 2 "${dev#/dev/}" >"$TMP/report" ||
+		fail "pagerace ended with $?"
+	while IFS= read -r report; do
+		note "$report"
+	done <"$TMP/report"
+	report=$(tail -n 1 "$TMP/report")
+	for what in foreign old torn errors full; do
+		is "$what in the report" "$(result $what)" 0
+	done
+	for what in reads writes discards writebacks; do
+		at_least "$what" "$(result $what)" 20
+	done
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+	note "bd_stat: $bd_count $bd_reads $bd_writes"
+	at_least "reads from the backing device" "$bd_reads" 200
+	# Each block was used several times.
+	at_least "writes to the backing device" "$bd_writes" 1024
+	io_stat
+	is "failed_reads" "$failed_reads" 0
+	is "failed_writes" "$failed_writes" 0
+	remove
+	no_slow_disks
+}
+
+test_raw() {
+	race 0
+}
+
+test_compressed() {
+	race 1
+}
+
+run_tests

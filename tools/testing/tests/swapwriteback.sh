@@ -1,0 +1,232 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Writeback to a real disk (the first of --disk): of the cold half of a machine's swap, while memory is short, and of a
+# file system. All data is read back unchanged, even with next to no free memory.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+
+read -r disk _ <<<"${ZR_DISKS:-}"
+[ -b "$disk" ] || {
+	echo "1..0 # SKIP there is no disk to write back to (--disk)"
+	exit "$KSFT_SKIP"
+}
+
+# Swap itself allocates while it swaps out, see swappressure.sh.
+stores /proc/sys/vm/min_free_kbytes 16384
+
+# memory NAME: a line of /proc/meminfo, in MiB.
+memory() {
+	local key value
+	while read -r key value _; do
+		[ "$key" != "$1:" ] || echo $((value / 1024))
+	done </proc/meminfo
+}
+
+bd_stat() {
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+}
+
+# backed_disk COMPRESSED SIZE
+backed_disk() {
+	add
+	stores "$sys/comp_algorithm" lz4
+	stores "$sys/compressed_writeback" "$1"
+	stores "$sys/backing_dev" "$disk"
+	stores "$sys/disksize" "$2"
+}
+
+said() {
+	grep -q "$1" "$TMP/report"
+}
+
+# swap_out MIB: fills so much memory, and leaves the cold half of it, marked as idle, in swap. What checks
+# it in the end is $pid; what must come from the device then, and from nowhere else, is $cold pages.
+swap_out() {
+	backed_disk "$compressed" $((2 * $(memory MemTotal) + 2 * $1))M
+	ok mkswap "$dev"
+	ok swapon "$dev" || exit 1
+	rm -f "$TMP/go"
+	"$(program swapcheck)" -m "$1" -j 2 -w "$TMP/go" >"$TMP/report" &
+	pid=$!
+	eventually 300 said 'waiting for' || {
+		fail "the memory was not filled"
+		kill $pid
+		exit 1
+	}
+	[[ $(<"$TMP/report") =~ cold=([0-9]+), ]] && cold=${BASH_REMATCH[1]}
+	stores "$sys/idle" all
+	: >"$TMP/go"
+	eventually 300 said 'one half is in use' || {
+		fail "one half was not used"
+		kill $pid
+		exit 1
+	}
+}
+
+# write_back_idle PAGES: must write so many cold ones at least; what memory this freed is told. Where memory is
+# short, more than those have been swapped out and left alone: files in tmpfs, and other programs.
+write_back_idle() {
+	local before
+	mm_stat
+	before=$used
+	stores "$sys/writeback" idle
+	bd_stat
+	mm_stat
+	note "$bd_count pages are on $disk, $cold of them cold; $((before >> 20)) MiB in memory became $((used >> 20)) MiB"
+	at_least "cold pages" "$cold" "$1"
+	at_least "pages on the backing device" "$bd_count" "$cold"
+	at_least "pages written to the backing device" "$bd_writes" "$bd_count"
+}
+
+swapped_in_and_right() {
+	local report
+	wait $pid || fail "swapcheck ended with $?"
+	report=$(tail -n 1 "$TMP/report")
+	note "$report"
+	[[ $report == *' mismatches=0 '* ]] || fail "swapcheck reports '$report'"
+	bd_stat
+	note "$bd_reads pages were read from $disk"
+	at_least "pages read from the backing device" "$bd_reads" "$cold"
+	io_stat
+	is "failed_reads" "$failed_reads" 0
+	is "failed_writes" "$failed_writes" 0
+	ok swapoff "$dev"
+	bd_stat
+	# The header is a page of the swap area, too.
+	[ "$bd_count" -le 2 ] || fail "$bd_count pages are on the backing device after swapoff"
+	mm_stat
+	[ "$orig" -le $((2 * PAGE)) ] || fail "$orig bytes are stored after swapoff"
+}
+
+# More than fits into memory, while other processes need memory as well.
+under_pressure() {
+	local compressed=$1 available workload other
+	available=$(memory MemAvailable)
+	workload=$((available * 12 / 10))
+	swap_out $workload
+	"$(program swapcheck)" -m $((available / 4)) -p 3 -s 2 >"$TMP/other" &
+	other=$!
+	# A quarter of the pages is the same all over, or zero, and has no place on a disk.
+	write_back_idle $((workload * 256 / 2 / 2))
+	rm "$TMP/go"
+	swapped_in_and_right
+	wait $other || fail "swapcheck of the others ended with $?"
+	[[ $(tail -n 1 "$TMP/other") == *' mismatches=0 '* ]] || fail "others: $(tail -n 1 "$TMP/other")"
+}
+
+test_cold_half_under_pressure_raw() {
+	under_pressure 0
+}
+
+test_cold_half_under_pressure_compressed() {
+	under_pressure 1
+}
+
+# counter NAME: of /proc/vmstat.
+counter() {
+	local name value
+	echo 1 >/proc/sys/vm/stat_refresh
+	while read -r name value; do
+		[ "$name" != "$1" ] || echo "$value"
+	done </proc/vmstat
+}
+
+# Another process locks nearly all memory. So each page that is read from the disk displaces another one, which must
+# be compressed with next to no free memory.
+exhausted() {
+	local compressed=$1 workload out
+	workload=$(($(memory MemAvailable) / 2))
+	swap_out $workload
+	write_back_idle $((workload * 256 / 2 / 2))
+	mkdir -p "$TMP/hog"
+	ok mount -t ramfs none "$TMP/hog"
+	while [ "$(memory MemAvailable)" -gt $((workload / 10)) ]; do
+		ok dd if=/dev/zero of="$TMP/hog/fill" bs=1M count=4 oflag=append conv=notrunc status=none
+	done
+	note "of $(memory MemTotal) MiB $(memory MemAvailable) are available, to swap in $((workload / 2)) MiB"
+	out=$(counter pswpout)
+	rm "$TMP/go"
+	swapped_in_and_right
+	at_least "pages that had to go for others" $(($(counter pswpout) - out)) $((workload * 256 / 10))
+	ok umount "$TMP/hog"
+}
+
+test_next_to_no_memory_raw() {
+	exhausted 0
+}
+
+test_next_to_no_memory_compressed() {
+	exhausted 1
+}
+
+# write_back_all PAGES: so many at least must go to the disk, and nothing stay in memory.
+write_back_all() {
+	sync
+	stores "$sys/idle" all
+	stores "$sys/writeback" idle
+	bd_stat
+	at_least "pages on the backing device" "$bd_count" "$1"
+	mm_stat
+	is "compr_data_size after writing back all" "$compr" 0
+}
+
+same_files() {
+	local before
+	bd_stat
+	before=$bd_reads
+	echo 3 >/proc/sys/vm/drop_caches
+	(cd "$TMP/mnt" && ok sha256sum --quiet -c "$TMP/hashes") || fail "files differ"
+	bd_stat
+	at_least "pages read from the backing device" $((bd_reads - before)) "$1"
+}
+
+hash_files() {
+	(cd "$TMP/mnt" && find . -type f -exec sha256sum {} + >"$TMP/hashes")
+	at_least "files" "$(wc -l <"$TMP/hashes")" 50
+}
+
+file_system() {
+	local n
+	backed_disk "$1" 128M
+	mkdir -p "$TMP/mnt"
+	ok mkfs.ext4 -q "$dev"
+	ok mount "$dev" "$TMP/mnt" || exit 1
+	cp /usr/bin/[a-f]* "$TMP/mnt/"
+	cp -r /usr/share/common-licenses "$TMP/mnt/text"
+	head -c 8M /dev/urandom >"$TMP/mnt/noise"
+	head -c 8M /dev/zero >"$TMP/mnt/zeros"
+	hash_files
+	write_back_all 3000
+	same_files 3000
+	# Some of it changes in place, goes, or moves.
+	for n in 1 3 5 7; do
+		ok dd if=/dev/urandom of="$TMP/mnt/noise" bs=64K seek=$((n * 10)) count=1 conv=notrunc status=none
+	done
+	rm "$TMP/mnt"/c*
+	cp -r "$TMP/mnt/text" "$TMP/mnt/more"
+	hash_files
+	same_files 2000
+	write_back_all 2000
+	same_files 2000
+	ok umount "$dev"
+	ok e2fsck -fn "$dev"
+	ok mount -o ro "$dev" "$TMP/mnt"
+	same_files 2000
+	note "$bd_count pages on $disk, $bd_reads read, $bd_writes written"
+	ok umount "$dev"
+	io_stat
+	is "failed_reads" "$failed_reads" 0
+	is "failed_writes" "$failed_writes" 0
+}
+
+test_ext4_raw() {
+	file_system 0
+}
+
+test_ext4_compressed() {
+	file_system 1
+}
+
+run_tests

@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# zram-watch shows and records the state of a device: with data, with a backing device, with a limit; in a terminal,
+# without one, and without any device.
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+# shows TEXT...: the last output has these texts, in this order.
+shows() {
+	local text rest
+	rest=$(<"$TMP/out")
+	for text in "$@"; do
+		[[ $rest == *"$text"* ]] || {
+			fail "zram-watch does not show '$text' (in its place): $(<"$TMP/out")"
+			return
+		}
+		rest=${rest#*"$text"}
+	done
+}
+
+# field NAME: a column of the last line of $TMP/csv, into $field
+field() {
+	local lines names values i
+	mapfile -t lines <"$TMP/csv"
+	IFS=, read -ra names <<<"${lines[0]}"
+	IFS=, read -ra values <<<"${lines[-1]}"
+	field=none
+	for i in "${!names[@]}"; do
+		[ "${names[i]}" != "$1" ] || field=${values[i]:-}
+	done
+}
+
+# fields NAME=WANT...
+fields() {
+	local pair
+	for pair in "$@"; do
+		field "${pair%%=*}"
+		is "column ${pair%%=*}" "$field" "${pair#*=}"
+	done
+}
+
+test_nothing_to_show() {
+	ok zram-watch --once
+	shows 'no zram device is initialised'
+	add
+	ok zram-watch --once "$dev"
+	shows "zram$id" 'not initialised'
+	not_ok zram-watch --once zram77
+	shows 'no device zram77'
+	not_ok zram-watch --interval 0
+	shows "'0' is no number"
+	not_ok zram-watch --interval
+	shows '--interval wants'
+	not_ok zram-watch --nonsense
+	shows 'no option --nonsense' usage
+	ok zram-watch --help
+	shows 'usage: zram-watch' '--interval SECONDS' failed_writes
+	ok zram-watch --once --csv "$TMP/csv"
+	is "the recording of nothing" "$(wc -l <"$TMP/csv")" 1
+}
+
+test_memory() {
+	disk 16M lz4
+	does open "$dev" direct
+	does bulk 0 64 same 1
+	does bulk 64 64 hex 1
+	does bulk 128 64 random 1
+	does close
+	stores "$sys/mem_limit" 8M
+	stores "$sys/idle" all
+	mm_stat
+	ok zram-watch --once
+	shows "zram$id  lz4, 16 MiB" data '  768 KiB  #...................' memory ' : 1,' 'of 8192 KiB' 'same 64, huge 64' \
+		'in flight' '0 reads, 0 writes'
+	ok zram-watch --once --csv "$TMP/csv" "zram$id"
+	fields device="zram$id" disksize=$((16 << 20)) data=$((192 * PAGE)) compressed="$compr" memory="$used" \
+		memory_limit=$((8 << 20)) memory_most="$used_max" same=64 huge=64 backed= budget= reads=0 writes=0 \
+		failed_reads=0 failed_writes=0
+	if [ -r "/sys/kernel/debug/zram/zram$id/block_state" ]; then
+		fields idle=128
+		ok zram-watch --once
+		shows 'idle 128'
+	fi
+	ok zram-watch --once --csv "$TMP/csv" --no-idle "$dev"
+	fields idle=
+}
+
+test_backing_device() {
+	add
+	[ -e "$sys/backing_dev" ] || skip "this driver has no writeback"
+	nullb wbwatch 16
+	backed "$nullb" 16M lz4
+	does open "$dev" direct
+	does bulk 0 64 hex 1
+	stores "$sys/writeback_limit" 100
+	stores "$sys/writeback_limit_enable" 1
+	writes_back page_indexes=0-31
+	does bulkcheck 0 16 hex 1
+	does close
+	ok zram-watch --once "zram$id"
+	shows backing '  128 KiB' "$nullb" budget '272 KiB left' 'in flight' 'backing device 0 reads, 0 writes'
+	ok zram-watch --once --csv "$TMP/csv" "zram$id"
+	fields data=$((64 * PAGE)) backed=$((32 * PAGE)) read=$((16 * PAGE)) written=$((32 * PAGE)) \
+		backing_reads=0 backing_writes=0 budget=$((68 * PAGE))
+	stores "$sys/writeback_limit_enable" 0
+	ok zram-watch --once "zram$id"
+	shows 'no limit'
+}
+
+# Several devices, each look a line for each; ended by a signal.
+test_recording() {
+	local pid
+	disk 16M
+	disk 16M
+	zram-watch --interval 0.1 --csv "$TMP/csv" &
+	pid=$!
+	recorded() { [ -s "$TMP/csv" ] && [ "$(wc -l <"$TMP/csv")" -ge "$1" ]; }
+	eventually 20 recorded 3 || fail "nothing was recorded in 20 s"
+	kill -USR1 $pid
+	eventually 20 recorded 7 || fail "only $(wc -l <"$TMP/csv") lines in 20 s"
+	kill $pid
+	wait $pid
+	is "the status of zram-watch that was ended" $? 0
+	ok awk -F , 'NR == 1 { n = NF } NF != n { exit 1 } NR > 2 && $1 + 0 < time { exit 1 } { time = $1 + 0 }' "$TMP/csv"
+	is "devices that were recorded" "$(cut -d , -f 2 "$TMP/csv" | sort -u | tr '\n' ' ')" "device zram0 zram1 "
+}
+
+# In a terminal it goes on until q is typed; a terminal that can do nothing gets no control characters.
+test_terminals() {
+	local esc=$'\e'
+	command -v script >/dev/null || skip "there is no script(1) here"
+	disk 16M
+	{ sleep 1; echo q; } | TERM=xterm script -qec 'zram-watch --interval 5' /dev/null >"$TMP/out" 2>&1
+	shows "${esc}[H" "zram$id"
+	TERM=xterm NO_COLOR=1 script -qec 'zram-watch --once' /dev/null >"$TMP/out" 2>&1 </dev/null
+	shows "zram$id"
+	[[ $(<"$TMP/out") != *"$esc"* ]] || fail "there are colours with NO_COLOR"
+	TERM=dumb script -qec 'zram-watch --once' /dev/null >"$TMP/out" 2>&1 </dev/null
+	shows "zram$id"
+	[[ $(<"$TMP/out") != *"$esc"* ]] || fail "there are control characters on a dumb terminal"
+}
+
+run_tests
