@@ -139,9 +139,9 @@ driver_sources() {
 # both in the build root; "arguments" are those of make.
 #	name      machine directory          source              arguments
 CONFIGURATIONS="
-	stock     qemu    /cache/stock/build /cache/linux        CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
 	uml-debug uml     /cache/uml-debug   /cache/linux-um     ARCH=um LLVM=-19
 	uml-perf  uml     /cache/uml-perf    /cache/linux-um     ARCH=um LLVM=-19
+	stock     qemu    /cache/stock/build /cache/linux        CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
 	kcsan     qemu    /cache/kcsan       /cache/linux-kcsan  ARCH=x86_64 LLVM=-19
 "
 

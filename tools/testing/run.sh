@@ -1,24 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: run.sh [TIMEOUT] SCRIPT[:CASE,CASE...]...   (SCRIPT by its path from here, as tests/control.sh)
+# usage: run.sh SCRIPT[:SECONDS[:CASE,CASE...]]...
 #
-# Runs several test scripts in one guest, one after the other, each within TIMEOUT seconds, and prints where the results
-# of each begin and how it ended, for tools/test. Starting a guest for each would take longer than most scripts
-# run.
+# Runs several test scripts in one guest, one after the other, and prints where the results of each begin and how it
+# ended, for tools/test. To start a guest for each would take longer than most scripts run. SCRIPT is a path below this
+# directory (tests/control.sh), SECONDS the time after which the script is killed (default 600).
 
 here=${0%/*}
-limit=600
-if [[ ${1:-} =~ ^[0-9]+$ ]]; then
-	limit=$1
-	shift
-fi
 failed=0
-for script in "$@"; do
-	cases=
-	[[ $script != *:* ]] || cases=${script#*:}
-	script=${script%%:*}
-	name=${script##*/}
+for what in "$@"; do
+	IFS=: read -r script limit cases <<<"$what"
+	limit=${limit:-600} name=${script##*/}
 	echo "# run: begin $name"
 	status=0
 	TESTS=${cases//,/ } timeout --foreground --kill-after=10 "$limit" "$here/$script" || status=$?

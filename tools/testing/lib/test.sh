@@ -5,6 +5,17 @@
 # test_*, and ends with run_tests: every test_* function of the script becomes one KTAP result, in the
 # order of the file, and the plan is printed first, so that a script that ends early is detected.
 #
+# Lines of the head of a script say which guests run it, so that a new test is one file:
+#
+#	# Guest: uml-debug group=writeback seconds=600
+#	# Guest: stock memory=512M disk=1G
+#
+# The first word is a kernel configuration. Then may follow: memory (default 1G), disk (the size of an empty disk; there
+# is none by default), seconds (the time that the script may take, default 300), systemd (boots systemd with the files of
+# testing/systemd/NAME), build (another build of the driver, by tools/build CONFIGURATION --NAME), and group: scripts with
+# the same needs share a guest if they have the same group (default: the name of the script). "quick" has
+# "tools/test --quick" run the script.
+#
 # A test runs in a subshell with the module loaded and no device but those that it adds. It checks its
 # expectations with the functions below; each difference is printed in a "# " line and fails the test, and
 # the test continues, to print the other differences, too.

@@ -7,6 +7,9 @@
 # Proves that a page whose write failed stays in memory, is readable and can be written back later; that no block and
 # no part of the limit is lost; that a failed read returns the device's error and no other page's data; and that all is
 # as before when the device works again.
+#
+# Guest: uml-debug group=writeback
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

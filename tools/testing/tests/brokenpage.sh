@@ -4,6 +4,9 @@
 # A page that cannot be decompressed, which any user of the disk can make: written by direct I/O from memory that
 # another thread changes meanwhile (see brokenpage.c). Each read of the page fails, but the reads do not flood the
 # kernel log, recompression and writeback of other pages go on, and the page can be overwritten.
+#
+# Guest: uml-debug group=writeback
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -10,6 +10,9 @@
 #
 # An operation that must not wait for the reads has 10 s, and the reads end by themselves after 60 s: so an operation
 # that waits for the reads exceeds its 10 s on any machine.
+#
+# Guest: uml-debug group=writeback
+# Guest: stock group=stress memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

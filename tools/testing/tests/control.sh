@@ -6,6 +6,9 @@
 #
 # Proves that ids, modes and errno are those of C zram, that a device in use pins the module and cannot be removed,
 # and that a removal leaves nothing behind, also when several tasks add and remove devices at once.
+#
+# Guest: uml-debug group=basic quick
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -6,6 +6,9 @@
 #
 # Proves that data survives, that the counters of mm_stat are exact after every step, and that no memory leaks: none
 # remains after a discard or a reset, and no zsmalloc pool.
+#
+# Guest: uml-debug group=basic quick
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

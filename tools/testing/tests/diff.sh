@@ -22,6 +22,9 @@
 #   shrink=N   seconds to spend on shortening the first sequence that differs (default 60)
 #
 # shellcheck source=tools/testing/lib/test.sh
+#
+# Guest: uml-debug seconds=900
+# Guest: stock group=basic memory=2G seconds=600
 . "${0%/*}/../lib/test.sh"
 
 count='' steps=50 seconds='' only='' against=zram shrink=60 without='' algorithms=''

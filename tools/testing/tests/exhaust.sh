@@ -4,6 +4,8 @@
 # Out of memory, out of space, out of ids. The machine survives, the errors are clear, and no stored data is lost.
 # (Sizes beyond all memory are in sysfs.sh, limits in data.sh, full backing devices and absurd batch sizes in
 # writeback.sh, and swap-in without free memory in swapwriteback.sh.)
+#
+# Guest: uml-debug group=stress
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -6,6 +6,8 @@
 # Makes allocations and requests to the backing device fail at random, for SECONDS in all (default: $DURATION, or 24),
 # while tasks read, write, discard and write back disks at once (see pagerace.c). Operations may fail; data that
 # is read is right. When no more failures are injected, nothing is lost, and all operations work.
+#
+# Guest: uml-debug group=stress
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -3,6 +3,8 @@
 #
 # File systems on a device, with all forms of discard: by mkfs, when files are removed, and by fstrim. Each time, the
 # memory is freed, the remaining files are unchanged, and fsck finds no error.
+#
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -3,6 +3,9 @@
 #
 # fio writes, at random and in sequence, with several jobs and several block sizes, and verifies the checksum of every
 # block that it wrote. One algorithm for each block size.
+#
+# Guest: uml-debug group=basic
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

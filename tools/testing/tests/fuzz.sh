@@ -9,6 +9,9 @@
 #
 # Environment:
 #   SEED    of all random choices (default: a random one); the order of events is not repeatable
+#
+# Guest: uml-debug group=stress
+# Guest: stock group=stress memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

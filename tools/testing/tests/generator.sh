@@ -6,6 +6,8 @@
 # units. (guest/shutdown-end checks that they are gone after the shutdown.)
 #
 # Needs a guest that was booted with generator/ (vm --systemd generator), and a disk.
+#
+# Guest: stock memory=512M disk=1G systemd=generator
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -7,6 +7,9 @@
 # A line of a literal block that begins with "# " is a command; the lines after it are its output, where "..." stands
 # for any text, and a line "..." for any lines. A command without output must succeed. Literal blocks without commands
 # are those of a "code-block" directive. /dev/sdb2 is the first disk of the guest, or a null_blk device.
+#
+# Guest: uml-debug group=basic
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

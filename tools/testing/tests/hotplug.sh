@@ -3,6 +3,8 @@
 #
 # CPUs go offline and online while data is written and verified: each CPU that comes online must have its compression
 # streams, and the streams must not leak.
+#
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -9,6 +9,8 @@
 # accounted for: pages are right, none is written twice, and the others can be written later.
 #
 # C zram holds the lock of the disk until the end, so it fails all of these tests; ALL=1 runs them on C zram.
+#
+# Guest: uml-debug group=writeback seconds=900
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

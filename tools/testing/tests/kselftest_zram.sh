@@ -3,6 +3,8 @@
 #
 # Runs the kernel's own selftests for zram, unchanged, on this driver. They call "modprobe zram", so the script
 # configures zram as an alias of this driver for modprobe, as a user would.
+#
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

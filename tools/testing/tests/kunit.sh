@@ -3,6 +3,8 @@
 #
 # The driver's KUnit tests run when the driver is loaded, and report to the kernel log. Loads the driver, and prints all
 # of their results as one KTAP list; with TESTS, those of these suites.
+#
+# Guest: uml-debug group=basic quick
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -3,6 +3,8 @@
 #
 # Writeback when nearly all memory is locked: it begins at once, frees memory, and can be interrupted. It writes to the
 # first of --disk.
+#
+# Guest: stock memory=512M disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

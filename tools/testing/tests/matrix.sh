@@ -12,6 +12,9 @@
 # Environment:
 #   SEED    of all random choices (default: a random one); the order of events is not repeatable
 #   PAIRS   only pairs with one of these operations, separated by commas
+#
+# Guest: uml-debug group=stress seconds=600
+# Guest: stock group=stress memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

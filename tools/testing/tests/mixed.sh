@@ -3,6 +3,9 @@
 #
 # Real data: a quarter each of text, binaries, random bytes and zeros, in 64 Ki pages (fewer on uml-debug), through
 # every algorithm and back, compared byte by byte with the source, by direct and by buffered reads.
+#
+# Guest: uml-debug group=basic
+# Guest: stock group=basic memory=2G seconds=600
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -6,6 +6,8 @@
 # blocks of 512 bytes, the reserve for reading back has one bio, and each CPU has one worker for it
 # (tools/build uml-debug --small-blocks). The script makes all other allocations of bios fail, so that the driver
 # has only that reserve.
+#
+# Guest: uml-debug build=small-blocks seconds=600
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

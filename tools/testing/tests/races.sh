@@ -10,6 +10,8 @@
 #
 # Afterwards, nothing is lost: every page is right, discarding all pages frees all blocks and all memory, and the
 # backing device takes as many pages as it has blocks, and not one more.
+#
+# Guest: uml-debug group=writeback
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -5,6 +5,9 @@
 # largest first, and keep their data: in memory, after being overwritten, written back and read back. Pages that no
 # algorithm makes smaller are marked, and can be written back by that mark. Recompression can be interrupted, and makes
 # no other task wait. The state of each page is read from block_state.
+#
+# Guest: uml-debug group=writeback
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -9,6 +9,8 @@
 #
 # The backing device has few more blocks than the disk has pages, so every block is soon used again.
 # Each test takes SECONDS (default: $DURATION, or 7).
+#
+# Guest: uml-debug group=writeback
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

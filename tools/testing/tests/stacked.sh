@@ -3,6 +3,8 @@
 #
 # Block devices on top of a zram device: a loop device with partitions, device mapper (linear, encrypted, LVM), and a
 # mirror. Data written to the top device is read back, and a discard of the top device frees memory of the zram device.
+#
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -3,6 +3,9 @@
 #
 # A small test of swap: swapped-out data is read back, freed swap slots free their memory at once, and the disk's
 # statistics count the swapped pages.
+#
+# Guest: uml-debug group=basic
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -3,6 +3,8 @@
 #
 # More data than memory: the rest of it fits only into swap on a device. All of it is verified when it is swapped in.
 # Then swapoff removes the device while a load runs.
+#
+# Guest: stock group=pressure memory=512M disk=1G seconds=900
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -4,6 +4,8 @@
 # Swap as administrators set it up with mkswap and swapon: by label and from a table like fstab, on several devices with
 # priorities, with each kind of discard, and in a file; in a control group with a memory limit. swapoff frees all of its
 # memory.
+#
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

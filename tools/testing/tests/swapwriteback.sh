@@ -3,6 +3,8 @@
 #
 # Writeback to a real disk (the first of --disk): of the cold half of a machine's swap, while memory is short, and of a
 # file system. All data is read back unchanged, even with next to no free memory.
+#
+# Guest: stock group=pressure memory=512M disk=1G seconds=900
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

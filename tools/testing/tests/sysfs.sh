@@ -5,6 +5,9 @@
 # byte, the input that they accept, and the errors for other input.
 #
 # Proves that a tool written for C zram cannot tell the difference.
+#
+# Guest: uml-debug group=basic quick
+# Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

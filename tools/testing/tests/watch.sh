@@ -3,6 +3,9 @@
 #
 # zram-watch shows and records the state of a device: with data, with a backing device, with a limit; in a terminal,
 # without one, and without any device.
+#
+# Guest: uml-debug group=basic
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -6,6 +6,8 @@
 #
 # Proves that a tool written for C zram cannot tell the difference, that counters and limits are exact, that memory is
 # freed and blocks are reused, and that an invalid request writes nothing.
+#
+# Guest: uml-debug seconds=600
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

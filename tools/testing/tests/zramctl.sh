@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # zramctl in each of its modes: finding devices, setting them up, its table, resetting, and its error messages.
+#
+# Guest: stock group=storage disk=1G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
