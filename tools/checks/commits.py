@@ -12,6 +12,8 @@ fails if anything is.
 import re
 import sys
 
+from sources import report
+
 SUBJECT, BODY = 72, 75
 UNBREAKABLE = re.compile(r"\s*([A-Z][\w-]*: )?\S+|Fixes: .*")
 
@@ -29,6 +31,4 @@ def complaints(log):
 
 
 if __name__ == "__main__":
-    lines = list(complaints(sys.stdin.read()))
-    print("\n".join(lines))
-    sys.exit(bool(lines))
+    report(complaints(sys.stdin.read()))

@@ -8,17 +8,16 @@ The map is the list of modules at the head of zram_rs.rs in the directory SOURCE
 if "crate::NAME" stands in its files, tests and comments aside. Says what is wrong, and fails if anything is.
 """
 
-import pathlib
 import re
-import sys
+
+from sources import run, rust_code, rust_files
 
 ROOT = "zram_rs"
 
 
 def code_of(path):
     """Returns the code of a file without comments and without its tests."""
-    text = path.read_text(encoding="utf-8").split("\n#[kunit_tests(", 1)[0]
-    return re.sub(r"//.*", "", text)
+    return rust_code(path).split("\n#[kunit_tests(", 1)[0]
 
 
 def names_after_crate(code):
@@ -46,10 +45,8 @@ def names_after_crate(code):
 def modules_of(source):
     """Returns the files of each module that stands at the root of the crate."""
     modules = {}
-    for path in sorted(source.rglob("*.rs")):
-        name = path.relative_to(source).parts[0].removesuffix(".rs")
-        if name not in ("tools", "Documentation") and not name.startswith(".") and path.name != "bindings_generated.rs":
-            modules.setdefault(name, []).append(path)
+    for path in rust_files(source):
+        modules.setdefault(path.parts[0].removesuffix(".rs"), []).append(source / path)
     return modules
 
 
@@ -77,6 +74,4 @@ def complaints(source):
 
 
 if __name__ == "__main__":
-    lines = list(complaints(pathlib.Path(sys.argv[1])))
-    print("\n".join(lines))
-    sys.exit(bool(lines))
+    run(complaints)

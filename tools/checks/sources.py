@@ -22,6 +22,11 @@ def rust_files(source):
     ]
 
 
+def rust_code(path):
+    """Returns the text of a file of Rust without comments, or an empty one if there is no such file."""
+    return re.sub(r"[ \t]*//.*", "", read(path))
+
+
 def pages(source):
     """Returns the pages of Documentation/, relative to the source tree, in order."""
     return sorted(path.relative_to(source) for path in (source / "Documentation").glob("*.rst"))

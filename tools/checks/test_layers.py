@@ -70,6 +70,9 @@ class Layers(unittest.TestCase):
     def test_takes_no_name_inside_a_module_for_a_module(self):
         self.assertEqual(self.complaints(low="use crate::{bottom::{top, X}, bottom::middle};\n"), [])
 
+    def test_takes_no_other_name_of_the_crate_for_a_module(self):
+        self.assertEqual(self.complaints(low="use crate::some_macro;\n"), [])
+
     def test_does_not_look_at_comments_and_tests(self):
         tests = "\n#[kunit_tests(zram_rs_low)]\nmod tests {\n    use crate::top;\n}\n"
         self.assertEqual(self.complaints(low="// crate::top is not used\n" + tests), [])
