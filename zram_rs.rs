@@ -28,7 +28,8 @@
 //! - [`abstractions`]: what the `kernel` crate lacks
 //! - [`bindings`]: C functions that `kernel::bindings` lacks
 //!
-//! `unsafe` code is only in the last two and in the thin edges `zspool` and `comp`.
+//! `unsafe` code is only in the last two and in the thin edges `zspool` and `comp`; the compiler
+//! denies it elsewhere.
 //!
 //! # Lock order
 //!
@@ -44,9 +45,14 @@
 //!
 //! `Documentation/soundness.rst` gives the reasons, and the contexts of all functions.
 
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
 mod abstractions;
 mod backing;
+#[allow(unsafe_code)]
 mod bindings;
+#[allow(unsafe_code)]
 mod comp;
 mod control;
 mod debugfs;
@@ -61,6 +67,7 @@ mod stats;
 mod store;
 mod sysfs;
 mod writeback;
+#[allow(unsafe_code)]
 mod zspool;
 
 use abstractions::device::{

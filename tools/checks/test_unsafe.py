@@ -24,8 +24,27 @@ unsafe fn g() {}
 """
 
 
+MAP = """\
+//! The map.
+
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod abstractions;
+#[allow(unsafe_code)]
+mod bindings;
+#[allow(unsafe_code)]
+mod comp;
+mod io;
+mod writeback;
+#[allow(unsafe_code)]
+mod zspool;
+"""
+
+
 class Unsafe(TreeTest):
     files = {
+        "zram_rs.rs": MAP,
         "io.rs": "//! No `unsafe` code.\n    // unsafe\nfn f() { not_unsafe() }\n",
         "writeback/request.rs": "fn f() {}\n",
         "abstractions/page.rs": EDGE,
@@ -50,6 +69,27 @@ class Unsafe(TreeTest):
 
     def test_takes_no_module_for_another_one_with_a_longer_name(self):
         self.assertEqual(len(self.wrong({"compact.rs": "// SAFETY: none.\nunsafe { g() }\n"})), 1)
+
+    def test_finds_that_the_compiler_does_not_deny_it(self):
+        self.assertEqual(
+            self.wrong(self.replaced("zram_rs.rs", "#![deny(unsafe_code)]\n", "#![warn(unsafe_code)]\n")),
+            ["zram_rs.rs does not deny unsafe_code"],
+        )
+
+    def test_finds_that_the_compiler_allows_it_elsewhere(self):
+        found = ["zram_rs.rs allows unsafe_code in other modules than abstractions, bindings, comp, zspool"]
+        allow = "#[allow(unsafe_code)]\n"
+        for change in (
+            {"zram_rs.rs": MAP.replace("mod io;", allow + "mod io;")},
+            {"zram_rs.rs": MAP.replace(allow + "mod comp;", "mod comp;")},
+            {"zram_rs.rs": MAP.replace(allow + "mod comp;", "mod comp;").replace("mod io;", allow + "mod io;")},
+            {"zram_rs.rs": MAP + allow + "impl X {}\n"},
+        ):
+            self.assertEqual(self.wrong(change), found)
+        self.assertEqual(
+            self.wrong({"io.rs": "#![allow(unsafe_code)]\n"}),
+            ["io.rs changes where unsafe_code is allowed; only zram_rs.rs does that"],
+        )
 
     def test_finds_unsafe_without_a_comment(self):
         for code in ("unsafe { g() }", "x = unsafe{ g() };", "unsafe impl Send for T {}", "x =\n    unsafe"):
