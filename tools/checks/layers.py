@@ -50,11 +50,25 @@ def modules_of(source):
     return modules
 
 
+def uses_of(path, modules):
+    """Returns the modules that a file uses, in the order of the alphabet."""
+    return sorted(set(names_after_crate(code_of(path))) & modules.keys())
+
+
+def map_of(source):
+    """Returns the map: for each module what the head of the crate says about it, from the top down."""
+    head = (source / f"{ROOT}.rs").read_text(encoding="utf-8")
+    about = {}
+    for names, text in re.findall(r"^//! - (.*?):((?:.*)(?:\n//!   .*)*)", head, re.MULTILINE):
+        for name in re.findall(r"\[`(\w+)`\]", names):
+            about[name] = " ".join(text.replace("//!", "").split())
+    return about
+
+
 def complaints(source):
     """Yields what is wrong, a line each."""
     modules = modules_of(source)
-    head = (source / f"{ROOT}.rs").read_text(encoding="utf-8")
-    order = re.findall(r"\[`(\w+)`\]", "\n".join(re.findall(r"^//! - (.*?):", head, re.MULTILINE)))
+    order = map_of(source)
     place = {name: index for index, name in enumerate(order)}
     if not place:
         yield f"{ROOT}.rs has no map of the modules"
@@ -65,8 +79,8 @@ def complaints(source):
             yield f"the map in {ROOT}.rs has no module {name}"
             continue
         for path in files:
-            for used in sorted(set(names_after_crate(code_of(path)))):
-                if used in modules and used != name and place.get(used, -1) < place[name]:
+            for used in uses_of(path, modules):
+                if used != name and place.get(used, -1) < place[name]:
                     yield f"{path.relative_to(source)} uses {used}, which is not below {name} in the map"
     for name in order:
         if name not in modules:

@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
-from layers import complaints
+from layers import complaints, map_of
 
 MAP = """\
 //! - [`top`]: uses the others
@@ -87,6 +87,21 @@ class Layers(unittest.TestCase):
 
     def test_finds_that_there_is_no_map(self):
         self.assertIn("zram_rs.rs has no map of the modules", self.complaints(zram_rs="mod top;\n"))
+
+    def test_the_map_says_what_each_module_is_about(self):
+        with tempfile.TemporaryDirectory() as directory:
+            source = pathlib.Path(directory)
+            text = MAP.replace("two modules in one line", "two modules\n//!   of one line")
+            (source / "zram_rs.rs").write_text(text, encoding="utf-8")
+            self.assertEqual(
+                map_of(source),
+                {
+                    "top": "uses the others",
+                    "middle": "is in two files",
+                    "low": "two modules of one line",
+                    "bottom": "two modules of one line",
+                },
+            )
 
 
 if __name__ == "__main__":
