@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-#
-# usage: rust_project.py PROJECT OUT CACHE SOURCE
-#
-# Prints PROJECT, the rust-project.json that the kernel's "make rust-analyzer" writes in the build root, as rust-analyzer
-# needs it for the paths of this machine: with the paths of the cache (CACHE) and of the checkout (SOURCE). Adds what the
-# kernel's generator does not know of an external module: the options of its Makefile (zram_rs_*), and $ZRAM_RS_OBJ, the
-# directory of the generated bindings. OUT is the directory in which the driver was built.
-#
-# tools/build --rust-project runs it in the build root.
+"""Prints a rust-project.json for the paths of this machine.
+
+usage: rust_project.py PROJECT OUT CACHE SOURCE
+
+PROJECT is what the kernel's "make rust-analyzer" writes in the build root; its paths become those of the cache (CACHE)
+and of the checkout (SOURCE). Adds what the kernel's generator does not know of an external module: the options of its
+Makefile (zram_rs_*), and $ZRAM_RS_OBJ, the directory of the generated bindings. OUT is the directory in which the
+driver was built.
+
+tools/build --rust-project runs it in the build root.
+"""
 
 import json
 import pathlib
@@ -29,9 +31,9 @@ def outside(value, cache):
     return value
 
 
-def main(project, out, cache, source):
-    described = outside(json.loads(pathlib.Path(project).read_text(encoding="utf-8")), cache)
-    command = pathlib.Path(out, ".zram_rs.o.cmd").read_text(encoding="utf-8")
+def completed(described, command, out, cache, source):
+    """Returns PROJECT with what it lacks; command is the one that compiled the driver."""
+    described = outside(described, cache)
     bindings = outside(out, cache)
     for crate in described["crates"]:
         # An editor looks for faults in the driver only.
@@ -41,9 +43,16 @@ def main(project, out, cache, source):
             crate["cfg"] += sorted(set(re.findall(r"--cfg=(zram_rs_\w+)", command)))
             crate["env"]["ZRAM_RS_OBJ"] = bindings
             crate["source"] = {"include_dirs": [source, bindings], "exclude_dirs": [f"{source}/tools"]}
-    json.dump(described, sys.stdout, indent=1)
+    return described
 
 
-if len(sys.argv) != 5:
-    sys.exit("usage: rust_project.py PROJECT OUT CACHE SOURCE")
-main(*sys.argv[1:])
+def main(project, out, cache, source):
+    described = json.loads(pathlib.Path(project).read_text(encoding="utf-8"))
+    command = pathlib.Path(out, ".zram_rs.o.cmd").read_text(encoding="utf-8")
+    json.dump(completed(described, command, out, cache, source), sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit("usage: rust_project.py PROJECT OUT CACHE SOURCE")
+    main(*sys.argv[1:])
