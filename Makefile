@@ -20,6 +20,8 @@ zram_rs_cfg-y := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
 	default_$(subst -,,$(subst ",,$(CONFIG_ZRAM_DEF_COMP)))
 # For tests only: blocks smaller than pages, as on machines with large pages, and minimal reserves.
 zram_rs_cfg-$(if $(ZRAM_RS_SMALL_BLOCKS),y) += small_blocks
+# For tests only: the examples in documentation comments, as examples_generated.rs.
+zram_rs_cfg-$(if $(ZRAM_RS_EXAMPLES),y) += examples
 else
 obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
 

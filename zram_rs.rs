@@ -70,6 +70,12 @@ mod writeback;
 #[allow(unsafe_code)]
 mod zspool;
 
+/// The examples in the documentation of all modules, as tests.
+#[cfg(zram_rs_examples)]
+mod examples {
+    include!(concat!(env!("ZRAM_RS_OBJ"), "/examples_generated.rs"));
+}
+
 use abstractions::device::{
     class::Class,
     sysfs::AttributeGroups, //

@@ -22,9 +22,18 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::{
+///     alloc::{
+///         table::ZeroedTable,
+///         Gfp, //
+///     },
+///     page::OwnedPage, //
+/// };
+///
 /// let page = OwnedPage::new(Gfp::NOIO)?;
 /// let table = ZeroedTable::<usize>::new(1024, Gfp::RETRY_MAYFAIL)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gfp(kernel::bindings::gfp_t);

@@ -133,7 +133,19 @@ impl Drop for Dir {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::debugfs::{
+///     Dir,
+///     File,
+///     ReadFile, //
+/// };
+/// # use kernel::{
+/// #     fs::file::Offset,
+/// #     str::CString,
+/// #     sync::atomic::{Atomic, Relaxed},
+/// #     uaccess::UserSliceWriter,
+/// # };
+///
 /// struct Counter(Atomic<u64>);
 ///
 /// impl ReadFile for Counter {
@@ -147,6 +159,7 @@ impl Drop for Dir {
 ///
 /// // Creates /sys/kernel/debug/my_driver/counter.
 /// let file = File::new(Dir::new(c"my_driver")?, c"counter", Counter(Atomic::new(0)))?;
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct File<T: ReadFile> {
     dentry: *mut bindings::dentry,

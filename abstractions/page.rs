@@ -60,12 +60,21 @@ impl Node {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use crate::abstractions::alloc::Gfp;
+/// use crate::abstractions::page::OwnedPage;
+///
+/// # let (page, copy) = (OwnedPage::new(Gfp::KERNEL)?, OwnedPage::new(Gfp::KERNEL)?);
+/// # let (page, copy) = (page.as_page(), copy.as_page());
+/// # page.map().fill(7);
+/// # copy.map().fill(0);
 /// let mapped = page.map();
 /// if let Some(word) = mapped.same_filled() {
 ///     copy.map().fill(word);
 ///     copy.flush_dcache();
 /// }
+/// # assert_eq!(copy.map().same_filled(), Some(7));
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct PageRef<'a> {
@@ -272,9 +281,15 @@ impl Drop for MappedPage<'_> {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::{
+///     alloc::Gfp,
+///     page::OwnedPage, //
+/// };
+///
 /// let page = OwnedPage::new(Gfp::NOIO)?;
 /// page.as_page().map().fill(0);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct OwnedPage {
     page: NonNull<kernel::bindings::page>,

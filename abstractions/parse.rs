@@ -78,12 +78,15 @@ pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::parse::Args;
+///
 /// let mut args = Args::new(c"type=idle size=\"4 K\" force")?;
 /// assert_eq!(args.next(), Some((c"type", Some(c"idle"))));
 /// assert_eq!(args.next_pair(), Ok(Some((c"size", c"4 K"))));
 /// assert_eq!(args.next(), Some((c"force", None)));
 /// assert_eq!(args.next(), None);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct Args {
     line: KVec<u8>,

@@ -28,8 +28,12 @@ pub(crate) fn may_log() -> bool {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::ratelimit::pr_err_ratelimited;
+///
+/// # let (error, index) = (EIO.to_errno(), 7);
 /// pr_err_ratelimited!("Decompression failed! err={}, page={}\n", error, index);
+/// # Ok::<(), Error>(())
 /// ```
 macro_rules! pr_err_ratelimited {
     ($($arg:tt)*) => {

@@ -65,12 +65,24 @@ pub(crate) fn boottime_seconds() -> u32 {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// for item in items {
-///     check_signals(current!())?;
-///     item.process();
-///     cond_resched();
+/// ```
+/// use crate::abstractions::sched::{
+///     check_signals,
+///     cond_resched, //
+/// };
+///
+/// fn sum(items: &[u64]) -> Result<u64> {
+///     let mut sum = 0;
+///     for item in items {
+///         check_signals(current!())?;
+///         sum += item;
+///         cond_resched();
+///     }
+///     Ok(sum)
 /// }
+///
+/// assert_eq!(sum(&[1, 2, 3])?, 6);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) fn check_signals(task: &Task) -> Result {
     // SAFETY: The reference keeps the task valid. The function accesses the sighand of the task

@@ -24,8 +24,11 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::workqueue::HighPriority;
+///
 /// let queue = HighPriority::new(c"my_driver", 0)?;
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct HighPriority {
     queue: NonNull<kernel::bindings::workqueue_struct>,
@@ -110,9 +113,23 @@ struct ScopedWork<'a, W> {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let mut upper = 0;
-/// let lower: u64 = with_scoped_work(&mut || upper = (500..1000).sum::<u64>(), || (0..500).sum());
+/// ```
+/// use crate::abstractions::workqueue::with_scoped_work;
+/// # use kernel::sync::atomic::{Atomic, Relaxed};
+///
+/// let (next, sum) = (Atomic::new(0), Atomic::new(0));
+/// // Whichever task comes first takes the next number, until none is left.
+/// let add_numbers = || loop {
+///     let number: usize = next.fetch_add(1, Relaxed);
+///     if number >= 1000 {
+///         break;
+///     }
+///     sum.add(number, Relaxed);
+/// };
+/// let mut help = add_numbers;
+/// with_scoped_work(&mut help, add_numbers);
+/// assert_eq!(sum.load(Relaxed), 499_500);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) fn with_scoped_work<W, R>(function: &mut W, f: impl FnOnce() -> R) -> R
 where

@@ -47,11 +47,21 @@ unsafe impl<T: AtomicType + Zeroable> Zeroable for AtomicEntry<T> {}
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let counters = ZeroedTable::<AtomicEntry<u64>>::new(1 << 20)?;
+/// ```
+/// use crate::abstractions::alloc::{
+///     table::{
+///         AtomicEntry,
+///         ZeroedTable, //
+///     },
+///     Gfp, //
+/// };
+/// # use kernel::sync::atomic::Relaxed;
+///
+/// let counters = ZeroedTable::<AtomicEntry<u64>>::new(1 << 10, Gfp::RETRY_MAYFAIL)?;
 /// let AtomicEntry(counter) = counters.get(7).ok_or(EINVAL)?;
 /// counter.add(1, Relaxed);
 /// assert_eq!(counter.load(Relaxed), 1);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct ZeroedTable<T: Zeroable> {
     ptr: NonNull<T>,

@@ -45,12 +45,16 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::block::bdev::BlockDevice;
+/// # use kernel::page::PAGE_SIZE;
+///
 /// let device = BlockDevice::open(c"/dev/sda")?;
 /// if device.is_read_only() {
 ///     return Err(EROFS);
 /// }
 /// let pages = device.size() / PAGE_SIZE as u64;
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct BlockDevice {
     file: NonNull<kernel::bindings::file>,

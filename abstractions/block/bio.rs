@@ -60,20 +60,38 @@ pub(crate) enum Operation {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// fn submit_bio(disk: QueueEntered<'_, Self>, mut bio: Bio) {
+/// ```no_run
+/// use crate::abstractions::block::{
+///     bio::{
+///         Bio,
+///         Operation, //
+///     },
+///     gendisk::QueueEntered, //
+/// };
+/// # use crate::abstractions::page::{OwnedPage, PageRef};
+///
+/// # struct Memory(KVec<OwnedPage>);
+/// #
+/// # impl Memory {
+/// #     fn page(&self, index: usize) -> Result<PageRef<'_>> {
+/// #         self.0.get(index).map(OwnedPage::as_page).ok_or(EIO)
+/// #     }
+/// # }
+/// #
+/// fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio) {
 ///     bio.start_accounting();
 ///     let result = match bio.operation() {
 ///         Operation::Read => (bio.page_segments())
-///             .try_for_each(|segment| segment.copy_from(&disk.page(segment.index)?.map())),
+///             .try_for_each(|segment| segment.copy_from(&memory.page(segment.index)?.map())),
 ///         Operation::Write => (bio.page_segments())
-///             .try_for_each(|segment| segment.copy_to(&disk.page(segment.index)?.map())),
+///             .try_for_each(|segment| segment.copy_to(&memory.page(segment.index)?.map())),
 ///         _ => return bio.fail_unsupported(),
 ///     };
 ///     if result.is_err() {
 ///         bio.fail();
 ///     }
 /// }
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct Bio {
     bio: NonNull<kernel::bindings::bio>,
@@ -440,17 +458,35 @@ impl<'a> Iterator for PageSegments<'a> {
 ///
 /// Completes the bio after its last page has been written, in whichever order that happens:
 ///
-/// ```ignore
-/// for segment in bio.page_segments() {
-///     match segment.whole_page() {
-///         Some(page) => device.write(segment.index, page, segment.completion()),
-///         None => {
-///             let copy = OwnedPage::new()?;
-///             segment.copy_to(&copy.as_page().map())?;
-///             device.write_copy(segment.index, copy, segment.completion());
+/// ```no_run
+/// use crate::abstractions::block::bio::Bio;
+/// # use crate::abstractions::{
+/// #     alloc::Gfp,
+/// #     block::bio::SegmentCompletion,
+/// #     page::{OwnedPage, PageRef},
+/// # };
+///
+/// # struct Device;
+/// #
+/// # impl Device {
+/// #     fn write(&self, _to: usize, _page: PageRef<'_>, _completion: SegmentCompletion) {}
+/// #     fn write_copy(&self, _to: usize, _copy: OwnedPage, _completion: SegmentCompletion) {}
+/// # }
+/// #
+/// fn write(device: &Device, bio: &Bio) -> Result {
+///     for segment in bio.page_segments() {
+///         match segment.whole_page() {
+///             Some(page) => device.write(segment.index, page, segment.completion()),
+///             None => {
+///                 let copy = OwnedPage::new(Gfp::NOIO)?;
+///                 segment.copy_to(&copy.as_page().map())?;
+///                 device.write_copy(segment.index, copy, segment.completion());
+///             }
 ///         }
 ///     }
+///     Ok(())
 /// }
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct PageSegment<'a> {
     /// Index of the page on the disk.

@@ -64,12 +64,55 @@ use kernel::{
 ///
 /// A disk that keeps its data in memory:
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::block::{
+///     bio::Bio,
+///     gendisk::{
+///         DiskRegistration,
+///         Limits,
+///         Major,
+///         Operations,
+///         QueueEntered, //
+///     },
+/// };
+/// # use crate::abstractions::{
+/// #     block::gendisk::DiskAttribute,
+/// #     device::sysfs::{AttributeGroups, AttributeList},
+/// #     page::OwnedPage,
+/// # };
+/// # use kernel::{
+/// #     block::SECTOR_SHIFT,
+/// #     page::{PAGE_SHIFT, PAGE_SIZE},
+/// #     sync::Arc,
+/// # };
+///
+/// # struct Memory(KVec<OwnedPage>);
+/// #
+/// # impl Memory {
+/// #     fn new(_pages: usize) -> Result<Self> {
+/// #         Ok(Self(KVec::new()))
+/// #     }
+/// #
+/// #     fn transfer(&self, _bio: &Bio) -> Result {
+/// #         Ok(())
+/// #     }
+/// #
+/// #     fn try_free(&self, _index: usize) {}
+/// # }
+/// #
+/// # struct Files;
+/// #
+/// # impl AttributeList for Files {
+/// #     type Attribute = DiskAttribute<RamDisk>;
+/// #
+/// #     const ATTRIBUTES: &'static [Self::Attribute] = &[];
+/// # }
+/// #
 /// struct RamDisk;
 ///
 /// impl Operations for RamDisk {
 ///     type Ready = Memory;
-///     type Module = LocalModule;
+///     type Module = crate::LocalModule;
 ///
 ///     fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio) {
 ///         bio.start_accounting();
@@ -93,13 +136,14 @@ use kernel::{
 ///     synchronous: true,
 ///     ..Default::default()
 /// };
-/// let data = try_pin_init!(RamDisk {}? Error);
-/// let disk = DiskRegistration::new(fmt!("ram0"), &major, 0, limits, &attributes, data)?;
-/// let memory = Arc::pin_init(Memory::new(pages), GFP_KERNEL)?;
+/// let disk = DiskRegistration::new(fmt!("ram0"), &major, 0, limits, &attributes, Ok(RamDisk))?;
+/// let pages = 1024;
+/// let memory = Arc::new(Memory::new(pages)?, GFP_KERNEL)?;
 /// disk.activate(memory, (pages << PAGE_SHIFT >> SECTOR_SHIFT) as u64)?;
 ///
 /// // Later, while the disk is not open:
 /// let memory = disk.claim()?.deactivate();
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// The data that I/O needs, which exists while the disk has a capacity.

@@ -34,9 +34,13 @@ struct Padded<T> {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::cpu::percpu::PerCpu;
+/// use kernel::new_mutex;
+///
 /// let counts = PerCpu::new(|| new_mutex!(0))?;
 /// *counts.current().lock() += 1;
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct PerCpu<T> {
     // With very many CPUs, this is too large for a physically contiguous allocation.

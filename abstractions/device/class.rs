@@ -99,9 +99,23 @@ unsafe extern "C" fn store<T: Send + Sync + 'static, A: Store<T>>(
 ///
 /// The file `/sys/class/greeter/greeting`:
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::device::{
+///     class::{
+///         Class,
+///         ClassAttribute, //
+///     },
+///     sysfs::{
+///         AttributeGroups,
+///         AttributeList,
+///         Show, //
+///     },
+/// };
+/// # use core::fmt::Write;
+/// # use kernel::str::Formatter;
+///
 /// struct Greeter {
-///     text: &'static CStr,
+///     text: &'static str,
 /// }
 ///
 /// struct Greeting;
@@ -123,10 +137,11 @@ unsafe extern "C" fn store<T: Send + Sync + 'static, A: Store<T>>(
 /// }
 ///
 /// let attributes = AttributeGroups::new::<Files>();
-/// let class = KBox::pin_init(
-///     Class::new(c"greeter", attributes, try_pin_init!(Greeter { text: c"hello" }? Error)),
+/// let class = KBox::try_pin_init(
+///     Class::new(c"greeter", attributes, Ok(Greeter { text: "hello" })),
 ///     GFP_KERNEL,
 /// )?;
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub(crate) struct Class<T: Send + Sync + 'static> {

@@ -26,16 +26,33 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
-/// /// The size of a disk, in bytes.
-/// struct Size;
+/// ```
+/// use crate::abstractions::device::sysfs::Show;
+/// # use core::fmt::Write;
+/// # use kernel::{
+/// #     str::Formatter,
+/// #     sync::atomic::{Atomic, Relaxed},
+/// # };
 ///
-/// impl Show<GenDisk<RamDisk>> for Size {
-///     fn show(disk: &GenDisk<RamDisk>, out: &mut Formatter<'_>) -> Result {
-///         writeln!(out, "{}", disk.data().size())?;
+/// struct Settings {
+///     limit: Atomic<u32>,
+/// }
+///
+/// /// The file that shows the limit.
+/// struct Limit;
+///
+/// impl Show<Settings> for Limit {
+///     fn show(settings: &Settings, out: &mut Formatter<'_>) -> Result {
+///         writeln!(out, "{}", settings.limit.load(Relaxed))?;
 ///         Ok(())
 ///     }
 /// }
+/// #
+/// # let settings = Settings { limit: Atomic::new(4096) };
+/// # let mut contents = [0; 8];
+/// # Limit::show(&settings, &mut Formatter::new(&mut contents))?;
+/// # assert!(contents.starts_with(b"4096\n\0"));
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) trait Show<T> {
     /// Writes the contents of the file to `out`, which has room for `PAGE_SIZE - 1` bytes.
@@ -54,21 +71,46 @@ pub(crate) trait Show<T> {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// impl Store<GenDisk<RamDisk>> for Size {
-///     fn store(disk: &GenDisk<RamDisk>, input: &CStr) -> Result {
-///         disk.data().set_size(parse_size(input)?)
+/// ```
+/// use crate::abstractions::{
+///     device::{
+///         class::ClassAttribute,
+///         sysfs::{
+///             AttributeList,
+///             Store, //
+///         },
+///     },
+///     parse::kstrtouint, //
+/// };
+/// # use kernel::sync::atomic::{Atomic, Relaxed};
+///
+/// # struct Settings {
+/// #     limit: Atomic<u32>,
+/// # }
+/// #
+/// # struct Limit;
+/// #
+/// impl Store<Settings> for Limit {
+///     fn store(settings: &Settings, input: &CStr) -> Result {
+///         settings.limit.store(kstrtouint(input, 10)?, Relaxed);
+///         Ok(())
 ///     }
 /// }
 ///
 /// struct Files;
 ///
 /// impl AttributeList for Files {
-///     type Attribute = DiskAttribute<RamDisk>;
+///     type Attribute = ClassAttribute<Settings>;
 ///
 ///     const ATTRIBUTES: &'static [Self::Attribute] =
-///         &[DiskAttribute::read_write::<Size>(c"size")];
+///         &[ClassAttribute::write_only::<Limit>(c"limit", 0o200)];
 /// }
+/// #
+/// # let settings = Settings { limit: Atomic::new(0) };
+/// # Limit::store(&settings, c"4096\n")?;
+/// # assert_eq!(settings.limit.load(Relaxed), 4096);
+/// # assert_eq!(Limit::store(&settings, c"many"), Err(EINVAL));
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) trait Store<T> {
     /// Processes the bytes that were written to the file, up to the first NUL.

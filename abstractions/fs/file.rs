@@ -15,9 +15,12 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```no_run
+/// use crate::abstractions::fs::file::FileContents;
+///
 /// let contents = FileContents::read(c"/etc/my_driver.conf", 64 << 10)?;
 /// pr_info!("the file has {} bytes\n", contents.len());
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct FileContents(VVec<u8>);
 

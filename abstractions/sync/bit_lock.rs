@@ -166,7 +166,12 @@ impl<P: Packed> Entry<P> {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::sync::bit_lock::{
+///     LockedTable,
+///     Packed, //
+/// };
+///
 /// /// A number in memory of its own, or none.
 /// struct Number;
 ///
@@ -201,6 +206,7 @@ impl<P: Packed> Entry<P> {
 /// entry.set_bits(1);
 /// drop(entry);
 /// assert_eq!(table.lock(7).ok_or(EINVAL)?.value(), Some(&42));
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data(PinnedDrop)]
 pub(crate) struct LockedTable<P: Packed> {

@@ -26,9 +26,14 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let mut state = lock_interruptible(&device.state)?;
-/// state.users += 1;
+/// ```
+/// use crate::abstractions::sync::mutex::lock_interruptible;
+/// use kernel::new_mutex;
+///
+/// let users = KBox::pin_init(new_mutex!(0), GFP_KERNEL)?;
+/// *lock_interruptible(&users)? += 1;
+/// assert_eq!(*users.lock(), 1);
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) fn lock_interruptible<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     // `Lock` is `repr(C)` and starts with the C lock. `Lock::from_raw` relies on that, too.

@@ -41,7 +41,9 @@ const LOWEST_BITS: u64 = u64::MAX / ((1 << BITS) - 1);
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::sync::refcounts::RefCounts;
+///
 /// let counts = RefCounts::new(1024)?;
 /// let block = counts.first_unused(0..counts.len()).ok_or(ENOSPC)?;
 /// // Fails if another task claims the block first.
@@ -49,6 +51,7 @@ const LOWEST_BITS: u64 = u64::MAX / ((1 << BITS) - 1);
 /// assert!(counts.get(block));
 /// assert_eq!(counts.put(block), Some(1));
 /// assert_eq!(counts.put(block), Some(0));
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct RefCounts {
     /// The count with the lowest index is in the lowest bits of a word.

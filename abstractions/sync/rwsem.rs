@@ -28,13 +28,17 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// use crate::abstractions::sync::rwsem::RwSemaphore;
+/// use kernel::static_lock_class;
+///
 /// let limit = KBox::pin_init(
 ///     RwSemaphore::new(0, c"my_driver limit", static_lock_class!()),
 ///     GFP_KERNEL,
 /// )?;
 /// *limit.write() = 4096;
 /// assert_eq!(*limit.read(), 4096);
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
 pub(crate) struct RwSemaphore<T> {

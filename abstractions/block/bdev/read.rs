@@ -184,11 +184,78 @@ impl<R: PageRead> ReadSlab<R> {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// let device = BlockDevice::open(path)?;
-/// let device = Arc::pin_init(ReadDevice::<MyRead>::new(device, queue), GFP_KERNEL)?;
-/// // `MyRead::device` finds the device in the data of the disk.
-/// ReadDevice::read(disk, 42, MyRead { page, completion });
+/// ```no_run
+/// use crate::abstractions::block::bdev::{
+///     AfterWork,
+///     BlockDevice,
+///     PageRead,
+///     ReadDevice, //
+/// };
+/// # use crate::abstractions::{
+/// #     alloc::Gfp,
+/// #     block::{
+/// #         bio::{PageSegment, SegmentCompletion},
+/// #         gendisk::{QueueEntered, QueueRef},
+/// #     },
+/// #     page::{OwnedPage, PageRef},
+/// #     workqueue::HighPriority,
+/// # };
+/// # use kernel::sync::Arc;
+///
+/// /// What I/O to the disk needs.
+/// struct Ready {
+///     device: Pin<KBox<ReadDevice<MyRead>>>,
+/// }
+///
+/// /// The read of a page for a part of a bio.
+/// struct MyRead {
+///     page: OwnedPage,
+///     completion: SegmentCompletion,
+/// }
+///
+/// impl PageRead for MyRead {
+///     type Ready = Ready;
+///
+///     fn device(ready: &Ready) -> Option<&ReadDevice<Self>> {
+///         Some(&ready.device)
+///     }
+///
+///     fn page(&self) -> Option<PageRef<'_>> {
+///         Some(self.page.as_page())
+///     }
+///
+///     fn completion(&self) -> &SegmentCompletion {
+///         &self.completion
+///     }
+///
+///     fn needs_work(&self) -> bool {
+///         false
+///     }
+///
+///     fn finish(mut self, _disk: &QueueRef<Ready>, result: Result) {
+///         let (segment, page) = (self.completion.segment(), self.page.as_page());
+///         if let Err(error) = result.and_then(|()| segment.copy_from(&page.map())) {
+///             self.completion.fail(error);
+///         }
+///     }
+///
+///     fn work(self, _disk: &QueueRef<Ready>) -> AfterWork<Self> {
+///         AfterWork::Done
+///     }
+/// }
+///
+/// fn read(disk: &QueueEntered<'_, Ready>, segment: &PageSegment<'_>) -> Result {
+///     let (page, completion) = (OwnedPage::new(Gfp::NOIO)?, segment.completion());
+///     ReadDevice::read(disk.queue_ref(), segment.index, MyRead { page, completion });
+///     Ok(())
+/// }
+///
+/// let queue = Arc::new(HighPriority::new(c"my_driver", 0)?, GFP_KERNEL)?;
+/// let device = ReadDevice::new(BlockDevice::open(c"/dev/sda")?, queue);
+/// let ready = Ready {
+///     device: KBox::try_pin_init(device, GFP_KERNEL)?,
+/// };
+/// # Ok::<(), Error>(())
 /// ```
 #[pin_data]
 pub(crate) struct ReadDevice<R: PageRead> {

@@ -204,13 +204,25 @@ impl WaitQueue {
 ///
 /// # Examples
 ///
-/// ```ignore
-/// Writer::with(device, Gfp::KERNEL, |writer| {
-///     let request = WriteRequest::new(1, (), Gfp::KERNEL)?;
-///     request.page(0).ok_or(EINVAL)?.map().fill(0);
-///     writer.submit(request, 0..1, 42);
-///     writer.wait().ok_or(EIO)?.status()
-/// })?;
+/// ```no_run
+/// use crate::abstractions::{
+///     alloc::Gfp,
+///     block::bdev::{
+///         BlockDevice,
+///         WriteRequest,
+///         Writer, //
+///     },
+/// };
+///
+/// fn clear_page(device: &BlockDevice, index: usize) -> Result {
+///     Writer::with(device, Gfp::KERNEL, |writer| {
+///         let request = WriteRequest::new(1, (), Gfp::KERNEL)?;
+///         request.page(0).ok_or(EINVAL)?.map().fill(0);
+///         writer.submit(request, 0..1, index);
+///         writer.wait().ok_or(EIO)?.status()
+///     })
+/// }
+/// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct Writer<'a, T: Send> {
     device: &'a BlockDevice,
