@@ -487,33 +487,24 @@ mod tests {
     use super::*;
     use crate::abstractions::{
         alloc::Gfp,
+        kunit::Tasks,
         page::{
             Node, //
             OwnedPage,
         },
     };
     use kernel::{
-        new_condvar,
-        new_mutex,
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            Arc,
-            CondVar,
-            CondVarTimeoutResult,
-            Mutex, //
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
         },
         time::{
             delay::fsleep,
-            msecs_to_jiffies,
             Delta,
             Instant,
             Monotonic,
             Msecs, //
         },
-        workqueue, //
     };
 
     fn table(pages: usize) -> Result<Pin<KBox<Table>>> {
@@ -863,8 +854,6 @@ mod tests {
         table: Table,
         /// How many times a task was ready for a round.
         ready: Atomic<usize>,
-        /// Whether the last round has ended.
-        over: Atomic<bool>,
         /// Number of tasks that wait for the slot or own its lock.
         coming: Atomic<usize>,
         /// Number of tasks that own the lock.
@@ -875,11 +864,6 @@ mod tests {
         clashes: Atomic<usize>,
         /// Total number of turns, after the end.
         turns: Atomic<usize>,
-        /// Number of tasks that have not ended.
-        #[pin]
-        left: Mutex<usize>,
-        #[pin]
-        done: CondVar,
     }
 
     impl Contest {
@@ -888,32 +872,30 @@ mod tests {
         const DURATION: Delta = Delta::from_millis(500);
         const TIMEOUT: Msecs = 10_000;
 
-        fn take_part(&self) {
+        fn take_part(tasks: &Tasks<Self>) {
             let mut turns = 0;
             let mut start = None;
             for round in 1.. {
-                if !self.meet(round) {
+                if !Self::meet(tasks, round) {
                     break;
                 }
                 for turn in 0..Self::TURNS {
-                    self.take_turn(round, turn);
+                    Self::take_turn(tasks, round, turn);
                     turns += 1;
                 }
                 let start = *start.get_or_insert_with(Instant::<Monotonic>::now);
-                if start.elapsed() > Self::DURATION && self.met.load(Relaxed) > 0 {
-                    self.over.store(true, Relaxed);
+                if start.elapsed() > Self::DURATION && tasks.met.load(Relaxed) > 0 {
+                    tasks.end();
                 }
             }
-            self.turns.add(turns, Relaxed);
-            *self.left.lock() -= 1;
-            self.done.notify_all();
+            tasks.turns.add(turns, Relaxed);
         }
 
         /// Waits until both tasks are ready for a round; returns `false` if there is none.
-        fn meet(&self, round: usize) -> bool {
-            self.ready.add(1, Relaxed);
-            while self.ready.load(Relaxed) < Self::TASKS * round {
-                if self.over.load(Relaxed) {
+        fn meet(tasks: &Tasks<Self>, round: usize) -> bool {
+            tasks.ready.add(1, Relaxed);
+            while tasks.ready.load(Relaxed) < Self::TASKS * round {
+                if tasks.are_over() {
                     return false;
                 }
                 // A sleep would give the slot and the CPU to the other task alone.
@@ -928,17 +910,19 @@ mod tests {
         /// In some rounds, this holds the lock long enough for the other task to sleep, and in one
         /// turn of such a round until the other task waits for the slot. In all others, it holds
         /// the lock for about as long as it takes to go to sleep.
-        fn take_turn(&self, round: usize, turn: usize) {
-            self.coming.add(1, Relaxed);
-            self.met.add(self.inside.load(Relaxed), Relaxed);
-            let Some(mut slot) = self.table.lock(0) else {
+        fn take_turn(tasks: &Tasks<Self>, round: usize, turn: usize) {
+            tasks.coming.add(1, Relaxed);
+            tasks.met.add(tasks.inside.load(Relaxed), Relaxed);
+            let Some(mut slot) = tasks.table.lock(0) else {
                 return;
             };
-            self.clashes.add(self.inside.fetch_add(1, Relaxed), Relaxed);
+            tasks
+                .clashes
+                .add(tasks.inside.fetch_add(1, Relaxed), Relaxed);
             if let View::Same(count) = slot.view() {
                 // In the first turn of a round, all turns of the other task are still to come.
                 let first = count == Self::TASKS * Self::TURNS * (round - 1);
-                let alone = || self.coming.load(Relaxed) < Self::TASKS && !self.over.load(Relaxed);
+                let alone = || tasks.coming.load(Relaxed) < Self::TASKS && !tasks.are_over();
                 if round % 256 == 1 && (first || turn == 1) {
                     while first && alone() {
                         fsleep(Delta::from_micros(20));
@@ -949,50 +933,29 @@ mod tests {
                 }
                 let _ = slot.replace(Content::Same(count + 1));
             }
-            self.inside.fetch_sub(1, Relaxed);
+            tasks.inside.fetch_sub(1, Relaxed);
             // Before the unlock: the owner of the lock sees the other task come, but not leave.
-            self.coming.fetch_sub(1, Relaxed);
-        }
-
-        /// Waits until both tasks have ended, or for a timeout; returns how many have not ended.
-        fn wait(&self) -> usize {
-            let mut left = self.left.lock();
-            let mut jiffies = msecs_to_jiffies(Self::TIMEOUT);
-            while *left > 0 {
-                match self.done.wait_interruptible_timeout(&mut left, jiffies) {
-                    CondVarTimeoutResult::Woken { jiffies: rest } => jiffies = rest,
-                    _ => break,
-                }
-            }
-            self.over.store(true, Relaxed);
-            *left
+            tasks.coming.fetch_sub(1, Relaxed);
         }
     }
 
     #[test]
     fn two_tasks_take_turns() -> Result {
-        let contest = Arc::pin_init(
-            try_pin_init!(Contest {
-                table <- Table::new(1, Pool::new(c"zram_rs_kunit")?),
-                ready: Atomic::new(0),
-                over: Atomic::new(false),
-                coming: Atomic::new(0),
-                inside: Atomic::new(0),
-                met: Atomic::new(0),
-                clashes: Atomic::new(0),
-                turns: Atomic::new(0),
-                left <- new_mutex!(Contest::TASKS),
-                done <- new_condvar!(),
-            }? Error),
-            GFP_KERNEL,
-        )?;
+        let contest = Tasks::new(try_pin_init!(Contest {
+            table <- Table::new(1, Pool::new(c"zram_rs_kunit")?),
+            ready: Atomic::new(0),
+            coming: Atomic::new(0),
+            inside: Atomic::new(0),
+            met: Atomic::new(0),
+            clashes: Atomic::new(0),
+            turns: Atomic::new(0),
+        }? Error))?;
         let _ = put(&contest.table, 0, Content::Same(0));
         for _ in 0..Contest::TASKS {
-            let task = contest.clone();
-            workqueue::system_unbound().try_spawn(GFP_KERNEL, move || task.take_part())?;
+            contest.spawn(Contest::take_part)?;
         }
         // A task that is not woken sleeps for ever, and keeps its reference to the contest.
-        assert_eq!(contest.wait(), 0);
+        assert_eq!(contest.wait(Contest::TIMEOUT), 0);
         assert_eq!(contest.clashes.load(Relaxed), 0);
         let turns = contest.turns.load(Relaxed);
         let slot = contest.table.try_lock(0).ok_or(EBUSY)?;

@@ -425,26 +425,17 @@ impl<P: Packed> Drop for Guard<'_, P> {
 #[kunit_tests(zram_rs_bit_lock)]
 mod tests {
     use super::*;
+    use crate::abstractions::kunit::Tasks;
     use kernel::{
-        new_condvar,
-        new_mutex,
-        sync::{
-            atomic::{
-                Atomic,
-                Relaxed, //
-            },
-            Arc,
-            CondVar,
-            CondVarTimeoutResult,
-            Mutex, //
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
         },
         time::{
             delay::fsleep,
-            msecs_to_jiffies,
             Delta,
             Msecs, //
         },
-        workqueue, //
     };
 
     struct Numbers;
@@ -469,50 +460,37 @@ mod tests {
         }
     }
 
-    /// Many tasks that want one lock at the same time.
+    /// A lock that many tasks want at the same time.
     #[pin_data]
     struct Crowd {
         /// An entry that counts the turns.
         #[pin]
         table: LockedTable<Numbers>,
-        /// How many times each task locks.
-        turns: usize,
         /// How many tasks have asked for the lock.
         coming: Atomic<usize>,
-        /// Whether the test has given up.
-        over: Atomic<bool>,
-        /// How many tasks have turns left.
-        #[pin]
-        left: Mutex<usize>,
-        #[pin]
-        done: CondVar,
     }
 
     impl Crowd {
         const TASKS: usize = 16;
         const TIMEOUT: Msecs = 120_000;
 
-        fn new(turns: usize) -> impl PinInit<Self, Error> {
+        fn new() -> impl PinInit<Self, Error> {
             try_pin_init!(Self {
                 table <- LockedTable::new(1, (), c"zram_rs_kunit"),
-                turns,
                 coming: Atomic::new(0),
-                over: Atomic::new(false),
-                left <- new_mutex!(Self::TASKS),
-                done <- new_condvar!(),
             }? Error)
         }
 
-        fn take_part(&self) {
-            self.coming.add(1, Relaxed);
-            for turn in 0..self.turns {
-                let Some(mut guard) = self.table.lock(0) else {
+        fn take_turns(tasks: &Tasks<Self>, turns: usize) {
+            tasks.coming.add(1, Relaxed);
+            for turn in 0..turns {
+                let Some(mut guard) = tasks.table.lock(0) else {
                     return;
                 };
                 let count = guard.value();
                 if count == 0 {
                     // The first owner unlocks when all others have fallen asleep.
-                    while self.coming.load(Relaxed) < Self::TASKS && !self.over.load(Relaxed) {
+                    while tasks.coming.load(Relaxed) < Self::TASKS && !tasks.are_over() {
                         fsleep(Delta::from_millis(1));
                     }
                     fsleep(Delta::from_millis(20));
@@ -522,22 +500,6 @@ mod tests {
                 }
                 let _ = guard.replace(count + 1);
             }
-            *self.left.lock() -= 1;
-            self.done.notify_all();
-        }
-
-        /// Waits until all tasks have had their turns; returns how many have not in time.
-        fn wait(&self) -> usize {
-            let mut left = self.left.lock();
-            let mut jiffies = msecs_to_jiffies(Self::TIMEOUT);
-            while *left > 0 {
-                match self.done.wait_interruptible_timeout(&mut left, jiffies) {
-                    CondVarTimeoutResult::Woken { jiffies: rest } => jiffies = rest,
-                    _ => break,
-                }
-            }
-            self.over.store(true, Relaxed);
-            *left
         }
     }
 
@@ -546,13 +508,12 @@ mod tests {
     #[test]
     fn many_tasks_take_turns() -> Result {
         for turns in [1, 1, 1, 1, 64, 512] {
-            let crowd = Arc::pin_init(Crowd::new(turns), GFP_KERNEL)?;
+            let crowd = Tasks::new(Crowd::new())?;
             for _ in 0..Crowd::TASKS {
-                let task = crowd.clone();
-                workqueue::system_unbound().try_spawn(GFP_KERNEL, move || task.take_part())?;
+                crowd.spawn(move |crowd| Crowd::take_turns(crowd, turns))?;
             }
             // A task that is not woken sleeps on, and keeps what it sleeps on.
-            assert_eq!(crowd.wait(), 0);
+            assert_eq!(crowd.wait(Crowd::TIMEOUT), 0);
             let guard = crowd.table.try_lock(0).ok_or(EBUSY)?;
             assert_eq!(guard.value(), Crowd::TASKS * turns);
         }
