@@ -154,3 +154,184 @@ impl<T> Drop for WriteGuard<'_, T> {
         unsafe { kernel::bindings::up_write(self.lock.semaphore.get()) };
     }
 }
+
+// With PREEMPT_RT, a semaphore does not tell whether a task waits for it.
+#[kunit_tests(zram_rs_rwsem)]
+#[cfg(not(CONFIG_PREEMPT_RT))]
+mod tests {
+    use super::*;
+    use crate::abstractions::{
+        kunit::Tasks,
+        sched::cond_resched, //
+    };
+    use kernel::{
+        io::poll::read_poll_timeout,
+        static_lock_class,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+        time::{
+            Delta,
+            Msecs, //
+        },
+    };
+
+    const TIMEOUT: Msecs = 20_000;
+
+    /// A number, and what a task has found it to be.
+    #[pin_data]
+    struct Number {
+        #[pin]
+        number: RwSemaphore<usize>,
+        found: Atomic<usize>,
+    }
+
+    impl Number {
+        fn new() -> Result<Arc<Tasks<Self>>> {
+            Tasks::new(try_pin_init!(Self {
+                number <- RwSemaphore::new(0, c"zram_rs_kunit", static_lock_class!()),
+                found: Atomic::new(usize::MAX),
+            }? Error))
+        }
+
+        fn read(tasks: &Tasks<Self>) {
+            tasks.found.store(*tasks.number.read(), Relaxed);
+        }
+
+        fn write(tasks: &Tasks<Self>) {
+            let mut number = tasks.number.write();
+            tasks.found.store(*number, Relaxed);
+            *number += 1;
+        }
+
+        /// Waits until a task sleeps until it gets the lock.
+        fn wait_for_waiter(&self) -> Result {
+            let semaphore = self.number.semaphore.get();
+            read_poll_timeout(
+                // SAFETY: `new` has initialised the semaphore. The read is volatile, as it races
+                // with the writes of other tasks.
+                || Ok(unsafe { (&raw const (*semaphore).first_waiter).read_volatile() }),
+                |waiter| !waiter.is_null(),
+                Delta::from_millis(1),
+                Delta::from_millis(TIMEOUT.into()),
+            )?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn readers_share() -> Result {
+        let tasks = Number::new()?;
+        let number = tasks.number.read();
+        tasks.spawn(Number::read)?;
+        let left = tasks.wait(TIMEOUT);
+        drop(number);
+        assert_eq!(left, 0);
+        assert_eq!(tasks.found.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reader_waits_for_a_writer() -> Result {
+        let tasks = Number::new()?;
+        let mut number = tasks.number.write();
+        tasks.spawn(Number::read)?;
+        let waited = tasks.wait_for_waiter();
+        *number = 7;
+        drop(number);
+        assert_eq!(waited, Ok(()));
+        assert_eq!(tasks.wait(TIMEOUT), 0);
+        assert_eq!(tasks.found.load(Relaxed), 7);
+        Ok(())
+    }
+
+    #[test]
+    fn a_writer_waits_for_a_writer() -> Result {
+        let tasks = Number::new()?;
+        let mut number = tasks.number.write();
+        tasks.spawn(Number::write)?;
+        let waited = tasks.wait_for_waiter();
+        *number = 7;
+        drop(number);
+        assert_eq!(waited, Ok(()));
+        assert_eq!(tasks.wait(TIMEOUT), 0);
+        assert_eq!(tasks.found.load(Relaxed), 7);
+        assert_eq!(*tasks.number.read(), 8);
+        Ok(())
+    }
+
+    #[test]
+    fn a_writer_waits_for_a_reader() -> Result {
+        let tasks = Number::new()?;
+        let number = tasks.number.read();
+        tasks.spawn(Number::write)?;
+        let waited = tasks.wait_for_waiter();
+        let unchanged = *number == 0;
+        drop(number);
+        assert_eq!(waited, Ok(()));
+        assert!(unchanged);
+        assert_eq!(tasks.wait(TIMEOUT), 0);
+        assert_eq!(*tasks.number.read(), 1);
+        Ok(())
+    }
+
+    /// Two numbers that are equal, unless a writer has the lock.
+    #[pin_data]
+    struct Pair {
+        #[pin]
+        numbers: RwSemaphore<(usize, usize)>,
+        /// How many times a task found them to differ.
+        differed: Atomic<usize>,
+    }
+
+    impl Pair {
+        const TURNS: usize = 500;
+
+        fn read(tasks: &Tasks<Self>) {
+            for _ in 0..Self::TURNS {
+                let numbers = tasks.numbers.read();
+                let first = numbers.0;
+                cond_resched();
+                tasks.count(first == numbers.1);
+            }
+        }
+
+        fn write(tasks: &Tasks<Self>) {
+            for _ in 0..Self::TURNS {
+                let mut numbers = tasks.numbers.write();
+                tasks.count(numbers.0 == numbers.1);
+                numbers.0 += 1;
+                cond_resched();
+                numbers.1 += 1;
+            }
+        }
+
+        fn count(&self, equal: bool) {
+            self.differed.add(usize::from(!equal), Relaxed);
+        }
+    }
+
+    #[test]
+    fn readers_and_writers_take_turns() -> Result {
+        const PAIRS: usize = 4;
+        let tasks = Tasks::new(try_pin_init!(Pair {
+            numbers <- RwSemaphore::new((0, 0), c"zram_rs_kunit", static_lock_class!()),
+            differed: Atomic::new(0),
+        }? Error))?;
+        for _ in 0..PAIRS {
+            tasks.spawn(Pair::read)?;
+            tasks.spawn(Pair::write)?;
+        }
+        assert_eq!(tasks.wait(TIMEOUT), 0);
+        assert_eq!(tasks.differed.load(Relaxed), 0);
+        assert_eq!(
+            *tasks.numbers.read(),
+            (PAIRS * Pair::TURNS, PAIRS * Pair::TURNS)
+        );
+        Ok(())
+    }
+}
