@@ -4,8 +4,8 @@
 //!
 //! Each file is written in the style of `rust/kernel/`, in the directory that it would have there,
 //! and could go upstream by itself: no file uses the policy of zram. Only [`parameter`], whose
-//! parameter is that of zram, and [`cpu::cpuhp::PrepareState`], whose only state the kernel
-//! reserves for zram, would stay with the driver. All of the driver's `unsafe` code is here, in
+//! parameter is that of zram, and [`cpu::cpuhp::PrepareState::Zcomp`], which the kernel reserves
+//! for zram, would stay with the driver. All of the driver's `unsafe` code is here, in
 //! [`bindings`](crate::bindings), and in the thin wrappers [`zspool`](crate::zspool) and
 //! [`comp`](crate::comp).
 

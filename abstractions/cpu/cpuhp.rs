@@ -47,13 +47,53 @@ pub(crate) trait Instance: Send + Sync + 'static {
 pub(crate) enum PrepareState {
     /// For the working memory of zram's compressors.
     Zcomp = kernel::bindings::cpuhp_state_CPUHP_ZCOMP_PREPARE,
+    /// Any state that is free, for data on which no other state depends.
+    #[allow(dead_code, reason = "only tests use it so far")]
+    Dynamic = kernel::bindings::cpuhp_state_CPUHP_BP_PREPARE_DYN,
 }
 
 /// A CPU hotplug state with instances of type `T`.
 ///
 /// # Invariants
 ///
-/// `state` is a [`PrepareState`] that this object has taken, with the callbacks of this type.
+/// `state` is a [`PrepareState`] that this object has taken, with the callbacks of this type. For
+/// [`PrepareState::Dynamic`], it is the number that the kernel has chosen.
+///
+/// # Examples
+///
+/// A buffer for each CPU, allocated before the CPU comes online:
+///
+/// ```
+/// use crate::abstractions::cpu::{
+///     cpuhp::{
+///         Instance,
+///         PrepareState,
+///         State, //
+///     },
+///     percpu::PerCpu, //
+/// };
+/// # use kernel::{cpu::CpuId, new_mutex, sync::{Arc, Mutex}};
+///
+/// struct Buffers(PerCpu<Mutex<KVec<u8>>>);
+///
+/// impl Instance for Buffers {
+///     fn prepare(&self, cpu: CpuId) -> Result {
+///         *self.0.get(cpu).lock() = KVec::with_capacity(64, GFP_KERNEL)?;
+///         Ok(())
+///     }
+///
+///     fn dead(&self, cpu: CpuId) {
+///         *self.0.get(cpu).lock() = KVec::new();
+///     }
+/// }
+///
+/// let state = State::new(PrepareState::Dynamic, c"my_driver:prepare")?;
+/// let state = Arc::new(state, GFP_KERNEL)?;
+/// let buffers = PerCpu::new(|| new_mutex!(KVec::new()))?;
+/// let buffers = state.register::<Error>(Ok(Buffers(buffers)))?;
+/// assert!(buffers.0.current().lock().capacity() >= 64);
+/// # Ok::<(), Error>(())
+/// ```
 pub(crate) struct State<T: Instance> {
     state: cpuhp_state,
     _instances: PhantomData<fn(T)>,
@@ -69,6 +109,7 @@ impl<T: Instance> State<T> {
     /// # Errors
     ///
     /// - `EBUSY`: the state is already taken.
+    /// - `ENOSPC`: all dynamic states are taken.
     pub(crate) fn new(state: PrepareState, name: &'static CStr) -> Result<Self> {
         /// The type of callbacks in the declaration of `__cpuhp_setup_state`.
         type Callback = unsafe extern "C" fn(c_uint) -> c_int;
@@ -88,7 +129,7 @@ impl<T: Instance> State<T> {
         };
         // SAFETY: `name` is static, and `drop` removes the callbacks before the module is unloaded.
         // The callbacks may sleep and fail, as those of a `PrepareState` may.
-        to_result(unsafe {
+        let taken = unsafe {
             kernel::bindings::__cpuhp_setup_state(
                 state,
                 name.as_char_ptr(),
@@ -97,10 +138,16 @@ impl<T: Instance> State<T> {
                 Some(dead),
                 true,
             )
-        })?;
-        // INVARIANT: `__cpuhp_setup_state` has succeeded with the callbacks of this type.
+        };
+        to_result(taken)?;
+        // INVARIANT: `__cpuhp_setup_state` has succeeded with the callbacks of this type. It has
+        // returned the number of a dynamic state, or 0 for any other.
         Ok(Self {
-            state,
+            state: if taken > 0 {
+                taken as cpuhp_state
+            } else {
+                state
+            },
             _instances: PhantomData,
         })
     }
@@ -239,5 +286,157 @@ impl<T: Instance> Drop for Registered<T> {
                 true,
             )
         };
+    }
+}
+
+#[kunit_tests(zram_rs_cpuhp)]
+mod tests {
+    use super::*;
+    use crate::abstractions::{
+        cpu::percpu::PerCpu,
+        sched::num_online_cpus, //
+    };
+    use kernel::{
+        cpu::nr_cpu_ids,
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
+        },
+    };
+
+    /// How many times a test instance was called for a CPU.
+    #[pin_data]
+    struct Calls {
+        prepare: Atomic<u32>,
+        dead: Atomic<u32>,
+    }
+
+    /// The calls for each CPU, which outlive the instance.
+    type Log = PerCpu<Calls>;
+
+    fn log() -> Result<Arc<Log>> {
+        let calls = || {
+            pin_init!(Calls {
+                prepare: Atomic::new(0),
+                dead: Atomic::new(0),
+            })
+        };
+        Ok(Arc::new(PerCpu::new(calls)?, GFP_KERNEL)?)
+    }
+
+    /// Returns the calls for each CPU: of `prepare`, and of `dead`.
+    fn calls(log: &Log) -> impl Iterator<Item = (u32, u32)> + '_ {
+        (0..nr_cpu_ids()).filter_map(CpuId::from_u32).map(|cpu| {
+            let calls = log.get(cpu);
+            (calls.prepare.load(Relaxed), calls.dead.load(Relaxed))
+        })
+    }
+
+    /// Returns for how many CPUs there were so many calls.
+    fn count(log: &Log, wanted: (u32, u32)) -> u32 {
+        calls(log).filter(|&calls| calls == wanted).count() as u32
+    }
+
+    struct Logger {
+        log: Arc<Log>,
+        /// How many CPUs can be prepared.
+        room: Atomic<i32>,
+    }
+
+    impl Logger {
+        fn new(log: &Arc<Log>, room: i32) -> Result<Self> {
+            Ok(Self {
+                log: log.clone(),
+                room: Atomic::new(room),
+            })
+        }
+    }
+
+    impl Instance for Logger {
+        fn prepare(&self, cpu: CpuId) -> Result {
+            if self.room.fetch_add(-1, Relaxed) <= 0 {
+                return Err(ENODEV);
+            }
+            self.log.get(cpu).prepare.add(1, Relaxed);
+            Ok(())
+        }
+
+        fn dead(&self, cpu: CpuId) {
+            self.log.get(cpu).dead.add(1, Relaxed);
+        }
+    }
+
+    fn state() -> Result<Arc<State<Logger>>> {
+        let state = State::new(PrepareState::Dynamic, c"zram_rs_kunit:prepare")?;
+        Ok(Arc::new(state, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn each_online_cpu_is_prepared_once() -> Result {
+        let (state, log) = (state()?, log()?);
+        let (online, offline) = (num_online_cpus(), nr_cpu_ids() - num_online_cpus());
+        let registered = state.register(Logger::new(&log, i32::MAX))?;
+        assert_eq!(count(&log, (1, 0)), online);
+        assert_eq!(count(&log, (0, 0)), offline);
+        // The object is that to which the calls were made.
+        assert_eq!(registered.room.load(Relaxed), i32::MAX - online as i32);
+        drop(registered);
+        assert_eq!(count(&log, (1, 1)), online);
+        assert_eq!(count(&log, (0, 0)), offline);
+        Ok(())
+    }
+
+    #[test]
+    fn instances_are_independent() -> Result {
+        let (state, logs) = (state()?, [log()?, log()?]);
+        let online = num_online_cpus();
+        let first = state.register(Logger::new(&logs[0], i32::MAX))?;
+        let second = state.register(Logger::new(&logs[1], i32::MAX))?;
+        drop(first);
+        assert_eq!(count(&logs[0], (1, 1)), online);
+        assert_eq!(count(&logs[1], (1, 0)), online);
+        drop(second);
+        assert_eq!(count(&logs[0], (1, 1)), online);
+        assert_eq!(count(&logs[1], (1, 1)), online);
+        Ok(())
+    }
+
+    #[test]
+    fn states_are_independent() -> Result {
+        let (states, log) = ([state()?, state()?], log()?);
+        assert!(states[0].state != states[1].state);
+        let registered = states[1].register(Logger::new(&log, i32::MAX))?;
+        let [other, _] = states;
+        drop(other);
+        assert_eq!(count(&log, (1, 0)), num_online_cpus());
+        drop(registered);
+        assert_eq!(count(&log, (1, 1)), num_online_cpus());
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_undoes_the_registration() -> Result {
+        let (state, log) = (state()?, log()?);
+        for room in 0..num_online_cpus() {
+            let registered = state.register(Logger::new(&log, room as i32));
+            assert_eq!(registered.map(drop), Err(ENODEV));
+            // As many calls of `dead` as of `prepare`.
+            assert!(calls(&log).all(|(prepare, dead)| prepare == dead));
+        }
+        // The instance is gone.
+        let free = log.clone();
+        drop(log);
+        assert!(Arc::into_unique_or_drop(free).is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn an_instance_keeps_its_state() -> Result {
+        let (state, log) = (state()?, log()?);
+        let registered = state.register(Logger::new(&log, i32::MAX))?;
+        drop(state);
+        drop(registered);
+        assert_eq!(count(&log, (1, 1)), num_online_cpus());
+        Ok(())
     }
 }
