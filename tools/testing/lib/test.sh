@@ -120,7 +120,11 @@ errno_of() {
 	case $1 in
 	'') errno=OK ;;
 	*'Invalid argument'*) errno=EINVAL ;;
+	*'Block device required'*) errno=ENOTBLK ;;
 	*'Device or resource busy'*) errno=EBUSY ;;
+	*'File name too long'*) errno=ENAMETOOLONG ;;
+	*'Interrupted system call'*) errno=EINTR ;;
+	*'Is a directory'*) errno=EISDIR ;;
 	*'Argument list too long'*) errno=E2BIG ;;
 	*'Cannot allocate memory'*) errno=ENOMEM ;;
 	*'No such device'*) errno=ENODEV ;;
@@ -130,6 +134,7 @@ errno_of() {
 	*'Numerical result out of range'*) errno=ERANGE ;;
 	*'Input/output error'*) errno=EIO ;;
 	*'No space left on device'*) errno=ENOSPC ;;
+	*'Operation not supported'*) errno=EOPNOTSUPP ;;
 	*'Read-only file system'*) errno=EROFS ;;
 	*) errno=$1 ;;
 	esac
@@ -163,6 +168,13 @@ put_bare() {
 stores() {
 	put "$1" "$2"
 	is "the result of 'echo $2 > $1'" "$errno" "${3:-OK}"
+}
+
+# reads FILE TEXT: the file of the disk must hold TEXT, to the byte.
+reads() {
+	local text=
+	IFS= read -rd '' text <"$sys/$1"
+	is "$1" "$text" "$2"
 }
 
 # --- The module and its devices -------------------------------------------------------------------

@@ -30,19 +30,6 @@ tidy() {
 	done
 }
 
-# stores_with FILE VALUE ERRNO: stores, for errors that lib.sh has no name for.
-stores_with() {
-	put "$1" "$2"
-	case $errno in
-	*'Block device required'*) errno=ENOTBLK ;;
-	*'Is a directory'*) errno=EISDIR ;;
-	*'File name too long'*) errno=ENAMETOOLONG ;;
-	*'Interrupted system call'*) errno=EINTR ;;
-	*'Operation not supported'*) errno=EOPNOTSUPP ;;
-	esac
-	is "the result of 'echo $2 > $1'" "$errno" "$3"
-}
-
 # --- Backing devices ------------------------------------------------------------------------------
 
 # nullb NAME MEGABYTES [ATTRIBUTE VALUE]...: a block device $nullb that keeps what is written to it. NAME must
@@ -77,7 +64,7 @@ loop() {
 # refuses_backing DEVICE ERRNO REASON: it must not be taken as backing device, and the log must say why.
 refuses_backing() {
 	local line
-	stores_with "$sys/backing_dev" "$1" "$2"
+	stores "$sys/backing_dev" "$1" "$2"
 	is "backing_dev after that" "$(<"$sys/backing_dev")" none
 	line=$(dmesg | tail -n 1)
 	[[ $line == *"cannot use $1 as backing device: $3" ]] || fail "the last line of the log is '$line'"
@@ -149,7 +136,7 @@ counts() {
 
 # writes_back WHAT [ERRNO]
 writes_back() {
-	stores_with "$sys/writeback" "$1" "${2:-OK}"
+	stores "$sys/writeback" "$1" "${2:-OK}"
 }
 
 # places INDEX COUNT: where each of these pages is, as letters in $places: d on the backing device, m elsewhere.

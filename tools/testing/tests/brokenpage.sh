@@ -103,16 +103,16 @@ test_recompress_goes_on() {
 	in_state rn
 	is "pages that were recompressed before" "$in_state" 0
 	# It is the first, and does not count.
-	stores_with "$sys/recompress" "algo=zstd max_pages=10" EINVAL
+	stores "$sys/recompress" "algo=zstd max_pages=10" EINVAL
 	in_state rn
 	is "pages that were recompressed, of 10" "$in_state" 10
-	stores_with "$sys/recompress" "algo=zstd" EINVAL
+	stores "$sys/recompress" "algo=zstd" EINVAL
 	in_state rn
 	is "pages that were recompressed" "$in_state" $((pages - 1))
 	refuses EIO read $((broken * PAGE)) $PAGE
 	others_are_right
 	overwritten
-	stores_with "$sys/recompress" "algo=zstd" OK
+	stores "$sys/recompress" "algo=zstd" OK
 	in_state rn
 	is "pages that were recompressed in the end" "$in_state" $pages
 	overwritten

@@ -149,25 +149,6 @@ test_an_open_device_without_a_size_is_busy() {
 	remove
 }
 
-# A file of debugfs that is open when its operations go away is an oops when it is closed.
-test_an_open_block_state_holds_the_module() {
-	[ "$DRIVER" != zram ] || skip "C zram is unloaded, and the kernel oopses"
-	add
-	local state=/sys/kernel/debug/zram/zram$id/block_state
-	[ -e "$state" ] || skip "there is no block_state"
-	stores "$sys/disksize" 1M
-	exec {fd}<"$state"
-	not_ok rmmod "$DRIVER"
-	is "what rmmod said" "$(<"$TMP/out")" "rmmod: ERROR: Module $DRIVER is in use"
-	# The device can go all the same; then there is nothing to be read.
-	stores "$CONTROL/hot_remove" "$id"
-	not_ok cat <&"$fd"
-	exec {fd}<&-
-	unload
-	! loaded "$DRIVER" || fail "$DRIVER is still loaded"
-	load
-}
-
 test_a_mounted_device_is_busy() {
 	disk 16M
 	ok mke2fs -q -t ext4 -O ^has_journal "$dev"

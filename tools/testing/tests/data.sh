@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Data that was written is read back bit for bit: every kind of page through every algorithm, overwritten by every
-# other kind, discarded, zeroed, refused for lack of memory, by several tasks and on several devices.
+# other kind, discarded, zeroed, by several tasks and on several devices.
 #
 # Proves that data survives, that the counters of mm_stat are exact after every step, and that no memory leaks: none
 # remains after a discard or a reset, and no zsmalloc pool.
@@ -274,60 +274,6 @@ test_blkdiscard() {
 		mm_stat
 		is "orig_data_size after blkdiscard $flag" "$orig" 0
 	done
-}
-
-# A page that does not compress takes exactly one page, so what fits is known exactly.
-test_mem_limit() {
-	local slot
-	disk 8M lz4
-	stores "$sys/mem_limit" 1M
-	does open "$dev" direct
-	does write 0 100 random 1
-	does write 100 156 random 1
-	mm_stat
-	is "mem_used_total at the limit" "$used" $((256 * PAGE))
-	# Overwriting takes a page before it gives one back.
-	for slot in 0 7 255 256 257; do
-		refuses EIO write $slot 1 random 2
-	done
-	refuses EIO write 300 1 text 1
-	io_stat
-	is "failed_writes" "$failed_writes" 6
-	is "failed_reads" "$failed_reads" 0
-	mm_stat
-	is "orig_data_size after failed writes" "$orig" $((256 * PAGE))
-	is "huge_pages after failed writes" "$huge" 256
-	does bulkcheck 0 256 random 1
-	does bulkcheck 256 100 zero 0
-	# A part of a larger write.
-	refuses EIO bulk 0 16 random 3
-	does bulkcheck 0 256 random 1
-	# Same-filled pages need no memory, and give some back.
-	does write 0 1 same 4
-	does write 1 1 zero 4
-	does write 256 10 same 4
-	mm_stat
-	is "same_pages at the limit" "$same" 12
-	does write 2 1 random 5
-	does check 0 1 same 4
-	does check 1 1 zero 4
-	does check 2 1 random 5
-	does bulkcheck 3 253 random 1
-	does check 256 10 same 4
-	# Writes succeed again: after raising the limit, removing it, or a discard.
-	stores "$sys/mem_limit" 2M
-	does write 512 100 random 6
-	stores "$sys/mem_limit" 4K
-	refuses EIO write 612 1 random 6
-	stores "$sys/mem_limit" 0
-	does write 612 100 random 6
-	does bulkcheck 512 200 random 6
-	stores "$sys/mem_limit" 4K
-	does discard 0 $((8 << 20))
-	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
-	does write 0 1 random 7
-	refuses EIO write 1 1 random 7
-	does check 0 1 random 7
 }
 
 # Each task has its own device and its own algorithm.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Out of memory, out of space, out of ids. The machine survives, the errors are clear, and no stored data is lost.
-# (Sizes beyond all memory are in sysfs.sh, limits in data.sh, full backing devices and absurd batch sizes in
-# writeback.sh, and swap-in without free memory in swapwriteback.sh.)
+# (Sizes beyond all memory are in sysfs.sh, limits in mem_limit.sh, full backing devices in writeback.sh, absurd batch
+# sizes in writeback_batch_size.sh, and swap-in without free memory in swapwriteback.sh.)
 #
 # Guest: uml-debug group=stress
 

@@ -4,7 +4,7 @@
 # Recompression: pages compressed by one algorithm are compressed once more by another, as many as the request says,
 # largest first, and keep their data: in memory, after being overwritten, written back and read back. Pages that no
 # algorithm makes smaller are marked, and can be written back by that mark. Recompression can be interrupted, and makes
-# no other task wait. The state of each page is read from block_state.
+# no other task wait. The tests read the state of each page from block_state.
 #
 # Guest: uml-debug group=writeback
 # Guest: stock group=basic memory=2G
@@ -40,7 +40,7 @@ recompressible() {
 
 # recompresses WHAT [ERRNO]
 recompresses() {
-	stores_with "$sys/recompress" "$1" "${2:-OK}"
+	stores "$sys/recompress" "$1" "${2:-OK}"
 }
 
 # marked MARK: how many pages have it in block_state, into $marked. (Not read by the shell itself, which seeks
@@ -61,35 +61,6 @@ marks() {
 
 now() {
 	now=$((${EPOCHREALTIME/./} / 1000))
-}
-
-test_choosing_algorithms() {
-	local line
-	multi
-	add
-	is "recomp_algorithm of a new device" "$(<"$sys/recomp_algorithm")" ''
-	stores "$sys/recomp_algorithm" "algo=zstd"
-	line=$(<"$sys/comp_algorithm")
-	line=${line/'['/}
-	line=${line/']'/}
-	is recomp_algorithm "$(<"$sys/recomp_algorithm")" "#1: ${line/zstd/'[zstd]'}"
-	stores "$sys/recomp_algorithm" "priority=3 algo=deflate"
-	is recomp_algorithm "$(<"$sys/recomp_algorithm")" "#1: ${line/zstd/'[zstd]'}
-#3: ${line/deflate/'[deflate]'}"
-	stores "$sys/recomp_algorithm" "algo=lz4 priority=1 colour=blue"
-	is "recomp_algorithm changed" "$(<"$sys/recomp_algorithm")" "#1: ${line/lz4 /'[lz4] '}
-#3: ${line/deflate/'[deflate]'}"
-	for line in '' algo= zstd 'algo=zstd priority=' 'algo=zstd priority=0' 'algo=zstd priority=4' \
-		'algo=zstd priority=-1' 'algo=zstd priority=x' algo=zstd2 'priority=1'; do
-		stores "$sys/recomp_algorithm" "$line" EINVAL
-	done
-	stores "$sys/recomp_algorithm" 'algo=zstd priority=99999999999' ERANGE
-	printf -v line '%0200d' 7
-	stores "$sys/recomp_algorithm" "algo=$line" E2BIG
-	stores "$sys/disksize" 64K
-	stores "$sys/recomp_algorithm" algo=zstd EBUSY
-	stores "$sys/reset" 1
-	is "recomp_algorithm after a reset" "$(<"$sys/recomp_algorithm")" ''
 }
 
 test_refusals() {
@@ -237,162 +208,6 @@ test_written_back_compressed() {
 	written_back 1
 }
 
-# --- Parameters -----------------------------------------------------------------------------------
-
-# dictionary NAME BYTES: text that the pages of pageio have in common.
-dictionary() {
-	local text
-	text='A page of prose that any algorithm makes much smaller than it was. '
-	while [ ${#text} -lt "$2" ]; do
-		text+=$text
-	done
-	printf '%s' "${text:0:$2}" >"$TMP/$1"
-}
-
-test_parameters_that_are_refused() {
-	local line
-	add
-	for line in level level= level=x priority=4 priority=-1 algo=nonsense 'algo=zstd priority=0' \
-		'priority=1 algo=zstd' deflate.winbits=; do
-		stores "$sys/algorithm_params" "$line" EINVAL
-	done
-	stores "$sys/algorithm_params" level=99999999999 ERANGE
-	stores "$sys/algorithm_params" "dict=$TMP/nothing" ENOENT
-	stores "$sys/algorithm_params" "dict=$TMP" EINVAL
-	: >"$TMP/empty"
-	stores "$sys/algorithm_params" "dict=$TMP/empty" EINVAL
-	# Any file can be a dictionary, even one of this device, without a deadlock.
-	if [ "$DRIVER" != zram ]; then
-		stores "$sys/algorithm_params" "dict=$sys/comp_algorithm" EIO
-		stores "$sys/algorithm_params" "dict=$sys/disksize" EIO
-	fi
-	stores "$sys/algorithm_params" 'colour=blue'
-	stores "$sys/disksize" 64K
-	stores "$sys/algorithm_params" level=1 EBUSY
-}
-
-# takes ALGORITHM PARAMETERS ERRNO: what disksize says to them.
-takes() {
-	has "$1" || return 0
-	stores "$sys/comp_algorithm" "$1"
-	stores "$sys/algorithm_params" "$2"
-	stores_with "$sys/disksize" 64K "$3"
-	if [ "$3" = OK ]; then
-		does open "$dev" direct
-		does bulk 0 16 mixed 1
-		does bulkcheck 0 16 mixed 1
-		does close
-		stores "$sys/reset" 1
-	fi
-}
-
-test_levels() {
-	local level bits
-	add
-	for level in 0 -1 -2147483647; do
-		takes lz4 "level=$level" EINVAL
-	done
-	for level in 1 2 1000 2147483647 -2147483648; do
-		takes lz4 "level=$level" OK
-	done
-	for level in 0 17 -1; do
-		takes lz4hc "level=$level" EINVAL
-	done
-	for level in 1 2 9 16; do
-		takes lz4hc "level=$level" OK
-	done
-	for level in 23 -131073; do
-		takes zstd "level=$level" EINVAL
-	done
-	for level in -131072 -5 0 1 3 22; do
-		takes zstd "level=$level" OK
-	done
-	for level in -2 10; do
-		takes deflate "level=$level" EINVAL
-	done
-	for level in -1 0 1 9; do
-		takes deflate "level=$level" OK
-	done
-	for bits in -16 -8 0 8 16; do
-		takes deflate "deflate.winbits=$bits" EINVAL
-	done
-	for bits in -15 -9 9 15; do
-		takes deflate "level=6 deflate.winbits=$bits" OK
-	done
-	for level in 0 1; do
-		takes 842 "level=$level" EOPNOTSUPP
-		takes lzo "level=$level" EOPNOTSUPP
-		takes lzo-rle "level=$level" EOPNOTSUPP
-	done
-}
-
-test_dictionaries() {
-	local algorithm without size dict
-	add
-	for algorithm in lz4 lz4hc zstd; do
-		dictionary dict 4096
-		has "$algorithm" || continue
-		without=0
-		for dict in '' "dict=$TMP/dict" "dict=$TMP/dict level=9"; do
-			stores "$sys/comp_algorithm" "$algorithm"
-			stores "$sys/algorithm_params" "$dict"
-			stores "$sys/disksize" 1M
-			# It was read when it was set.
-			does open "$dev" direct
-			does bulk 0 200 text 1
-			mm_stat
-			if [ -z "$dict" ]; then
-				without=$compr
-			elif [ "$compr" -ge "$without" ]; then
-				fail "$algorithm takes $compr bytes with a dictionary, $without without"
-			fi
-			does check 0 200 text 1
-			does bulk 0 256 mixed 2
-			does bulkcheck 0 256 mixed 2
-			does close
-			stores "$sys/reset" 1
-		done
-		note "$algorithm: $without bytes without a dictionary"
-	done
-	for size in 1 4 7; do
-		dictionary small $size
-		takes lz4 "dict=$TMP/small" EINVAL
-		takes lz4hc "dict=$TMP/small" OK
-		takes zstd "dict=$TMP/small" OK
-	done
-	for size in 8 65536; do
-		dictionary dict $size
-		takes lz4 "dict=$TMP/dict" OK
-		takes lz4hc "dict=$TMP/dict" OK
-		takes zstd "dict=$TMP/dict level=22" OK
-		takes zstd "dict=$TMP/dict level=-100" OK
-	done
-	dictionary dict 65537
-	takes lz4 "dict=$TMP/dict" EINVAL
-	[ "$DRIVER" = zram ] || takes lz4hc "dict=$TMP/dict" EINVAL
-	takes zstd "dict=$TMP/dict" OK
-	for algorithm in lzo lzo-rle deflate 842; do
-		takes $algorithm "dict=$TMP/dict" EOPNOTSUPP
-	done
-}
-
-# An invalid parameter leaves the rest of the configuration unchanged.
-test_refused_parameters_leave_what_was_set() {
-	local line
-	[ "$DRIVER" != zram ] || skip "C zram forgets the algorithm, and takes the default instead"
-	add
-	stores "$sys/comp_algorithm" zstd
-	stores "$sys/recomp_algorithm" algo=deflate
-	stores "$sys/algorithm_params" "algo=deflate level=77"
-	line=$(<"$sys/comp_algorithm")
-	stores "$sys/disksize" 64K EINVAL
-	is "comp_algorithm after that" "$(<"$sys/comp_algorithm")" "$line"
-	stores "$sys/algorithm_params" "algo=deflate level=7"
-	stores "$sys/algorithm_params" "algo=deflate dict=$TMP/nothing" ENOENT
-	stores "$sys/disksize" 64K
-	is "comp_algorithm in the end" "$(<"$sys/comp_algorithm")" "$line"
-}
-
 # --- While it runs --------------------------------------------------------------------------------
 
 # long_disk: so many pages that recompressing them takes seconds.
@@ -535,87 +350,6 @@ test_while_pages_are_written() {
 	eventually 5 pool_is_empty || fail "$used bytes are in use by nothing"
 	mm_stat
 	is "counters" "$orig $compr $same $huge" "0 0 0 0"
-}
-
-# --- block_state ----------------------------------------------------------------------------------
-
-# piece OFFSET BYTES: what one read gives, into $piece.
-piece() {
-	piece=$(dd if="$state" bs="$2" count=1 iflag=skip_bytes skip="$1" 2>/dev/null)
-}
-
-test_block_state() {
-	local line index=0 lines=0
-	add
-	state=/sys/kernel/debug/zram/zram$id/block_state
-	[ -e "$state" ] || skip "there is no block_state"
-	is "its mode" "$(stat -c %a "$state")" 400
-	not_ok cat "$state"
-	[[ $(<"$TMP/out") == *'Invalid argument'* ]] || fail "reading it for an uninitialised disk: $(<"$TMP/out")"
-	stores "$sys/disksize" 4M
-	is "block_state of an empty disk" "$(<"$state")" ''
-	does open "$dev" direct
-	does bulk 100 100 same 1
-	does bulk 300 100 random 1
-	does bulk 500 100 text 1
-	while IFS= read -r line; do
-		lines=$((lines + 1))
-		[ $lines != 101 ] || index=100
-		[ $lines != 201 ] || index=200
-		[[ $line =~ ^\ *$((99 + index + lines))\ +[0-9]+\.000000\ (s\.\.\.\.\.|\.\.h\.\.\.|\.\.\.\.\.\.)$ ]] ||
-			fail "line $lines is '$line'"
-	done <<<"$(<"$state")"
-	is "the number of lines" $lines 300
-	# A line has 40 characters with the newline; C zram needs room for a NUL behind them.
-	piece 100 40
-	is "40 bytes" "$piece" ''
-	piece 100 41
-	is "the line in 41 bytes" "${piece:0:12}" '         100'
-	is "its length" ${#piece} 39
-	piece 599 4096
-	is "the last line" "${piece:0:12}" '         599'
-	piece 600 4096
-	is "behind the last" "$piece" ''
-	piece 0 1
-	is "one byte" "$piece" ''
-	piece 123456789 4096
-	is "far behind the last" "$piece" ''
-	piece 200 100
-	is "of the next page that is there" "${piece:0:12}" '         300'
-	is "in one read of 64 MiB" "$(dd if="$state" bs=64M count=1 2>/dev/null | wc -l)" 300
-}
-
-# A reader of block_state does not block the reset or removal of the disk.
-test_block_state_of_disks_that_come_and_go() {
-	local round reader
-	add
-	[ -e "/sys/kernel/debug/zram/zram$id/block_state" ] || skip "there is no block_state"
-	(
-		trap 'exit 0' TERM
-		while :; do
-			cat /sys/kernel/debug/zram/zram*/block_state >/dev/null 2>&1
-		done
-	) &
-	reader=$!
-	for round in 1 2 3 4 5 6; do
-		stores "$sys/disksize" 16M
-		does open "$dev" direct
-		does bulk 0 2048 same $round
-		does close
-		# The device file may still be open for a moment, for udev, or for those who opened it before.
-		eventually 5 reset_done || fail "it cannot be reset: $errno"
-		if [ $((round % 2)) = 0 ]; then
-			remove
-			add
-		fi
-	done
-	kill $reader
-	wait $reader 2>/dev/null
-}
-
-reset_done() {
-	put "$sys/reset" 1
-	[ "$errno" = OK ]
 }
 
 run_tests

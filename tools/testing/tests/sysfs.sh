@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The attributes of a device in /sys/block/zramN: their modes, their contents before and after initialisation, byte for
-# byte, the input that they accept, and the errors for other input.
+# The files of a device in /sys/block/zramN: their modes, their contents before and after initialisation, byte for byte,
+# the input that they accept, and the errors for other input. Files with a test script of their own are comp_algorithm
+# and mem_limit, and those of writeback and recompression.
 #
 # Proves that a tool written for C zram cannot tell the difference.
 #
@@ -11,13 +12,6 @@
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
-
-# reads FILE TEXT: the file of the device must hold TEXT, to the byte.
-reads() {
-	local text=
-	IFS= read -rd '' text <"$sys/$1"
-	is "$1" "$text" "$2"
-}
 
 # write_only FILE...: reading must fail, for root too.
 write_only() {
@@ -215,114 +209,6 @@ test_reset() {
 	stores "$sys/reset" 1
 	stores "$sys/disksize" 64K
 	reads size $'128\n'
-}
-
-test_comp_algorithm() {
-	local text name default known='lzo-rle lzo lz4 lz4hc zstd deflate 842 ' plain
-	add
-	IFS= read -rd '' text <"$sys/comp_algorithm"
-	default=$text
-	[[ $text =~ \[([a-z0-9-]+)\] ]] || fail "none is chosen: '$text'"
-	[[ $text == *' '$'\n' ]] || fail "the list does not end with a blank and a newline: '$text'"
-	plain=${text%$'\n'}
-	plain=${plain//[\[\]]/}
-	# In the order of C zram, though not all of them need be there.
-	for name in $known; do
-		if [[ $plain == "$name "* ]]; then
-			plain=${plain#"$name "}
-			known+="$name "
-		fi
-	done
-	is "what is unknown, or not in C zram's order, in the list" "$plain" ''
-	algorithms
-	add
-	for name in $ALGORITHMS; do
-		stores "$sys/comp_algorithm" "$name"
-		IFS= read -rd '' text <"$sys/comp_algorithm"
-		[[ $text == *"[$name] "* ]] || fail "after '$name' the list is '$text'"
-		[[ ${text/\[/} != *'['* ]] || fail "more than one is chosen: '$text'"
-		put_bare "$sys/comp_algorithm" "$name"
-		is "the result of '$name' without a newline" "$errno" OK
-	done
-	stores "$sys/reset" 1
-	reads comp_algorithm "$default"
-	for name in garbage '' LZ4 'lz4 ' ' lz4' lz lz44 lz4,zstd "$(printf '%0126d' 0)"; do
-		stores "$sys/comp_algorithm" "$name" EINVAL
-	done
-	stores "$sys/comp_algorithm" "$(printf '%0127d' 0)" E2BIG
-	stores "$sys/comp_algorithm" "$(printf '%01000d' 0)" E2BIG
-	put_bare "$sys/comp_algorithm" "$(printf '%0127d' 0)"
-	is "the result of a name of 127 characters" "$errno" EINVAL
-	reads comp_algorithm "$default"
-}
-
-# Every kernel's C zram was configured with a default; it is the one to have here, too.
-test_default_algorithm_is_that_of_c_zram() {
-	[ "$DRIVER" != zram ] || skip "the driver under test is C zram"
-	local ours
-	add
-	[[ $(<"$sys/comp_algorithm") =~ \[([a-z0-9-]+)\] ]]
-	ours=${BASH_REMATCH[1]}
-	unload
-	modprobe zram 2>/dev/null || skip "this kernel has no C zram"
-	[[ $(</sys/block/zram0/comp_algorithm) =~ \[([a-z0-9-]+)\] ]]
-	ok rmmod zram
-	is "the default algorithm" "$ours" "${BASH_REMATCH[1]}"
-}
-
-test_mem_limit() {
-	local value want
-	add
-	for value in garbage '' -1 M; do
-		stores "$sys/mem_limit" "$value" EINVAL
-	done
-	# Without and with a size: it is kept in pages, rounded up.
-	for _ in new ready; do
-		while read -r value want; do
-			stores "$sys/mem_limit" "$value"
-			mm_stat
-			is "the limit after '$value'" "$limit" "$want"
-		done <<-END
-			1 4096
-			4097 8192
-			10M 10485760
-			1Ggarbage 1073741824
-			0x2000 8192
-			2T 2199023255552
-			0 0
-		END
-		stores "$sys/mem_limit" 3M
-		stores "$sys/disksize" 1M "$([ "$(<"$sys/initstate")" = 0 ] && echo OK || echo EBUSY)"
-		mm_stat
-		is "the limit after disksize" "$limit" 3145728
-	done
-	stores "$sys/reset" 1
-	mm_stat
-	is "the limit after reset" "$limit" 0
-}
-
-test_mem_used_max() {
-	local value
-	add
-	for value in 1 garbage '' -1 '0 0' 4096; do
-		stores "$sys/mem_used_max" "$value" EINVAL
-	done
-	stores "$sys/mem_used_max" 0
-	stores "$sys/disksize" 4M
-	does open "$dev" direct
-	does bulk 0 512 random 1
-	mm_stat
-	at_least "mem_used_max with 512 random pages" "$used_max" $((512 * PAGE))
-	stores "$sys/mem_used_max" 1 EINVAL
-	does discard 0 $((4 << 20))
-	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
-	at_least "mem_used_max after discard" "$used_max" $((512 * PAGE))
-	stores "$sys/mem_used_max" 0
-	mm_stat
-	is "mem_used_max, set to what is used" "$used_max" "$used"
-	does bulk 0 4 random 1
-	mm_stat
-	is "mem_used_max of 4 pages" "$used_max" $((4 * PAGE))
 }
 
 test_compact() {

@@ -1,0 +1,212 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The file backing_dev: the devices that it accepts, the errors for other files, its output, and the exclusive use of the
+# device until it is replaced, or the disk is reset or removed.
+#
+# Guest: uml-debug group=writeback
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+test_backing_dev_errors() {
+	local long other self
+	blocks wb0 64
+	add
+	self=$dev
+	add
+	other=$dev
+	echo content >"$TMP/file"
+	mkdir -p "$TMP/dir"
+	printf -v long '/%*s' 4000 ''
+	long=${long// /x}
+	nullb wb1 1
+	mapped wb2 "0 7 linear $nullb 0"
+	is "half a page" "$(blockdev --getsz "$mapped")" 7
+
+	# refused: each of them, and then the backing device is still $1.
+	refused() {
+		stores "$sys/backing_dev" /dev/nosuch ENOENT
+		stores "$sys/backing_dev" '' EISDIR
+		stores "$sys/backing_dev" none ENOENT
+		stores "$sys/backing_dev" "$TMP/file" ENOTBLK
+		stores "$sys/backing_dev" "$TMP/dir" EISDIR
+		stores "$sys/backing_dev" /dev/null ENOTBLK
+		stores "$sys/backing_dev" "/dev/${long:1:300}" ENAMETOOLONG
+		stores "$sys/backing_dev" "$long" ENAMETOOLONG
+		# Of no size, like this very disk and another that is uninitialised; or too small.
+		stores "$sys/backing_dev" "$self" EINVAL
+		stores "$sys/backing_dev" "$other" EINVAL
+		stores "$sys/backing_dev" /dev/mapper/wb2 EINVAL
+		is "backing_dev after errors" "$(<"$sys/backing_dev")" "$1"
+	}
+
+	use 0
+	refused none
+	is "zram0 after that" "$(tool exclusive "$self")" OK
+	is "zram1 after that" "$(tool exclusive "$other")" OK
+	stores "$sys/backing_dev" /dev/mapper/wb0
+	refused /dev/mapper/wb0
+	is "the backing device after that" "$(tool exclusive /dev/mapper/wb0)" EBUSY
+	stores "$sys/disksize" 256K
+	for other in "$nullb" /dev/nosuch /dev/mapper/wb0 garbage; do
+		stores "$sys/backing_dev" "$other" EBUSY
+	done
+	is "backing_dev after that" "$(<"$sys/backing_dev")" /dev/mapper/wb0
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	writes_back huge
+	does bulkcheck 0 64 random 1
+	counts "after all that" 64 64 64
+}
+
+# C zram takes it, and then each writeback fails.
+test_backing_dev_that_can_only_be_read() {
+	[ "$DRIVER" != zram ] || skip "C zram takes a device that can only be read"
+	add
+	loop --read-only || skip "there are no loop devices here"
+	refuses_backing "$loop" EROFS "it is read-only"
+	ok losetup --detach "$loop"
+	loop || exit 1
+	stores "$sys/backing_dev" "$loop"
+	is "backing_dev" "$(<"$sys/backing_dev")" "$loop"
+	stores "$sys/reset" 1
+	# A device that is read-only just for now.
+	nullb wb0 1
+	ok blockdev --setro "$nullb"
+	refuses_backing "$nullb" EROFS "it is read-only"
+	ok blockdev --setrw "$nullb"
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/disksize" 1M
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	writes_back huge
+	counts "of the device that can be written to" 64 0 64
+	does bulkcheck 0 64 random 1
+}
+
+test_backing_dev_in_use() {
+	nullb wb0 32
+	ok mke2fs -q -t ext4 -O ^has_journal "$nullb"
+	mkdir -p "$TMP/mnt"
+	ok mount "$nullb" "$TMP/mnt"
+	add
+	stores "$sys/backing_dev" "$nullb" EBUSY
+	ok umount "$TMP/mnt"
+	stores "$sys/backing_dev" "$nullb"
+	# By another disk.
+	add
+	stores "$sys/backing_dev" "$nullb" EBUSY
+	# By this one: the old one is given back only after the new one was opened.
+	use 0
+	stores "$sys/backing_dev" "$nullb" EBUSY
+	is "backing_dev" "$(<"$sys/backing_dev")" "$nullb"
+}
+
+# held and free DEVICE: whether it is open exclusively.
+held() {
+	is "opening $1 exclusively" "$(tool exclusive "$1")" EBUSY
+}
+
+free() {
+	is "opening $1 exclusively" "$(tool exclusive "$1")" OK
+}
+
+test_backing_dev_is_held_and_released() {
+	local path
+	nullb wb0 1
+	nullb wb1 1
+	add
+	free /dev/wb0
+	stores "$sys/backing_dev" /dev/wb0
+	held /dev/wb0
+	# Replaced by another, before there is a size.
+	stores "$sys/backing_dev" /dev/wb1
+	is "backing_dev" "$(<"$sys/backing_dev")" /dev/wb1
+	free /dev/wb0
+	held /dev/wb1
+	# Reset of a disk that has no size.
+	stores "$sys/reset" 1
+	is "backing_dev after a reset" "$(<"$sys/backing_dev")" none
+	free /dev/wb1
+	# Reset of a disk with pages on it.
+	for path in /dev/wb0 /dev/wb1; do
+		stores "$sys/backing_dev" $path
+		stores "$sys/disksize" 1M
+		held $path
+		does open "$dev" direct
+		does bulk 0 64 random 1
+		writes_back huge
+		does close
+		stores "$sys/reset" 1
+		free $path
+	done
+	# hot_remove, of either.
+	stores "$sys/backing_dev" /dev/wb0
+	remove
+	free /dev/wb0
+	add
+	backed /dev/wb0 1M
+	held /dev/wb0
+	remove
+	free /dev/wb0
+	# rmmod.
+	backed /dev/wb0 1M
+	add
+	stores "$sys/backing_dev" /dev/wb1
+	does open "$dev"
+	does close
+	held /dev/wb1
+	unload
+	free /dev/wb0
+	free /dev/wb1
+}
+
+test_backing_dev_shows_the_file() {
+	nullb wb0 1
+	ln -sf /dev/wb0 "$TMP/link"
+	add
+	put_bare "$sys/backing_dev" "$TMP/link"
+	is "the result of setting it without a newline" "$errno" OK
+	reads backing_dev $'/dev/wb0\n'
+	stores "$sys/reset" 1
+	# Another file for the same device, with a name that is not a plain one.
+	ok mknod '/dev/wb a b' b $((0x$(stat -c %t /dev/wb0))) $((0x$(stat -c %T /dev/wb0)))
+	stores "$sys/backing_dev" '/dev/wb a b'
+	reads backing_dev $'/dev/wb a b\n'
+	rm '/dev/wb a b'
+	reads backing_dev $'/dev/wb a b (deleted)\n'
+	stores "$sys/reset" 1
+	# Nor need it be ASCII.
+	ok mknod '/dev/wb ß' b $((0x$(stat -c %t /dev/wb0))) $((0x$(stat -c %T /dev/wb0)))
+	stores "$sys/backing_dev" '/dev/wb ß'
+	reads backing_dev $'/dev/wb ß\n'
+	rm '/dev/wb ß'
+}
+
+test_backed_by_another_zram() {
+	local below compressed
+	for compressed in 0 1; do
+		disk 4M lz4
+		below=$sys
+		backed "$dev" 2M zstd $compressed
+		does open "$dev" direct
+		does bulk 0 512 mixed 1
+		mm_stat
+		count=$((orig / PAGE - same))
+		writes_back page_indexes=0-511
+		counts "of the upper disk" $count 0 $count
+		eventually 5 pool_is_empty || fail "$used bytes are in use"
+		both_ways 0 512 mixed 1
+		does close
+		remove
+		sys=$below
+		mm_stat
+		is "orig_data_size of the lower disk" "$orig" $((count * PAGE))
+		put $CONTROL/hot_remove "${below##*zram}"
+	done
+}
+
+run_tests

@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The files mem_limit and mem_used_max: the values that they accept, and writes to a disk that has reached its limit. Such
+# a write fails, all pages stay as they are, and the counters of mm_stat stay exact.
+#
+# Guest: uml-debug group=basic quick
+# Guest: stock group=basic memory=2G
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+
+test_mem_limit() {
+	local value want
+	add
+	for value in garbage '' -1 M; do
+		stores "$sys/mem_limit" "$value" EINVAL
+	done
+	# Without and with a size: it is kept in pages, rounded up.
+	for _ in new ready; do
+		while read -r value want; do
+			stores "$sys/mem_limit" "$value"
+			mm_stat
+			is "the limit after '$value'" "$limit" "$want"
+		done <<-END
+			1 4096
+			4097 8192
+			10M 10485760
+			1Ggarbage 1073741824
+			0x2000 8192
+			2T 2199023255552
+			0 0
+		END
+		stores "$sys/mem_limit" 3M
+		stores "$sys/disksize" 1M "$([ "$(<"$sys/initstate")" = 0 ] && echo OK || echo EBUSY)"
+		mm_stat
+		is "the limit after disksize" "$limit" 3145728
+	done
+	stores "$sys/reset" 1
+	mm_stat
+	is "the limit after reset" "$limit" 0
+}
+
+# A page that does not compress takes exactly one page, so what fits is known exactly.
+test_writes_fail_at_mem_limit() {
+	local slot
+	disk 8M lz4
+	stores "$sys/mem_limit" 1M
+	does open "$dev" direct
+	does write 0 100 random 1
+	does write 100 156 random 1
+	mm_stat
+	is "mem_used_total at the limit" "$used" $((256 * PAGE))
+	# Overwriting takes a page before it gives one back.
+	for slot in 0 7 255 256 257; do
+		refuses EIO write $slot 1 random 2
+	done
+	refuses EIO write 300 1 text 1
+	io_stat
+	is "failed_writes" "$failed_writes" 6
+	is "failed_reads" "$failed_reads" 0
+	mm_stat
+	is "orig_data_size after failed writes" "$orig" $((256 * PAGE))
+	is "huge_pages after failed writes" "$huge" 256
+	does bulkcheck 0 256 random 1
+	does bulkcheck 256 100 zero 0
+	# A part of a larger write.
+	refuses EIO bulk 0 16 random 3
+	does bulkcheck 0 256 random 1
+	# Same-filled pages need no memory, and give some back.
+	does write 0 1 same 4
+	does write 1 1 zero 4
+	does write 256 10 same 4
+	mm_stat
+	is "same_pages at the limit" "$same" 12
+	does write 2 1 random 5
+	does check 0 1 same 4
+	does check 1 1 zero 4
+	does check 2 1 random 5
+	does bulkcheck 3 253 random 1
+	does check 256 10 same 4
+	# Writes succeed again: after raising the limit, removing it, or a discard.
+	stores "$sys/mem_limit" 2M
+	does write 512 100 random 6
+	stores "$sys/mem_limit" 4K
+	refuses EIO write 612 1 random 6
+	stores "$sys/mem_limit" 0
+	does write 612 100 random 6
+	does bulkcheck 512 200 random 6
+	stores "$sys/mem_limit" 4K
+	does discard 0 $((8 << 20))
+	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
+	does write 0 1 random 7
+	refuses EIO write 1 1 random 7
+	does check 0 1 random 7
+}
+
+test_mem_used_max() {
+	local value
+	add
+	for value in 1 garbage '' -1 '0 0' 4096; do
+		stores "$sys/mem_used_max" "$value" EINVAL
+	done
+	stores "$sys/mem_used_max" 0
+	stores "$sys/disksize" 4M
+	does open "$dev" direct
+	does bulk 0 512 random 1
+	mm_stat
+	at_least "mem_used_max with 512 random pages" "$used_max" $((512 * PAGE))
+	stores "$sys/mem_used_max" 1 EINVAL
+	does discard 0 $((4 << 20))
+	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
+	at_least "mem_used_max after discard" "$used_max" $((512 * PAGE))
+	stores "$sys/mem_used_max" 0
+	mm_stat
+	is "mem_used_max, set to what is used" "$used_max" "$used"
+	does bulk 0 4 random 1
+	mm_stat
+	is "mem_used_max of 4 pages" "$used_max" $((4 * PAGE))
+}
+
+run_tests
