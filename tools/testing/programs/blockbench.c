@@ -15,35 +15,13 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
+#include "common.h"
 
-#define PAGE		4096UL
 #define BULK		256UL		/* pages in one write */
 #define PORTION		65536UL		/* pages in one writeback of "fill" */
 
 static int disk, writeback;
 static uint64_t *buffer;	/* BULK pages */
-
-static int open_file(const char *format, const char *name, int flags)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), format, name);
-	fd = open(path, flags);
-	if (fd < 0)
-		err(2, "%s", path);
-	return fd;
-}
 
 /* Pages of which little is left when they are compressed, and no two are the same. */
 static void write_pages(uint64_t first, uint64_t count)
@@ -53,7 +31,7 @@ static void write_pages(uint64_t first, uint64_t count)
 	for (i = 0; i < count; i += n) {
 		n = count - i < BULK ? count - i : BULK;
 		for (at = 0; at < n; at++)
-			buffer[at * PAGE / sizeof(uint64_t)] = first + i + at + 1;
+			buffer[at * WORDS] = first + i + at + 1;
 		if (pwrite(disk, buffer, n * PAGE, (first + i) * PAGE) != (ssize_t)(n * PAGE))
 			err(2, "write of page %lu", first + i);
 	}
@@ -70,44 +48,28 @@ static void write_back(uint64_t first, uint64_t count)
 
 static void discard(uint64_t first, uint64_t count)
 {
-	uint64_t range[2] = { first * PAGE, count * PAGE };
-
-	if (ioctl(disk, BLKDISCARD, range))
+	if (discard_pages(disk, first, count))
 		err(2, "discard of page %lu", first);
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
-}
-
-static uint64_t number(const char *text)
-{
-	char *end;
-	uint64_t n = strtoul(text, &end, 10);
-
-	if (*end || !*text)
-		errx(2, "'%s' is not a number", text);
-	return n;
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t first, count, i, n, began, written, discarded;
+	int id;
 
 	if (argc != 5)
 		errx(2, "usage: blockbench fill | scatter | measure DISK NUMBER NUMBER");
-	buffer = aligned_alloc(PAGE, BULK * PAGE);
-	if (!buffer)
-		err(2, "no memory");
+	buffer = alloc_aligned(BULK * PAGE);
 	memset(buffer, 0, BULK * PAGE);
-	disk = open_file("/dev/%s", argv[2], O_RDWR | O_DIRECT);
-	writeback = open_file("/sys/block/%s/writeback", argv[2], O_WRONLY);
-	first = number(argv[3]);
-	count = number(argv[4]);
+	if (strncmp(argv[2], "zram", 4))
+		errx(2, "'%s' is not the name of a zram disk.", argv[2]);
+	id = parse_number(argv[2] + 4, 0, INT_MAX);
+	disk = open_id(id, O_RDWR | O_DIRECT);
+	if (disk < 0)
+		err(2, "/dev/zram%d", id);
+	writeback = open_file(attribute(id, "writeback"), O_WRONLY);
+	first = parse_ulong(argv[3]);
+	count = parse_ulong(argv[4]);
 	if (!strcmp(argv[1], "fill")) {
 		for (i = 0; i < count; i += n) {
 			n = count - i < PORTION ? count - i : PORTION;
@@ -119,11 +81,11 @@ int main(int argc, char **argv)
 			discard(i, 1);
 	} else if (!strcmp(argv[1], "measure") && count) {
 		write_pages(first, count);
-		began = now();
+		began = now_ns();
 		write_back(first, count);
-		written = now();
+		written = now_ns();
 		discard(first, count);
-		discarded = now();
+		discarded = now_ns();
 		printf("%lu %lu\n", (written - began) / count, (discarded - written) / count);
 	} else {
 		errx(2, "what is '%s'?", argv[1]);

@@ -16,17 +16,9 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "common.h"
 
@@ -37,7 +29,7 @@ static uint64_t seed = 1;
 /* Changes one word after the other, in the part of the page that is random. */
 static void *change(void *unused)
 {
-	uint64_t state = seed * 0x9e3779b97f4a7c15 | 1;
+	uint64_t state = seed_state(seed);
 
 	(void)unused;
 	while (!stop)
@@ -52,25 +44,13 @@ static bool readable(int fd, off_t offset)
 	ssize_t length;
 
 	if (!buffer)
-		buffer = aligned_alloc(PAGE, PAGE);
-	if (!buffer)
-		err(2, "no memory");
+		buffer = alloc_aligned(PAGE);
 	length = pread(fd, buffer, PAGE, offset);
 	if (length == (ssize_t)PAGE)
 		return true;
 	if (length >= 0 || errno != EIO)
 		err(2, "read");
 	return false;
-}
-
-static unsigned long number(const char *text)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*end || !*text)
-		errx(2, "'%s' is not a number", text);
-	return n;
 }
 
 int main(int argc, char **argv)
@@ -83,20 +63,18 @@ int main(int argc, char **argv)
 
 	while ((option = getopt(argc, argv, "S:a:r:")) != -1) {
 		if (option == 'S')
-			seed = number(optarg);
+			seed = parse_ulong(optarg);
 		else if (option == 'a')
-			attempts = number(optarg);
+			attempts = parse_ulong(optarg);
 		else if (option == 'r')
-			reads = number(optarg);
+			reads = parse_ulong(optarg);
 		else
 			return 2;
 	}
 	if (optind + 2 != argc)
 		errx(2, "usage: brokenpage [-S SEED] [-a ATTEMPTS] [-r READS] DISK INDEX");
-	fd = open(argv[optind], O_RDWR | O_DIRECT);
-	if (fd < 0)
-		err(2, "%s", argv[optind]);
-	offset = number(argv[optind + 1]) * PAGE;
+	fd = open_file(argv[optind], O_RDWR | O_DIRECT);
+	offset = parse_ulong(argv[optind + 1]) * PAGE;
 
 	if (reads) {
 		for (i = 0; i < reads; i++) {
@@ -106,10 +84,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 
-	page = aligned_alloc(PAGE, PAGE);
-	if (!page)
-		err(2, "no memory");
-	state = ~seed * 0x9e3779b97f4a7c15 | 1;
+	page = alloc_aligned(PAGE);
+	state = seed_state(~seed);
 	for (i = 0; i < WORDS; i++)
 		page[i] = i < WORDS / 4 * 3 ? next_random(&state) : seed;
 	errno = pthread_create(&thread, NULL, change, NULL);

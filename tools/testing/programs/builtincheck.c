@@ -10,25 +10,13 @@
  * then all expected algorithms, in any order.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/swap.h>
-#include <unistd.h>
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
+#include "common.h"
 
-#define PAGE 4096UL
 #define DISK (8UL << 20)
 #define PAGES (DISK / PAGE)
 
@@ -55,42 +43,25 @@ static void result(const char *name)
 
 static void store(const char *path, const char *value)
 {
-	int fd = open(path, O_WRONLY);
-	bool done = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-
-	expect(done, "'echo %s > %s' failed", value, path);
-	if (fd >= 0)
-		close(fd);
+	expect(!put(path, value), "'echo %s > %s' failed", value, path);
 }
 
 /* What a file holds, without the newline at its end. */
 static const char *load(const char *path)
 {
 	static char text[1024];
-	int fd = open(path, O_RDONLY);
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	expect(len >= 0, "reading %s failed", path);
-	if (fd >= 0)
-		close(fd);
-	text[len < 0 ? 0 : len] = 0;
+	expect(get(path, text, sizeof(text)) >= 0, "reading %s failed", path);
 	text[strcspn(text, "\n")] = 0;
 	return text;
-}
-
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 33) * 0xff51afd7ed558ccdULL;
-	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
 }
 
 /* Of four kinds: zeros, one word, data that compresses, and data that does not. */
 static void fill(uint64_t *page, uint64_t index, uint64_t seed)
 {
-	uint64_t key = mix(index ^ mix(seed)) | 1, i;
+	uint64_t key = murmur_mix(index ^ murmur_mix(seed)) | 1, i;
 
-	for (i = 0; i < PAGE / sizeof(*page); i++) {
+	for (i = 0; i < WORDS; i++) {
 		switch (index % 4) {
 		case 0:
 			page[i] = 0;
@@ -102,14 +73,14 @@ static void fill(uint64_t *page, uint64_t index, uint64_t seed)
 			page[i] = key + i / 16;
 			break;
 		case 3:
-			page[i] = mix(key + i);
+			page[i] = murmur_mix(key + i);
 		}
 	}
 }
 
 static uint64_t wrong_pages(const void *memory, uint64_t pages, uint64_t seed)
 {
-	static uint64_t page[PAGE / sizeof(uint64_t)];
+	static uint64_t page[WORDS];
 	uint64_t i, wrong = 0;
 
 	for (i = 0; i < pages; i++) {
@@ -130,7 +101,7 @@ static void *map(void)
 	return memory;
 }
 
-static void devices(void)
+static void test_devices(void)
 {
 	expect(!access("/sys/block/zram0", F_OK), "there is no zram0");
 	expect(!access("/sys/block/zram1", F_OK), "there is no zram1");
@@ -139,19 +110,18 @@ static void devices(void)
 	result("as many devices as the kernel's command line says");
 }
 
-static void hot_add(void)
+static void test_hot_add(void)
 {
-	char id[16];
+	int id = hot_add();
 
-	snprintf(id, sizeof(id), "%s", load("/sys/class/zram-control/hot_add"));
-	expect(!strcmp(id, "2"), "the device that was added is '%s'", id);
+	expect(id == 2, "the device that was added is %d", id);
 	expect(!access("/sys/block/zram2", F_OK), "there is no zram2");
-	store("/sys/class/zram-control/hot_remove", "2");
+	expect(!hot_remove(2), "zram2 cannot be removed");
 	expect(access("/sys/block/zram2", F_OK), "zram2 is still there");
 	result("a device is added and removed");
 }
 
-static void algorithms(char **wanted, int count)
+static void test_algorithms(char **wanted, int count)
 {
 	char list[1024], name[64];
 	int i;
@@ -169,7 +139,7 @@ static void algorithms(char **wanted, int count)
 	result("the algorithms and the default are those of the configuration");
 }
 
-static void data(const char *algorithm, uint64_t seed)
+static void test_data(const char *algorithm, uint64_t seed)
 {
 	unsigned long long original, compressed;
 	char *memory = map(), *end;
@@ -200,19 +170,16 @@ static void data(const char *algorithm, uint64_t seed)
 	result(name);
 }
 
-static void swap(void)
+static void test_swap(void)
 {
-	static uint32_t header[PAGE / sizeof(uint32_t)];
+	static uint64_t header[WORDS];
 	unsigned long long stored;
 	char *memory = map();
 	int fd;
 	uint64_t i;
 
 	store("/sys/block/zram1/disksize", "16M");
-	/* What mkswap writes: version, last page, number of bad pages, signature. */
-	header[1024 / sizeof(uint32_t)] = 1;
-	header[1024 / sizeof(uint32_t) + 1] = 2 * PAGES - 1;
-	memcpy((char *)header + PAGE - 10, "SWAPSPACE2", 10);
+	fill_swap_header(header, 2 * PAGES);
 	fd = open("/dev/zram1", O_WRONLY);
 	expect(fd >= 0 && write(fd, header, PAGE) == PAGE && !fsync(fd), "mkswap failed");
 	if (fd >= 0)
@@ -246,12 +213,12 @@ int main(int argc, char **argv)
 		abort();
 	say("1..%d", argc + 2);
 	ok = true;
-	devices();
-	hot_add();
-	algorithms(argv + 1, argc - 1);
+	test_devices();
+	test_hot_add();
+	test_algorithms(argv + 1, argc - 1);
 	for (i = 2; i < argc; i++)
-		data(argv[i], i);
-	swap();
+		test_data(argv[i], i);
+	test_swap();
 	say("end");
 	reboot(RB_POWER_OFF);
 	return 1;

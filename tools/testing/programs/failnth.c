@@ -24,27 +24,13 @@
  */
 
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
-#define PAGE		4096UL
-#define WORDS		(PAGE / sizeof(uint64_t))
+#include "common.h"
+
 #define PAGES		96UL
 #define MAX_NTH		20000
 #define DENSE		8U	/* of a sample, where nothing is left out */
@@ -94,14 +80,6 @@ static bool disarm(void)
 
 /* --- Files ----------------------------------------------------------------------------------- */
 
-static const char *attribute(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "/sys/block/zram%d/%s", id, name);
-	return path;
-}
-
 /*
  * One write, of which only the call itself may fail by injection; 0 or an error number. With n 0
  * nothing is injected, else *hit says whether it was.
@@ -123,17 +101,10 @@ static int put_nth(const char *path, const char *text, unsigned int n, bool *hit
 	return error;
 }
 
-static int put(const char *name, const char *text)
-{
-	return put_nth(attribute(name), text, 0, NULL);
-}
-
 static void must(const char *name, const char *text)
 {
-	int error = put(name, text);
-
-	if (error)
-		errx(2, "'%s' to %s: %s", text, attribute(name), strerror(error));
+	if (put(attribute(id, name), text))
+		err(2, "'%s' to %s", text, attribute(id, name));
 }
 
 static int get_nth(const char *path, char *text, size_t size, unsigned int n, bool *hit)
@@ -172,39 +143,6 @@ static int count_disks(void)
 
 /* --- The disk -------------------------------------------------------------------------------- */
 
-static void add(void)
-{
-	char text[16];
-
-	if (get_nth("/sys/class/zram-control/hot_add", text, sizeof(text), 0, NULL))
-		err(2, "hot_add");
-	id = atoi(text);
-}
-
-static int removed(void)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", id);
-	return put_nth("/sys/class/zram-control/hot_remove", text, 0, NULL);
-}
-
-static int open_disk(int flags)
-{
-	char path[32];
-	int i, fd;
-
-	snprintf(path, sizeof(path), "/dev/zram%d", id);
-	/* devtmpfs is told by another task. */
-	for (i = 0; i < 200; i++) {
-		fd = open(path, flags | O_CLOEXEC);
-		if (fd >= 0 || errno != ENOENT)
-			break;
-		usleep(10000);
-	}
-	return fd;
-}
-
 static uint64_t mix(uint64_t x)
 {
 	x ^= x >> 33;
@@ -228,7 +166,7 @@ static void fill(uint64_t *page, unsigned long index, unsigned int s)
 			page[i] = i % 16 ? state + i % 7 : mix(state + i);
 			break;
 		default:
-			page[i] = mix(state + i * 0x9e3779b97f4a7c15ULL);
+			page[i] = mix(state + i * GOLDEN);
 		}
 	}
 }
@@ -236,7 +174,7 @@ static void fill(uint64_t *page, unsigned long index, unsigned int s)
 static void write_all(void)
 {
 	unsigned long i;
-	int fd = open_disk(O_WRONLY | O_DIRECT);
+	int fd = open_id(id, O_WRONLY | O_DIRECT);
 
 	seed++;
 	for (i = 0; i < PAGES; i++)
@@ -250,7 +188,7 @@ static void write_all(void)
 static void check(unsigned int one, unsigned int other)
 {
 	unsigned long i, bad = 0;
-	int fd = open_disk(O_RDONLY | O_DIRECT);
+	int fd = open_id(id, O_RDONLY | O_DIRECT);
 
 	if (fd < 0) {
 		problem("the disk cannot be opened: %s", strerror(errno));
@@ -291,15 +229,9 @@ struct operation {
 
 static void end_disk(const struct operation *op)
 {
-	int i, error = 0;
+	int error = retry_busy(hot_remove, id);
 
 	(void)op;
-	for (i = 0; i < 200; i++) {
-		error = removed();
-		if (error != EBUSY)
-			break;
-		usleep(10000);
-	}
 	if (error)
 		problem("the disk cannot be removed: %s", strerror(error));
 	id = -1;
@@ -310,7 +242,9 @@ static void configure(const struct operation *op)
 	char text[256];
 	size_t i;
 
-	add();
+	id = hot_add();
+	if (id < 0)
+		err(2, "hot_add");
 	for (i = 0; i + 1 < ARRAY_SIZE(op->config) && op->config[i]; i += 2) {
 		snprintf(text, sizeof(text), op->config[i + 1], dictionary);
 		must(op->config[i], text);
@@ -346,17 +280,17 @@ static int act_put(const struct operation *op, unsigned int n, bool *hit)
 		snprintf(text, sizeof(text), "%s", backing);
 	else
 		snprintf(text, sizeof(text), op->text, dictionary);
-	return put_nth(attribute(op->file), text, n, hit);
+	return put_nth(attribute(id, op->file), text, n, hit);
 }
 
 static int act_get(const struct operation *op, unsigned int n, bool *hit)
 {
-	char path[128], text[4096];
+	char path[600], text[4096];
 
 	if (*op->file == '/')
 		snprintf(path, sizeof(path), "%szram%d/block_state", op->file, id);
 	else
-		snprintf(path, sizeof(path), "%s", attribute(op->file));
+		snprintf(path, sizeof(path), "%s", attribute(id, op->file));
 	return get_nth(path, text, sizeof(text), n, hit);
 }
 
@@ -376,7 +310,7 @@ static void after_disksize(const struct operation *op, bool done)
 	char text[32];
 
 	(void)op;
-	get_nth(attribute("initstate"), text, sizeof(text), 0, NULL);
+	get(attribute(id, "initstate"), text, sizeof(text));
 	if (atoi(text) != done)
 		problem("initstate is %d", atoi(text));
 	if (done) {
@@ -397,7 +331,7 @@ static void after_reset(const struct operation *op, bool done)
 	char text[32];
 
 	(void)op;
-	get_nth(attribute("initstate"), text, sizeof(text), 0, NULL);
+	get(attribute(id, "initstate"), text, sizeof(text));
 	if (atoi(text) == done)
 		problem("initstate is %d", atoi(text));
 	if (!done)
@@ -449,7 +383,7 @@ static int act_remove(const struct operation *op, unsigned int n, bool *hit)
 	(void)op;
 	snprintf(text, sizeof(text), "%d", id);
 	for (i = 0; i < 200; i++) {
-		error = put_nth("/sys/class/zram-control/hot_remove", text, n, hit);
+		error = put_nth(HOT_REMOVE, text, n, hit);
 		if (error != EBUSY)
 			break;
 		usleep(10000);
@@ -489,7 +423,7 @@ static int act_open(const struct operation *op, unsigned int n, bool *hit)
 static int act_write(const struct operation *op, unsigned int n, bool *hit)
 {
 	bool direct = !strcmp(op->text, "direct");
-	int fd = open_disk(O_RDWR | (direct ? O_DIRECT : 0));
+	int fd = open_id(id, O_RDWR | (direct ? O_DIRECT : 0));
 	int error = 0;
 	unsigned long i;
 	ssize_t len;
@@ -520,7 +454,7 @@ static void after_write(const struct operation *op, bool done)
 static int act_read(const struct operation *op, unsigned int n, bool *hit)
 {
 	bool direct = !strcmp(op->text, "direct");
-	int fd = open_disk(O_RDONLY | (direct ? O_DIRECT : 0));
+	int fd = open_id(id, O_RDONLY | (direct ? O_DIRECT : 0));
 	int error = 0;
 	unsigned long i;
 	ssize_t len;
@@ -550,7 +484,7 @@ static int act_read(const struct operation *op, unsigned int n, bool *hit)
 static int act_discard(const struct operation *op, unsigned int n, bool *hit)
 {
 	uint64_t range[2] = { PAGES / 2 * PAGE, PAGES / 2 * PAGE };
-	int fd = open_disk(O_RDWR);
+	int fd = open_id(id, O_RDWR);
 	int error = 0;
 
 	if (fd < 0)
@@ -567,7 +501,7 @@ static int act_discard(const struct operation *op, unsigned int n, bool *hit)
 
 static void after_discard(const struct operation *op, bool done)
 {
-	int fd = open_disk(O_RDONLY | O_DIRECT);
+	int fd = open_id(id, O_RDONLY | O_DIRECT);
 	unsigned long i;
 
 	(void)op;
@@ -883,8 +817,8 @@ int main(int argc, char **argv)
 		errx(2, "usage: failnth list | [-v] [-s SEED] BACKING DICTIONARY NAME");
 	backing = argv[1];
 	dictionary = argv[2];
-	buffer = aligned_alloc(PAGE, PAGES * PAGE);
-	expected = aligned_alloc(PAGE, PAGE);
+	buffer = alloc_aligned(PAGES * PAGE);
+	expected = alloc_aligned(PAGE);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", gettid());
 	fail_nth = open(path, O_RDWR | O_CLOEXEC);
 	if (!buffer || !expected || fail_nth < 0)

@@ -17,43 +17,29 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "common.h"
 
-#define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
 #define ENDLESS		1000000000L
 
 static void set(const char *kind, const char *name, const char *value)
 {
 	char path[200];
-	int fd;
+	int error;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* Not each kind has each of them. */
-	if (fd < 0)
-		return;
-	if (write(fd, value, strlen(value)) < 0)
+	error = put(path, value);
+	/* Each kind lacks some of them. */
+	if (error && error != ENOENT)
 		err(2, "%s", path);
-	close(fd);
 }
 
 static long times_left(const char *kind)
 {
-	char path[200], text[32] = "";
-	int fd;
+	char path[200], text[32];
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times", kind);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+	if (get(path, text, sizeof(text)) <= 0)
 		err(2, "%s", path);
-	close(fd);
 	return atol(text);
 }
 
@@ -71,7 +57,7 @@ int main(int argc, char **argv)
 	}
 	if (argc < 3 || argc > 2 + (int)ARRAY_SIZE(kind))
 		errx(2, "usage: faults [-a] SECONDS KIND=PERCENT...");
-	seconds = atol(argv[1]);
+	seconds = parse_number(argv[1], 0, INT_MAX);
 	for (i = 2; i < argc; i++, count++) {
 		kind[count] = strtok(argv[i], "=");
 		percent[count] = strtok(NULL, "=");

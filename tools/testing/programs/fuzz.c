@@ -35,31 +35,17 @@
  */
 
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
 #include <linux/io_uring.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "common.h"
 
@@ -95,10 +81,9 @@ static uint64_t next(void)
 	return next_random(&state);
 }
 
-/* A number below @limit. */
 static uint64_t dice(uint64_t limit)
 {
-	return (next() >> 16) % limit;
+	return random_below(&state, limit);
 }
 
 static void problem(const char *format, ...)
@@ -160,6 +145,11 @@ static void sow_pipes(int count)
 static int set(int id, const char *name, const char *text)
 {
 	return put(attribute(id, name), text);
+}
+
+static int reset(int id)
+{
+	return set(id, "reset", "1");
 }
 
 static int configure(int i)
@@ -884,12 +874,11 @@ static void prepare_io(int disk, int share)
 	io.buffered = open_id(ids[disk], O_RDWR);
 	io.sync = open_id(ids[disk], O_RDWR | O_SYNC);
 	io.nonblock = open_id(ids[disk], O_RDWR | O_DIRECT | O_NONBLOCK | O_DSYNC);
-	io.model = aligned_alloc(PAGE, SHARE * PAGE);
-	io.buffer = aligned_alloc(PAGE, MOST + PAGE);
-	io.fresh = aligned_alloc(PAGE, MOST);
-	io.scratch = aligned_alloc(PAGE, MOST + 2 * PAGE);
-	if (io.direct < 0 || io.buffered < 0 || io.sync < 0 || io.nonblock < 0 || !io.model ||
-	    !io.buffer || !io.fresh || !io.scratch)
+	io.model = alloc_aligned(SHARE * PAGE);
+	io.buffer = alloc_aligned(MOST + PAGE);
+	io.fresh = alloc_aligned(MOST);
+	io.scratch = alloc_aligned(MOST + 2 * PAGE);
+	if (io.direct < 0 || io.buffered < 0 || io.sync < 0 || io.nonblock < 0)
 		err(2, "zram%d", ids[disk]);
 	memset(io.model, 0, SHARE * PAGE);
 	if (syscall(SYS_io_setup, 16, &io.aio))
@@ -1079,27 +1068,6 @@ static size_t some_input(int disk)
 static char *names[100];
 static int name_count, mode_count;
 
-static void find_names(const char *below)
-{
-	struct dirent *entry;
-	struct stat stat;
-	char path[300];
-	DIR *dir = opendir(attribute(ids[0], below));
-
-	if (!dir)
-		err(2, "%s", attribute(ids[0], below));
-	while ((entry = readdir(dir)) && name_count < (int)ARRAY_SIZE(names)) {
-		snprintf(path, sizeof(path), "%s%s", below, entry->d_name);
-		if (lstat(attribute(ids[0], path), &stat) || !S_ISREG(stat.st_mode) ||
-		    !(stat.st_mode & 0222) || !strcmp(path, "uevent"))
-			continue;
-		names[name_count] = strdup(path);
-		if (!names[name_count++])
-			errx(2, "no memory");
-	}
-	closedir(dir);
-}
-
 static void look_at_file(const char *path, const char *name)
 {
 	char text[2 * PAGE];
@@ -1174,7 +1142,7 @@ static void write_attribute(void)
 static void write_hot_remove(void)
 {
 	size_t length = some_input(0);
-	int fd = open("/sys/class/zram-control/hot_remove", O_WRONLY | O_CLOEXEC), i;
+	int fd = open(HOT_REMOVE, O_WRONLY | O_CLOEXEC), i;
 
 	input[length < sizeof(input) ? length : sizeof(input) - 1] = 0;
 	for (i = 0; i < DISKS; i++) {
@@ -1313,14 +1281,9 @@ static void must_not_read_ahead(int i)
 static void must_work(int i)
 {
 	unsigned char *pages = io.buffer, *got = io.fresh;
-	int fd, n, error = EBUSY;
-	char text[64] = "";
+	int fd, error;
 
-	for (n = 0; n < 500 && error == EBUSY; n++) {
-		error = set(ids[i], "reset", "1");
-		if (error == EBUSY)
-			usleep(10000);
-	}
+	error = retry_busy(reset, ids[i]);
 	if (error)
 		problem("disk %d cannot be reset: %s", i, strerror(error));
 	error = configure(i);
@@ -1345,8 +1308,7 @@ static void must_work(int i)
 	error = set(ids[i], "reset", "1");
 	if (error)
 		problem("disk %d cannot be reset in the end: %s", i, strerror(error));
-	snprintf(text, sizeof(text), "%d", ids[i]);
-	error = put("/sys/class/zram-control/hot_remove", text);
+	error = hot_remove(ids[i]);
 	if (error)
 		problem("disk %d cannot be removed: %s", i, strerror(error));
 }
@@ -1369,7 +1331,7 @@ static void start(void (*what)(int one, int other), int one, int other, uint64_t
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* No operation is in progress, so there is nothing to wait for. */
 	signal(SIGPIPE, SIG_IGN);
-	state = seed * 0x9e3779b97f4a7c15 | 1;
+	state = seed_state(seed);
 	what(one, other);
 	exit(0);
 }
@@ -1394,18 +1356,15 @@ static void attributes(int one, int other)
  */
 static void sows(int one, int other)
 {
-	unsigned char *blocks = aligned_alloc(PAGE, 256 * PAGE);
+	unsigned char *blocks = alloc_aligned(256 * PAGE);
 	int i, fd[USED];
 	char all[40];
 
 	(void)one;
 	(void)other;
 	snprintf(all, sizeof(all), "page_indexes=0-%lu", DISK / PAGE - 1);
-	for (i = 0; i < USED; i++) {
-		fd[i] = open(backings[i], O_RDONLY | O_DIRECT | O_CLOEXEC);
-		if (fd[i] < 0 || !blocks)
-			err(2, "%s", backings[i]);
-	}
+	for (i = 0; i < USED; i++)
+		fd[i] = open_file(backings[i], O_RDONLY | O_DIRECT);
 	while (!shared->stop) {
 		sow(16 << 20);
 		for (i = 0; i < USED; i++) {
@@ -1425,20 +1384,15 @@ static void sows(int one, int other)
 
 static void hangs(int signal)
 {
-	int i, fd;
+	int i;
 
 	(void)signal;
 	/* Not quite what a handler may do, but there is nothing to lose. */
 	for (i = 0; i < child_count; i++) {
-		char path[64], text[4096];
-		ssize_t length;
-
 		if (kill(children[i], 0))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/stack", children[i]);
-		fd = open(path, O_RDONLY);
-		length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-		printf("# process %d of %d hangs:\n%.*s", i, child_count, (int)length, text);
+		printf("# process %d of %d hangs:\n", i, child_count);
+		print_stack(children[i]);
 	}
 	/* Who waits for what, for the kernel's log. */
 	put("/proc/sysrq-trigger", "w");
@@ -1458,19 +1412,16 @@ int main(int argc, char **argv)
 		if (option == 'a')
 			aligned = true;
 		else if (option == 't')
-			seconds = strtoul(optarg, NULL, 10);
+			seconds = parse_number(optarg, 1, INT_MAX);
 		else if (option == 'S')
-			seed = strtoull(optarg, NULL, 10);
+			seed = parse_ulong(optarg);
 		else
 			return 2;
 	}
-	if (argc - optind != DISKS || !seconds)
+	if (argc - optind != DISKS)
 		errx(2, "usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING");
-	state = seed * 0x9e3779b97f4a7c15 | 1;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		      -1, 0);
-	if (shared == MAP_FAILED)
-		err(2, "no memory");
+	state = seed_state(seed);
+	shared = alloc_shared(sizeof(*shared));
 	sow(256 << 20);
 	sow_pipes(64);
 	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -1499,9 +1450,8 @@ int main(int argc, char **argv)
 				err(2, "zram%d", ids[i]);
 		}
 	}
-	find_names("");
-	mode_count = name_count;
-	find_names("queue/");
+	mode_count = find_attributes(ids[0], "", 0222, names, 0, ARRAY_SIZE(names));
+	name_count = find_attributes(ids[0], "queue/", 0222, names, mode_count, ARRAY_SIZE(names));
 
 	n = seed * 100;
 	for (i = 0; i < USED; i++) {

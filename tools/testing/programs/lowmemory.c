@@ -25,34 +25,18 @@
  */
 
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <err.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "common.h"
 
 #define STEP	(64 * 1024)
 #define LIMIT	30
 
-static long long now(void)
+static long long microseconds(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
-}
-
-static int open_it(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		err(2, "%s", path);
-	return fd;
+	return now_ns() / 1000;
 }
 
 /* The file from its beginning. */
@@ -146,7 +130,7 @@ static void keep_files(void)
  */
 static pid_t prepare(int id, const char *name, const char *text, int *go, volatile int *result)
 {
-	int ends[2], ready[2], fd = open_it(attribute(id, name), O_WRONLY);
+	int ends[2], ready[2], fd = open_file(attribute(id, name), O_WRONLY);
 	char byte = 0;
 	pid_t pid;
 
@@ -197,20 +181,18 @@ int main(int argc, char **argv)
 
 	if (argc < 5 || argc > 6)
 		errx(2, "usage: lowmemory ID DISK KIB end|kill|reset [MS]");
-	id = atoi(argv[1]);
-	kib = atol(argv[3]);
+	id = parse_number(argv[1], 0, INT_MAX);
+	kib = parse_number(argv[3], 0, LONG_MAX);
 	kills = !strcmp(argv[4], "kill");
 	resets = !strcmp(argv[4], "reset");
 	if (argc == 6)
-		ms = atol(argv[5]);
+		ms = parse_number(argv[5], 0, LIMIT * 1000);
 	if (put("/proc/self/oom_score_adj", "-1000"))
 		errx(2, "the OOM killer cannot be kept away");
-	info = open_it("/proc/meminfo", O_RDONLY);
+	info = open_file("/proc/meminfo", O_RDONLY);
 	snprintf(path, sizeof(path), "/sys/block/%s/stat", argv[2]);
-	stat = open_it(path, O_RDONLY);
-	result = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (result == MAP_FAILED)
-		err(2, "no memory");
+	stat = open_file(path, O_RDONLY);
+	result = alloc_shared(PAGE);
 	result[0] = -1;
 	pid = prepare(id, "writeback", "huge\n", &go, result);
 	resetter = prepare(id, "reset", "1\n", &go_reset, result + 1);
@@ -226,7 +208,7 @@ int main(int argc, char **argv)
 	text_of(info);
 	before = written(stat);
 	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
-	stack = open_it(path, O_RDONLY);
+	stack = open_file(path, O_RDONLY);
 	text_of(stack);
 	while (left(info) > kib && locked < most) {
 		memset(hog + locked, 1, STEP);
@@ -235,18 +217,18 @@ int main(int argc, char **argv)
 	kib = left(info);
 	free_before = meminfo(info, "MemFree:");
 
-	start = now();
+	start = microseconds();
 	from = start;
 	tell(go);
-	while (!gone && now() - start < LIMIT * 1000000LL) {
+	while (!gone && microseconds() - start < LIMIT * 1000000LL) {
 		if (first < 0) {
 			first_pages = written(stat) - before;
 			if (first_pages)
-				first = now() - start;
+				first = microseconds() - start;
 		}
-		if ((kills || resets) && !asked && now() - start >= ms * 1000) {
+		if ((kills || resets) && !asked && microseconds() - start >= ms * 1000) {
 			asked = true;
-			from = now();
+			from = microseconds();
 			if (kills)
 				kill(pid, SIGKILL);
 			else
@@ -257,7 +239,7 @@ int main(int argc, char **argv)
 		if (resets)
 			gone = asked && ended && waitpid(resetter, NULL, WNOHANG) == resetter;
 		if (gone)
-			end = now() - from;
+			end = microseconds() - from;
 		else
 			nap();
 	}

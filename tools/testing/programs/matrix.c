@@ -30,34 +30,19 @@
  */
 
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "common.h"
+#include "data.h"
 
 #define RUN		8		/* pages in one read or write, at most */
 #define DIRECT		96UL		/* pages that are read and written directly */
@@ -71,17 +56,9 @@
 #define LONG_PAIR	2000
 
 #define MAGIC		0xb6UL		/* what the first word of a page begins with */
+#define LEAST_RANDOM	2		/* random words in any page of text */
 
 enum disk { RAW, COMPRESSED, SWAP, FILES = SWAP + 2, OWN = FILES + 2, DISKS = OWN + 2 };
-
-/* What is known of a page: generations. */
-struct page {
-	atomic_bool owned;
-	atomic_bool unsure;		/* a write to it has failed */
-	atomic_ulong begun;		/* the last that was begun to be written */
-	atomic_ulong ended;		/* the last that was written */
-	atomic_ulong discarded;	/* the last of that kind that was begun */
-};
 
 struct shared {
 	struct page pages[2][PAGES];
@@ -109,10 +86,9 @@ static int ids[DISKS];
 static const char *backings[DISKS];
 static const char *module = "zram_rs";
 
-/* A number below @limit. */
 static uint64_t dice(struct worker *worker, uint64_t limit)
 {
-	return (next_random(&worker->random) >> 16) % limit;
+	return random_below(&worker->random, limit);
 }
 
 static void problem(const char *format, ...)
@@ -142,28 +118,6 @@ static int set(int id, const char *name, const char *format, ...)
 	return put(attribute(id, name), text);
 }
 
-static int hot_remove(int id)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", id);
-	return put("/sys/class/zram-control/hot_remove", text);
-}
-
-/* Retries while another process has just opened it. */
-static int insist(int (*what)(int id), int id)
-{
-	int i, error = 0;
-
-	for (i = 0; i < 1000; i++) {
-		error = what(id);
-		if (error != EBUSY)
-			break;
-		usleep(5000);
-	}
-	return error;
-}
-
 static int reset(int id)
 {
 	return set(id, "reset", "1");
@@ -173,40 +127,13 @@ static int reset(int id)
 
 static void fill(uint64_t *to, uint64_t index, uint64_t generation)
 {
-	fill_page(to, head_of(MAGIC, index, generation), 2);
+	fill_labelled(to, make_label(MAGIC, index, generation), LEAST_RANDOM);
 }
 
 /* What pages of the two disks in use carry as their number. */
 static uint64_t label(int disk, uint64_t index)
 {
 	return index + (disk + 1) * 1024;
-}
-
-/* Judges what was read of a page when generation @oldest was complete; NULL if it is right. */
-static const char *judge(struct worker *worker, const uint64_t *got, int disk, uint64_t index,
-			 uint64_t oldest)
-{
-	struct page *page = &shared->pages[disk][index];
-	uint64_t head = got[0], found, generation;
-
-	if (!head) {
-		fill(worker->wanted, 0, DISCARDED);
-		if (memcmp(got, worker->wanted, PAGE))
-			return "torn";
-		return page->discarded >= oldest ? NULL : "lost";
-	}
-	found = head >> 36 & (MAX_INDEX - 1);
-	generation = head & GENERATION;
-	if (head >> 56 != MAGIC || generation % KINDS == DISCARDED)
-		return "torn";
-	fill(worker->wanted, found, generation);
-	if (memcmp(got, worker->wanted, PAGE))
-		return "torn";
-	if (found != label(disk, index))
-		return "another page's";
-	if (generation > page->begun)
-		return "from the future";
-	return generation < oldest ? "old" : NULL;
 }
 
 /*
@@ -253,12 +180,14 @@ static void check(struct worker *worker, int fd, int disk, uint64_t first, size_
 	}
 	for (i = 0; i < count; i++) {
 		const uint64_t *got = (uint64_t *)(buffer + i * PAGE);
-		const char *wrong = judge(worker, got, disk, first + i, oldest[i]);
+		struct page *page = &shared->pages[disk][first + i];
+		enum verdict verdict = judge(page, got, MAGIC, label(disk, first + i), LEAST_RANDOM,
+					     oldest[i]);
 
-		if (wrong && !copied_into(worker, got, disk, first + i, oldest[i]))
+		if (verdict != RIGHT && !copied_into(worker, got, disk, first + i, oldest[i]))
 			problem("page %lu of disk %d is %s: begins with %016lx, was at %lu of %lu",
-				first + i, disk, wrong, got[0], oldest[i],
-				(uint64_t)shared->pages[disk][first + i].begun);
+				first + i, disk, verdict_names[verdict], got[0], oldest[i],
+				(uint64_t)page->begun);
 	}
 }
 
@@ -277,10 +206,7 @@ static void change(struct worker *worker, int fd, int disk, uint64_t first, size
 
 		if (atomic_exchange(&page->owned, true))
 			break;
-		generation = (page->begun / KINDS + 1) * KINDS + kind;
-		if (kind == DISCARDED)
-			page->discarded = generation;
-		page->begun = generation;
+		generation = begin_generation(page, kind);
 		fill((uint64_t *)(buffer + i * PAGE), label(disk, first + i), generation);
 	}
 	count = i;
@@ -553,7 +479,7 @@ static void do_reset(struct worker *worker)
 	if (dice(worker, 2))
 		set(id, "writeback", "page_indexes=0-%lu", DISK_PAGES - 1);
 	own_pages(worker, id, generation, false);
-	error = insist(reset, id);
+	error = retry_busy(reset, id);
 	if (error)
 		problem("reset: %s", strerror(error));
 	if (get(attribute(id, "initstate"), text, sizeof(text)) < 0 || atoi(text))
@@ -580,7 +506,7 @@ static void do_hotplug(struct worker *worker)
 		own_pages(worker, id, generation, true);
 		own_pages(worker, id, generation, false);
 	}
-	error = insist(hot_remove, id);
+	error = retry_busy(hot_remove, id);
 	if (error)
 		problem("hot_remove: %s", strerror(error));
 	error = hot_remove(ids[dice(worker, OWN)]);
@@ -615,13 +541,9 @@ static void do_open(struct worker *worker)
 
 static void write_swap_header(struct worker *worker, int id)
 {
-	uint32_t *info = (uint32_t *)(worker->buffer + 1024);
 	int fd = open_id(id, O_RDWR | O_DIRECT);
 
-	memset(worker->buffer, 0, PAGE);
-	info[0] = 1;
-	info[1] = DISK_PAGES - 1;
-	memcpy(worker->buffer + PAGE - 10, "SWAPSPACE2", 10);
+	fill_swap_header(worker->buffer, DISK_PAGES);
 	if (fd < 0 || pwrite(fd, worker->buffer, PAGE, 0) != (ssize_t)PAGE) {
 		if (!shared->limited)
 			problem("the head of a swap area cannot be written: %s", strerror(errno));
@@ -776,29 +698,6 @@ static int columns(int id, const char *name, uint64_t *to, int most)
 static char *names[200];		/* of all files of a disk */
 static int name_count;
 
-static void find_names(const char *below)
-{
-	char path[300];
-	struct dirent *entry;
-	struct stat stat;
-	DIR *dir;
-
-	dir = opendir(attribute(ids[RAW], below));
-	if (!dir)
-		err(2, "%s", attribute(ids[RAW], below));
-	while ((entry = readdir(dir)) && name_count < (int)ARRAY_SIZE(names)) {
-		snprintf(path, sizeof(path), "%s%s", below, entry->d_name);
-		if (lstat(attribute(ids[RAW], path), &stat) || !S_ISREG(stat.st_mode))
-			continue;
-		if (!(stat.st_mode & 0444))
-			continue;
-		names[name_count] = strdup(path);
-		if (!names[name_count++])
-			errx(2, "no memory");
-	}
-	closedir(dir);
-}
-
 static void do_sysfs(struct worker *worker)
 {
 	int disk = target(worker), i = dice(worker, name_count);
@@ -951,9 +850,7 @@ static void must_be_empty(int id)
 
 static void discard_all(int fd)
 {
-	uint64_t range[2] = { 0, DISK_PAGES * PAGE };
-
-	if (ioctl(fd, BLKDISCARD, range))
+	if (discard_pages(fd, 0, DISK_PAGES))
 		problem("discarding all: %s", strerror(errno));
 }
 
@@ -1028,11 +925,9 @@ static void prepare(struct worker *worker, uint64_t seed)
 {
 	int i;
 
-	worker->random = seed * 0x9e3779b97f4a7c15 | 1;
-	worker->buffer = aligned_alloc(PAGE, (RUN + 1) * PAGE);
-	worker->wanted = aligned_alloc(PAGE, PAGE);
-	if (!worker->buffer || !worker->wanted)
-		errx(2, "no memory");
+	worker->random = seed_state(seed);
+	worker->buffer = alloc_aligned((RUN + 1) * PAGE);
+	worker->wanted = alloc_aligned(PAGE);
 	for (i = 0; i < 2; i++) {
 		worker->direct[i] = open_id(ids[i], O_RDWR | O_DIRECT);
 		worker->buffered[i] = open_id(ids[i], O_RDWR);
@@ -1075,7 +970,6 @@ static void hire(struct worker *worker, int operation, int instance, uint64_t se
 
 static void wait_for(struct worker *worker)
 {
-	char path[64], text[4096];
 	struct timespec until;
 	int status;
 
@@ -1086,9 +980,7 @@ static void wait_for(struct worker *worker)
 			continue;
 		printf("# %s: %s does not come to its end\n", shared->pair,
 		       operations[worker->operation].name);
-		snprintf(path, sizeof(path), "/proc/%d/stack", worker->pid);
-		if (get(path, text, sizeof(text)) > 0)
-			fputs(text, stdout);
+		print_stack(worker->pid);
 		/* Who waits for what, for the kernel's log. */
 		put("/proc/sysrq-trigger", "w");
 		if (waitpid(worker->pid, &status, WNOHANG) == worker->pid)
@@ -1099,10 +991,7 @@ static void wait_for(struct worker *worker)
 
 static uint64_t milliseconds(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return now_ns() / 1000000;
 }
 
 /* Returns how many operations that were. */
@@ -1167,17 +1056,9 @@ static void set_up(void)
 		if (system(command))
 			errx(2, "there is no file system");
 	}
-	find_names("");
-	find_names("queue/");
-}
-
-static void *share(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		err(2, "no memory");
-	return memory;
+	name_count = find_attributes(ids[RAW], "", 0444, names, 0, ARRAY_SIZE(names));
+	name_count = find_attributes(ids[RAW], "queue/", 0444, names, name_count,
+				     ARRAY_SIZE(names));
 }
 
 /* What the pair is called in messages, and who does it. */
@@ -1224,9 +1105,9 @@ int main(int argc, char **argv)
 	}
 	while ((option = getopt(argc, argv, "t:S:o:d:")) != -1) {
 		if (option == 't')
-			seconds = strtoul(optarg, NULL, 10);
+			seconds = parse_number(optarg, 1, INT_MAX);
 		else if (option == 'S')
-			seed = strtoull(optarg, NULL, 10);
+			seed = parse_ulong(optarg);
 		else if (option == 'o')
 			only = optarg;
 		else if (option == 'd')
@@ -1234,13 +1115,13 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	if (argc - optind != DISKS || !seconds)
+	if (argc - optind != DISKS)
 		errx(2, "usage: matrix list | [-t SECONDS] [-S SEED] [-o NAMES] [-d MODULE] BACKING...");
 	for (i = 0; i < DISKS; i++)
 		backings[i] = argv[optind + i];
 
-	shared = share(sizeof(*shared));
-	workers = share(2 * OPERATIONS * sizeof(*workers));
+	shared = alloc_shared(sizeof(*shared));
+	workers = alloc_shared(2 * OPERATIONS * sizeof(*workers));
 	snprintf(shared->pair, sizeof(shared->pair), "in the beginning");
 	set_up();
 	for (i = 0; i < OPERATIONS; i++) {

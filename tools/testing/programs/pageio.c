@@ -23,18 +23,8 @@
  * smaller).
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <linux/types.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "common.h"
 
-#define PAGE 4096UL
-#define WORDS (PAGE / sizeof(__u64))
 #define BULK_PAGES 256UL
 #define MEMORY ((BULK_PAGES + 2) * PAGE)
 #define CANARY 0x77
@@ -43,22 +33,12 @@
 static int fd = -1;
 static unsigned char *memory, *buffer, *expected;
 
-static __u64 mix(__u64 x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	x ^= x >> 33;
-	return x;
-}
-
 static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 {
 	static const char * const kinds[] = { "zero", "same", "text", "random" };
 	static const char words[] =
 		"A page of prose that any algorithm makes much smaller than it was. ";
-	__u64 state = mix(index + mix(seed + 1));
+	__u64 state = murmur_mix(index + murmur_mix(seed + 1));
 	unsigned long i;
 
 	if (!strcmp(kind, "mixed"))
@@ -66,8 +46,8 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 
 	if (!strcmp(kind, "random")) {
 		for (i = 0; i < WORDS; i++) {
-			state += 0x9e3779b97f4a7c15ULL;
-			page[i] = mix(state);
+			state += GOLDEN;
+			page[i] = murmur_mix(state);
 		}
 	} else if (!strcmp(kind, "text")) {
 		unsigned char *byte = (unsigned char *)page;
@@ -81,14 +61,15 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 		unsigned long j;
 
 		for (i = 0; i < PAGE; i += LINE) {
-			state += 0x9e3779b97f4a7c15ULL;
+			state += GOLDEN;
 			if (i && state & 0x10000) {
-				memcpy(byte + i, byte + mix(state) % (i / LINE) * LINE, LINE);
+				memcpy(byte + i, byte + murmur_mix(state) % (i / LINE) * LINE,
+				       LINE);
 				continue;
 			}
 			for (j = 0; j < LINE; j++) {
-				state += 0x9e3779b97f4a7c15ULL;
-				byte[i + j] = "0123456789abcdef"[mix(state) % 16];
+				state += GOLDEN;
+				byte[i + j] = "0123456789abcdef"[murmur_mix(state) % 16];
 			}
 		}
 	} else {
@@ -265,10 +246,8 @@ int main(void)
 {
 	char line[512];
 
-	memory = aligned_alloc(PAGE, MEMORY);
-	expected = aligned_alloc(PAGE, BULK_PAGES * PAGE);
-	if (!memory || !expected)
-		return 1;
+	memory = alloc_aligned(MEMORY);
+	expected = alloc_aligned(BULK_PAGES * PAGE);
 	memset(memory, CANARY, MEMORY);
 	buffer = memory + PAGE;
 	while (fgets(line, sizeof(line), stdin))

@@ -41,41 +41,17 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "common.h"
+#include "data.h"
 
 #define RUN		8		/* pages in one read or write, at most */
 #define MAX_THREADS	256
 #define GRACE		90		/* seconds that the threads have to come to an end */
 #define MAGIC		0xb5UL		/* what the first word of a page begins with */
-
-enum verdict { RIGHT, FOREIGN, OLD, TORN, VERDICTS };
-
-static const char * const verdict_name[] = { "right", "foreign", "old", "torn" };
-
-/* What is known of a page: generations. */
-struct page {
-	atomic_bool owned;
-	atomic_ulong begun;		/* the last that was begun to be written */
-	atomic_ulong ended;		/* the last that was written */
-	atomic_ulong discarded;	/* the last of that kind that was begun */
-};
 
 static struct page *pages;
 static uint64_t page_count = 512;
@@ -96,13 +72,11 @@ struct worker {
 	uint64_t random;
 	int fd;			/* the disk */
 	unsigned char *buffer;	/* RUN pages */
-	uint64_t *wanted;	/* one page */
 };
 
-/* A number below @limit. */
 static uint64_t dice(struct worker *worker, uint64_t limit)
 {
-	return (next_random(&worker->random) >> 16) % limit;
+	return random_below(&worker->random, limit);
 }
 
 static void complain(const char *format, ...)
@@ -130,33 +104,7 @@ static void failed(const char *what, uint64_t index)
 
 static void fill(uint64_t *to, uint64_t index, uint64_t generation)
 {
-	fill_page(to, head_of(MAGIC, index, generation), 0);
-}
-
-/* Judges what was read of a page when generation @oldest was complete. */
-static enum verdict judge(struct worker *worker, const uint64_t *got, uint64_t index,
-			  uint64_t oldest)
-{
-	uint64_t head = got[0], found, generation;
-
-	if (!head) {
-		fill(worker->wanted, 0, DISCARDED);
-		if (memcmp(got, worker->wanted, PAGE))
-			return TORN;
-		return pages[index].discarded >= oldest ? RIGHT : OLD;
-	}
-	found = head >> 36 & (MAX_INDEX - 1);
-	generation = head & GENERATION;
-	if (head >> 56 != MAGIC || generation % KINDS == DISCARDED)
-		return TORN;
-	fill(worker->wanted, found, generation);
-	if (memcmp(got, worker->wanted, PAGE))
-		return TORN;
-	if (found != index)
-		return FOREIGN;
-	if (generation > pages[index].begun)
-		return TORN;
-	return generation < oldest ? OLD : RIGHT;
+	fill_labelled(to, make_label(MAGIC, index, generation), 0);
 }
 
 static void check(struct worker *worker, uint64_t first, size_t count)
@@ -179,13 +127,14 @@ static void check(struct worker *worker, uint64_t first, size_t count)
 	}
 	for (i = 0; i < count; i++) {
 		const uint64_t *got = (uint64_t *)(worker->buffer + i * PAGE);
-		enum verdict verdict = judge(worker, got, first + i, oldest[i]);
+		enum verdict verdict = judge(&pages[first + i], got, MAGIC, first + i, 0,
+					     oldest[i]);
 
 		verdicts[verdict]++;
 		if (verdict == RIGHT)
 			continue;
 		complain("page %lu is %s: begins with %016lx, page %lu generation %lu; it was at %lu",
-			 first + i, verdict_name[verdict], got[0], got[0] >> 36 & (MAX_INDEX - 1),
+			 first + i, verdict_names[verdict], got[0], index_of(got[0]),
 			 got[0] & GENERATION, oldest[i]);
 	}
 }
@@ -210,12 +159,8 @@ static void change_pages(struct worker *worker)
 	bool done;
 
 	for (i = 0; i < count && !atomic_exchange(&pages[first + i].owned, true); i++) {
-		struct page *page = &pages[first + i];
-		uint64_t generation = (page->begun / KINDS + 1) * KINDS + kind;
+		uint64_t generation = begin_generation(&pages[first + i], kind);
 
-		if (kind == DISCARDED)
-			page->discarded = generation;
-		page->begun = generation;
 		fill((uint64_t *)(worker->buffer + i * PAGE), first + i, generation);
 	}
 	count = i;
@@ -223,10 +168,8 @@ static void change_pages(struct worker *worker)
 		return;
 
 	if (kind == DISCARDED) {
-		uint64_t range[2] = { first * PAGE, count * PAGE };
-
 		discards++;
-		done = !ioctl(worker->fd, BLKDISCARD, range);
+		done = !discard_pages(worker->fd, first, count);
 	} else {
 		writes++;
 		done = pwrite(worker->fd, worker->buffer, count * PAGE, first * PAGE) ==
@@ -316,16 +259,15 @@ static void write_back(struct worker *worker)
 static void read_timed(int file, const char *name, atomic_ulong *slowest)
 {
 	unsigned long took, most = *slowest;
-	struct timespec from, to;
+	uint64_t from;
 	char text[512];
 	ssize_t length;
 
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	from = now_ns();
 	length = pread(file, text, sizeof(text), 0);
-	clock_gettime(CLOCK_MONOTONIC, &to);
+	took = (now_ns() - from) / 1000000;
 	if (length <= 0 || text[length - 1] != '\n')
 		failed(name, 0);
-	took = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
 	while (took > most && !atomic_compare_exchange_weak(slowest, &most, took))
 		;
 }
@@ -424,14 +366,9 @@ static struct worker *new_worker(uint64_t seed)
 	snprintf(path, sizeof(path), "/dev/%s", disk);
 	if (!worker)
 		err(2, "no memory");
-	worker->random = seed * 0x9e3779b97f4a7c15 | 1;
-	worker->buffer = aligned_alloc(PAGE, RUN * PAGE);
-	worker->wanted = malloc(PAGE);
-	worker->fd = open(path, O_RDWR | O_DIRECT);
-	if (!worker->buffer || !worker->wanted)
-		err(2, "no memory");
-	if (worker->fd < 0)
-		err(2, "%s", path);
+	worker->random = seed_state(seed);
+	worker->buffer = alloc_aligned(RUN * PAGE);
+	worker->fd = open_file(path, O_RDWR | O_DIRECT);
 	return worker;
 }
 
@@ -453,8 +390,9 @@ static void *play(void *data)
 static void report(void)
 {
 	printf("pagerace: reads=%lu writes=%lu discards=%lu writebacks=%lu foreign=%lu old=%lu torn=%lu errors=%lu full=%lu limited=%lu busy=%lu slowest=%lu undisturbed=%lu\n",
-	       reads, writes, discards, writebacks, verdicts[FOREIGN], verdicts[OLD],
-	       verdicts[TORN], errors, full, limited, busy, slowest, undisturbed);
+	       reads, writes, discards, writebacks, verdicts[FOREIGN],
+	       verdicts[OLD] + verdicts[LOST], verdicts[TORN] + verdicts[FUTURE], errors, full,
+	       limited, busy, slowest, undisturbed);
 }
 
 static void hangs(int signal)
@@ -465,16 +403,6 @@ static void hangs(int signal)
 	report();
 	fflush(stdout);
 	_exit(3);
-}
-
-static unsigned long number(const char *text, unsigned long most)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*end || !*text || n > most)
-		errx(2, "'%s' is not a number up to %lu", text, most);
-	return n;
 }
 
 int main(int argc, char **argv)
@@ -489,26 +417,24 @@ int main(int argc, char **argv)
 		if (option == 'e')
 			forgiving = true;
 		else if (option == 't')
-			seconds = number(optarg, 1000000);
+			seconds = parse_number(optarg, 0, 1000000);
 		else if (option == 'n')
-			page_count = number(optarg, MAX_INDEX);
+			page_count = parse_number(optarg, RUN, MAX_INDEX);
 		else if (option == 'S')
-			seed = number(optarg, -1UL);
+			seed = parse_ulong(optarg);
 		else if (option == 'm')
-			most_requests = number(optarg, 4294967295);
+			most_requests = parse_number(optarg, 0, 4294967295);
 		for (i = 0; i < ARRAY_SIZE(roles); i++) {
 			if (roles[i].option == option)
-				roles[i].threads = number(optarg, MAX_THREADS);
+				roles[i].threads = parse_number(optarg, 0, MAX_THREADS);
 		}
 		if (option == '?')
 			return 2;
 	}
-	if (optind + 1 != argc || strncmp(argv[optind], "zram", 4) || page_count < RUN)
+	if (optind + 1 != argc || strncmp(argv[optind], "zram", 4))
 		errx(2, "usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK");
 	disk = argv[optind];
-	control = open("/sys/class/zram-control/hot_remove", O_WRONLY);
-	if (control < 0)
-		err(2, "hot_remove");
+	control = open_file(HOT_REMOVE, O_WRONLY);
 	pages = calloc(page_count, sizeof(*pages));
 	if (!pages)
 		err(2, "no memory");
@@ -542,5 +468,7 @@ int main(int argc, char **argv)
 	for (; i < page_count; i++)
 		check(worker, i, 1);
 	report();
-	return errors || verdicts[FOREIGN] || verdicts[OLD] || verdicts[TORN];
+	for (i = RIGHT + 1; i < VERDICTS; i++)
+		errors += verdicts[i];
+	return !!errors;
 }

@@ -21,15 +21,11 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
+
+#include "common.h"
 
 #define PERIOD	5000	/* microseconds */
 #define LIMIT	50

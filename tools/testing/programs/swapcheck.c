@@ -33,22 +33,10 @@
  */
 
 #define _GNU_SOURCE
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
+#include "common.h"
 
 #define BATCH		256	/* pages whose swap state is looked up at once */
 #define PM_SWAP		(1ULL << 62)
@@ -70,25 +58,9 @@ static size_t page_size;
 static uint64_t seed = 1;
 static const char *file;
 
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-	return x ^ (x >> 31);
-}
-
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
 static enum kind kind_of(uint64_t index)
 {
-	unsigned int dice = mix(index ^ seed) % 100;
+	unsigned int dice = splitmix(index ^ seed) % 100;
 
 	if (dice < 40)
 		return TEXT;
@@ -104,7 +76,7 @@ static enum kind kind_of(uint64_t index)
 /* The pass in which a page was last written. */
 static unsigned int written_in(uint64_t index, unsigned int pass)
 {
-	while (pass && mix(~index) % 3 != pass % 3)
+	while (pass && splitmix(~index) % 3 != pass % 3)
 		pass--;
 	return pass;
 }
@@ -128,7 +100,7 @@ static void fill_text(unsigned char *page, uint64_t state)
 	while (used + 32 <= page_size) {
 		const char *word;
 
-		bits = bits >> 5 ? bits >> 5 : next(&state);
+		bits = bits >> 5 ? bits >> 5 : xorshift(&state);
 		word = words[bits & 31];
 		memcpy(page + used, word, 32);
 		used += strnlen(word, 32);
@@ -138,12 +110,12 @@ static void fill_text(unsigned char *page, uint64_t state)
 
 static void fill_records(unsigned char *page, uint64_t state)
 {
-	uint64_t *word = (uint64_t *)page, base = 0x7f0000000000 | (next(&state) & 0xfffff000);
+	uint64_t *word = (uint64_t *)page, base = 0x7f0000000000 | (xorshift(&state) & 0xfffff000);
 	size_t i;
 
 	/* What a heap looks like: pointers into one region, small numbers, flags, padding. */
 	for (i = 0; i < page_size / 8; i += 4) {
-		uint64_t r = next(&state);
+		uint64_t r = xorshift(&state);
 
 		word[i] = base + (r & 0xff8);
 		word[i + 1] = (r >> 16) & 0x3f;
@@ -154,7 +126,7 @@ static void fill_records(unsigned char *page, uint64_t state)
 
 static void fill(unsigned char *page, uint64_t index, unsigned int generation)
 {
-	uint64_t state = mix(mix(index + seed * 0x100000001b3) + generation) | 1;
+	uint64_t state = splitmix(splitmix(index + seed * 0x100000001b3) + generation) | 1;
 	uint64_t *word = (uint64_t *)page;
 	size_t i;
 
@@ -167,7 +139,7 @@ static void fill(unsigned char *page, uint64_t index, unsigned int generation)
 		break;
 	case RANDOM:
 		for (i = 0; i < page_size / 8; i++)
-			word[i] = next(&state);
+			word[i] = xorshift(&state);
 		break;
 	case SAME:
 		for (i = 0; i < page_size / 8; i++)
@@ -271,7 +243,7 @@ static void wait_twice(struct progress *progress, int pagemap, unsigned char *me
 static int run(struct progress *progress, uint64_t first, size_t pages, unsigned int passes)
 {
 	unsigned char *memory, *wanted = aligned_alloc(page_size, page_size);
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	int pagemap = open_file("/proc/self/pagemap", O_RDONLY);
 	unsigned int pass;
 	size_t i, j, n;
 
@@ -279,8 +251,6 @@ static int run(struct progress *progress, uint64_t first, size_t pages, unsigned
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED || !wanted)
 		err(2, "no memory");
-	if (pagemap < 0)
-		err(2, "/proc/self/pagemap");
 
 	if (file)
 		stay_small((uintptr_t)(memory + pages / 2 * page_size), (uintptr_t)memory,
@@ -313,24 +283,6 @@ static int run(struct progress *progress, uint64_t first, size_t pages, unsigned
 	return progress->mismatches ? 1 : 0;
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static unsigned long number(const char *text)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 0);
-
-	if (*end || !n)
-		errx(2, "'%s' is not a number above zero", text);
-	return n;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long mib = 256, processes = 1, passes = 1, i;
@@ -338,21 +290,21 @@ int main(int argc, char **argv)
 	struct progress *progress;
 	int option, status, worst = 0, shown = 0, waits = 0;
 	size_t left;
-	double start = now();
+	uint64_t start = now_ns();
 
 	while ((option = getopt(argc, argv, "m:j:p:s:w:")) != -1) {
 		switch (option) {
 		case 'm':
-			mib = number(optarg);
+			mib = parse_number(optarg, 1, ULONG_MAX);
 			break;
 		case 'j':
-			processes = number(optarg);
+			processes = parse_number(optarg, 1, MAX_PROCESSES);
 			break;
 		case 'p':
-			passes = number(optarg);
+			passes = parse_number(optarg, 1, ULONG_MAX);
 			break;
 		case 's':
-			seed = number(optarg);
+			seed = parse_number(optarg, 1, ULONG_MAX);
 			break;
 		case 'w':
 			file = optarg;
@@ -361,16 +313,11 @@ int main(int argc, char **argv)
 			errx(2, "usage: swapcheck [-m MIB] [-j PROCESSES] [-p PASSES] [-s SEED] [-w FILE]");
 		}
 	}
-	if (processes > MAX_PROCESSES)
-		errx(2, "at most %d processes", MAX_PROCESSES);
 
 	page_size = sysconf(_SC_PAGESIZE);
 	pages = (mib << 20) / page_size / processes;
 	total = pages * processes;
-	progress = mmap(NULL, processes * sizeof(*progress), PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (progress == MAP_FAILED)
-		err(2, "no memory");
+	progress = alloc_shared(processes * sizeof(*progress));
 
 	for (i = 0; i < processes; i++) {
 		pid_t pid = fork();
@@ -432,6 +379,6 @@ int main(int argc, char **argv)
 	}
 	printf("swapcheck: pages=%llu out=%llu in=%llu mismatches=%llu seconds=%.2f\n",
 	       (unsigned long long)total, (unsigned long long)out, (unsigned long long)in,
-	       (unsigned long long)mismatches, now() - start);
+	       (unsigned long long)mismatches, (now_ns() - start) / 1e9);
 	return worst;
 }

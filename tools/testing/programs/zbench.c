@@ -18,9 +18,9 @@
  * measurement, without interrupts on an idle CPU (on User Mode Linux its clock has steps of 10 ms,
  * so that only long measurements are precise); and others, by their names.
  *
- * "loop" measures nothing: it reads or writes for SECONDS, while tools/perf/profile observes it. PATTERN
- * is write-1m, read-4k, ... as in the cells of "io", or readback-raw or readback-compressed: random
- * reads, 32 at a time, from /dev/ram0.
+ * "loop" measures nothing: it reads or writes for SECONDS, while tools/perf/profile observes it.
+ * PATTERN is write-1m, read-4k, ... as in the cells of "io", or readback-raw or
+ * readback-compressed: random reads, 32 at a time, from /dev/ram0.
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. Each call adds a
  * disk, with hot_add, and removes it. KIND is text, binary, random, same or mixed. MODE is raw or
@@ -32,63 +32,28 @@
 
 #define _GNU_SOURCE
 #include <ctype.h>
-#include <dirent.h>
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <limits.h>
 #include <linux/aio_abi.h>
-#include <linux/fs.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
+#include "common.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
-
-#define PAGE		4096UL
-#define WORDS		(PAGE / sizeof(uint64_t))
 #define LARGE		256UL		/* pages of a request of 1 MiB */
 #define DEEP		32UL		/* small requests in flight */
 #define MAX_JOBS	16
 #define MAX_PASSES	1000
 #define SKIPPED		4		/* the exit status where this kernel lacks something */
 
-static char name[32];			/* of the disk, "" when there is none */
+static int id = -1;			/* of the disk, -1 when there is none */
 static int disk_fd = -1;
 static unsigned char *data;		/* data_pages, and the first LARGE ones again */
 static uint64_t data_pages;
 
 /* --- Small things ---------------------------------------------------------------------------- */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts))
-		return 0;
-	return ts.tv_sec * 1000000000UL + ts.tv_nsec;
-}
-
-static uint64_t now(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
 
 /* The CPU time of all processes and kernel threads. */
 static uint64_t cpu_of_all(void)
@@ -105,20 +70,10 @@ static uint64_t cpu_of_all(void)
 		 * kernel threads.
 		 */
 		if (isdigit((unsigned char)entry->d_name[0]))
-			sum += clock_ns(~(unsigned int)atoi(entry->d_name) << 3 | 2);
+			sum += read_clock(~(unsigned int)atoi(entry->d_name) << 3 | 2);
 	}
 	closedir(proc);
 	return sum;
-}
-
-static uint64_t number(const char *text)
-{
-	char *end;
-	uint64_t n = strtoul(text, &end, 10);
-
-	if (*end || !*text)
-		errx(2, "'%s' is not a number", text);
-	return n;
 }
 
 static void *pages(uint64_t count)
@@ -261,12 +216,8 @@ static void prepare(uint64_t count)
 		err(2, "/usr");
 	repeat(found.text, found.texts, count, "text");
 	repeat(found.binary, found.binaries, count, "binary");
-	for (i = 0; i < count * WORDS; i++) {
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		((uint64_t *)random)[i] = state;
-	}
+	for (i = 0; i < count * WORDS; i++)
+		((uint64_t *)random)[i] = xorshift(&state);
 	for (i = 0; i < count; i++)
 		for (j = 0; j < WORDS; j++)
 			((uint64_t *)same)[i * WORDS + j] = i % 4 ? i : 0;
@@ -314,28 +265,6 @@ static unsigned char *content(uint64_t index, uint64_t shift)
 
 /* --- Disks ----------------------------------------------------------------------------------- */
 
-static const char *attribute(const char *which)
-{
-	static char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/block/%s/%s", name, which);
-	return path;
-}
-
-static int try_store(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY), saved;
-	ssize_t length = strlen(value);
-
-	if (fd < 0)
-		return -1;
-	length = write(fd, value, length) == length ? 0 : -1;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return length;
-}
-
 static void store(const char *which, const char *format, ...)
 {
 	char value[PATH_MAX];
@@ -344,26 +273,21 @@ static void store(const char *which, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(value, sizeof(value), format, args);
 	va_end(args);
-	if (try_store(attribute(which), value))
-		err(2, "'%s' into %s", value, attribute(which));
+	if (put(attribute(id, which), value))
+		err(2, "'%s' into %s", value, attribute(id, which));
 }
 
 static void fetch(const char *path, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (length < 0)
+	if (get(path, text, size) < 0)
 		err(2, "%s", path);
-	text[length] = 0;
-	close(fd);
 }
 
 static void column(const char *which, int at, uint64_t *value)
 {
 	char text[256], *next = text;
 
-	fetch(attribute(which), text, sizeof(text));
+	fetch(attribute(id, which), text, sizeof(text));
 	do {
 		*value = strtoul(next, &next, 10);
 	} while (at--);
@@ -371,22 +295,12 @@ static void column(const char *which, int at, uint64_t *value)
 
 static void remove_disk(void)
 {
-	char number[sizeof(name)];
-
 	if (disk_fd >= 0)
 		close(disk_fd);
 	disk_fd = -1;
-	if (!name[0])
-		return;
-	snprintf(number, sizeof(number), "%s", name + strlen("zram"));
-	for (int i = 0; i < 200; i++) {
-		if (!try_store("/sys/class/zram-control/hot_remove", number)) {
-			name[0] = 0;
-			return;
-		}
-		usleep(10000);
-	}
-	err(2, "%s cannot be removed", name);
+	if (id >= 0 && retry_busy(hot_remove, id))
+		err(2, "zram%d cannot be removed", id);
+	id = -1;
 }
 
 /* A new disk without a size yet. */
@@ -394,11 +308,12 @@ static void add_disk(const char *algorithm)
 {
 	char text[256], word[64];
 
-	fetch("/sys/class/zram-control/hot_add", text, sizeof(text));
-	snprintf(name, sizeof(name), "zram%d", atoi(text));
+	id = hot_add();
+	if (id < 0)
+		err(2, "hot_add");
 	if (!algorithm)
 		return;
-	fetch(attribute("comp_algorithm"), text, sizeof(text));
+	fetch(attribute(id, "comp_algorithm"), text, sizeof(text));
 	for (char *p = text; *p; p++)
 		if (strchr("[]\n", *p))
 			*p = ' ';
@@ -412,25 +327,12 @@ static void add_disk(const char *algorithm)
 	store("comp_algorithm", "%s", algorithm);
 }
 
-static int open_disk(void)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	for (int i = 0; i < 200; i++) {
-		fd = open(path, O_RDWR | O_DIRECT);
-		if (fd >= 0)
-			return fd;
-		usleep(10000);
-	}
-	err(2, "%s", path);
-}
-
 static void size_disk(uint64_t count)
 {
 	store("disksize", "%lu", count * PAGE);
-	disk_fd = open_disk();
+	disk_fd = open_id(id, O_RDWR | O_DIRECT);
+	if (disk_fd < 0)
+		err(2, "/dev/zram%d", id);
 }
 
 static void fill_disk(uint64_t first, uint64_t count, uint64_t shift)
@@ -566,12 +468,12 @@ static void *work(void *argument)
 
 	pthread_barrier_wait(&start_line);
 	/* Here, because the task that waits for it may run much later. */
-	job->began = now();
+	job->began = now_ns();
 	if (job->pattern->step == 1)
 		many_at_once(job, job->shift * 7);
 	else
 		one_by_one(job, job->shift * 7);
-	job->ended = now();
+	job->ended = now_ns();
 	return NULL;
 }
 
@@ -694,7 +596,7 @@ static void bench_floor(const char *algorithm, const char *kind, uint64_t count,
 	close(fd);
 	snprintf(path, sizeof(path), "%s/run", dir);
 	snprintf(text, sizeof(text), "%s %lu", algorithm, least);
-	if (try_store(path, text)) {
+	if (put(path, text)) {
 		if (errno != ENOENT)
 			err(2, "'%s' into %s", text, path);
 		fprintf(stderr, "zram_floor has no %s\n", algorithm);
@@ -712,13 +614,9 @@ static void bench_floor(const char *algorithm, const char *kind, uint64_t count,
 
 static void make_swap(uint64_t count)
 {
-	/* Version 1, as mkswap(8) writes it: last page, bad pages. */
 	unsigned char *page = pages(1);
-	uint32_t *info = (uint32_t *)(page + 1024);
 
-	info[0] = 1;
-	info[1] = count - 1;
-	memcpy(page + PAGE - 10, "SWAPSPACE2", 10);
+	fill_swap_header(page, count);
 	if (pwrite(disk_fd, page, PAGE, 0) != (ssize_t)PAGE)
 		err(2, "swap header");
 }
@@ -744,7 +642,7 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 	make_swap(size);
 	close(disk_fd);
 	disk_fd = -1;
-	snprintf(path, sizeof(path), "/dev/%s", name);
+	snprintf(path, sizeof(path), "/dev/zram%d", id);
 	if (swapon(path, 0))
 		err(2, "swapon %s", path);
 	memory = pages(count);
@@ -753,10 +651,10 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 			memcpy((void *)(memory + i * PAGE), content(i, round * 7), PAGE);
 		before = swap_free();
 		cpu = cpu_of_all();
-		began = now();
+		began = now_ns();
 		if (madvise((void *)memory, count * PAGE, MADV_PAGEOUT))
 			err(2, "MADV_PAGEOUT");
-		took = now() - began;
+		took = now_ns() - began;
 		cpu = cpu_of_all() - cpu;
 		out = before - swap_free();
 		if (out < count / 10 * 9)
@@ -767,11 +665,11 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 			result("cpu", (double)cpu / out, "swap/%s/%s/out", algorithm, kind);
 		}
 		cpu = cpu_of_all();
-		began = now();
+		began = now_ns();
 		/* In sequence with the kernel's read-ahead, then at random. */
 		for (uint64_t i = 0; i < count; i++)
 			sum += memory[(round == 2 ? shuffled(i, count) : i) * PAGE];
-		took = now() - began;
+		took = now_ns() - began;
 		cpu = cpu_of_all() - cpu;
 		if (round) {
 			result("ns", (double)took / out, "swap/%s/%s/%s", algorithm, kind,
@@ -826,9 +724,9 @@ static void bench_writeback(const char *label, const char *device, const char *m
 		/* What is left of the last round is not our business. */
 		sync();
 		cpu = cpu_of_all();
-		began = now();
+		began = now_ns();
 		write_back(n);
-		took = now() - began;
+		took = now_ns() - began;
 		cpu = cpu_of_all() - cpu;
 		result("ns", (double)took / n, "writeback/%s/%s/%luk/batch-%s", label, mode,
 		       count / 1024, batches[i]);
@@ -910,12 +808,12 @@ static void bench_readback(const char *label, const char *device, const char *mo
 		read_pages(&queue, order, n, depth, buffer);
 		cpu = cpu_of_all();
 		for (passes = 0; passes < MAX_PASSES; passes++) {
-			uint64_t began = now();
+			uint64_t began = now_ns();
 
 			if (passes >= 3 && sum >= least * 1000000)
 				break;
 			read_pages(&queue, order, n, depth, buffer);
-			took[passes] = now() - began;
+			took[passes] = now_ns() - began;
 			sum += took[passes];
 		}
 		cpu = cpu_of_all() - cpu;
@@ -951,14 +849,14 @@ static void bench_stat(const char *device, const char *kind, uint64_t count)
 	load_data(kind);
 	backed_disk(device, "lz4", "raw", count);
 	fill_disk(0, count, 0);
-	began = now();
+	began = now_ns();
 	if (pthread_create(&thread, NULL, write_all, &count))
 		errx(2, "no thread");
 	while (!written) {
-		uint64_t before = now(), took;
+		uint64_t before = now_ns(), took;
 
-		fetch(attribute("mm_stat"), text, sizeof(text));
-		took = now() - before;
+		fetch(attribute(id, "mm_stat"), text, sizeof(text));
+		took = now_ns() - before;
 		if (took > worst)
 			worst = took;
 		sum += took;
@@ -968,7 +866,7 @@ static void bench_stat(const char *device, const char *kind, uint64_t count)
 	pthread_join(thread, NULL);
 	/* For comparison: how long there was a writeback at all. */
 	printf("# mm_stat was read %lu times during %lu ms of writeback\n", n,
-	       (now() - began) / 1000000);
+	       (now_ns() - began) / 1000000);
 	result("worst-us", worst / 1000.0, "stat/mm_stat");
 	result("mean-us", (double)sum / n / 1000, "stat/mm_stat");
 	remove_disk();
@@ -983,15 +881,15 @@ static void measure_blocks(uint64_t first, uint64_t count, const char *cell, int
 	/* Once for getting warm. */
 	for (int i = 0; i <= times; i++) {
 		fill_disk(first, count, i);
-		began = now();
+		began = now_ns();
 		store("writeback", "page_indexes=%lu-%lu", first, first + count - 1);
-		took = now() - began;
+		took = now_ns() - began;
 		if (i)
 			result("ns", (double)took / count, "blocks/%s/reserve", cell);
-		began = now();
+		began = now_ns();
 		if (ioctl(disk_fd, BLKDISCARD, range))
 			err(2, "discard");
-		took = now() - began;
+		took = now_ns() - began;
 		if (i)
 			result("ns", (double)took / count, "blocks/%s/release", cell);
 	}
@@ -1000,9 +898,9 @@ static void measure_blocks(uint64_t first, uint64_t count, const char *cell, int
 /* As far as it gets in that time. */
 static uint64_t fill_blocks(uint64_t from, uint64_t to, uint64_t seconds)
 {
-	uint64_t end = now() + seconds * 1000000000UL, n;
+	uint64_t end = now_ns() + seconds * 1000000000UL, n;
 
-	for (; from < to && now() < end; from += n) {
+	for (; from < to && now_ns() < end; from += n) {
 		n = to - from < 65536 ? to - from : 65536;
 		fill_disk(from, n, 0);
 		store("writeback", "page_indexes=%lu-%lu", from, from + n - 1);
@@ -1046,7 +944,7 @@ static uint64_t free_kib(void)
 	char text[8192], *at;
 
 	sync();
-	try_store("/proc/sys/vm/drop_caches", "3");
+	put("/proc/sys/vm/drop_caches", "3");
 	fetch("/proc/meminfo", text, sizeof(text));
 	at = strstr(text, "MemFree:");
 	return at ? strtoul(at + 8, NULL, 10) : 0;
@@ -1079,7 +977,7 @@ static void bench_memory(const char *device)
 {
 	const uint64_t slots = 4 << 20, many = 32, batch = 1024;
 	uint64_t before, after;
-	char names[32][32];
+	int ids[32];
 	pthread_t thread;
 
 	/* What is needed once is there. */
@@ -1091,12 +989,12 @@ static void bench_memory(const char *device)
 	for (uint64_t i = 0; i < many; i++) {
 		add_disk("lz4");
 		store("disksize", "%lu", 4 * PAGE);
-		memcpy(names[i], name, sizeof(name));
+		ids[i] = id;
 	}
 	after = free_kib();
 	result("bytes", (before - after) * 1024.0 / many, "memory/device");
 	for (uint64_t i = 0; i < many; i++) {
-		memcpy(name, names[i], sizeof(name));
+		id = ids[i];
 		remove_disk();
 	}
 
@@ -1165,8 +1063,8 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 	}
 	puts("begin");
 	fflush(stdout);
-	ends = now() + seconds * 1000000000;
-	for (uint64_t shift = 2; now() < ends; shift++) {
+	ends = now_ns() + seconds * 1000000000;
+	for (uint64_t shift = 2; now_ns() < ends; shift++) {
 		if (jobs)
 			run(jobs, 1, pattern, shift);
 		else
@@ -1187,27 +1085,29 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		errx(2, "usage: see the head of zbench.c");
 	if (is("prepare", argc, argv, 1)) {
-		prepare(number(argv[2]));
+		prepare(parse_ulong(argv[2]));
 	} else if (is("io", argc, argv, 5)) {
-		bench_io(argv[2], argv[3], number(argv[4]), number(argv[5]), number(argv[6]));
+		bench_io(argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]),
+			 parse_ulong(argv[6]));
 	} else if (is("floor", argc, argv, 4)) {
-		bench_floor(argv[2], argv[3], number(argv[4]), number(argv[5]));
+		bench_floor(argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]));
 	} else if (is("swap", argc, argv, 3)) {
-		bench_swap(argv[2], argv[3], number(argv[4]));
+		bench_swap(argv[2], argv[3], parse_ulong(argv[4]));
 	} else if (!strcmp(argv[1], "writeback") && argc > 8) {
-		bench_writeback(argv[2], argv[3], argv[4], argv[5], number(argv[6]),
-				number(argv[7]), argv + 8);
+		bench_writeback(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
+				parse_ulong(argv[7]), argv + 8);
 	} else if (is("readback", argc, argv, 6)) {
-		bench_readback(argv[2], argv[3], argv[4], argv[5], number(argv[6]),
-			       number(argv[7]));
+		bench_readback(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
+			       parse_ulong(argv[7]));
 	} else if (is("stat", argc, argv, 3)) {
-		bench_stat(argv[2], argv[3], number(argv[4]));
+		bench_stat(argv[2], argv[3], parse_ulong(argv[4]));
 	} else if (is("blocks", argc, argv, 4)) {
-		bench_blocks(argv[2], number(argv[3]), number(argv[4]), number(argv[5]));
+		bench_blocks(argv[2], parse_ulong(argv[3]), parse_ulong(argv[4]),
+			     parse_ulong(argv[5]));
 	} else if (is("memory", argc, argv, 1)) {
 		bench_memory(argv[2]);
 	} else if (is("loop", argc, argv, 5)) {
-		loop(argv[2], argv[3], argv[4], number(argv[5]), number(argv[6]));
+		loop(argv[2], argv[3], argv[4], parse_ulong(argv[5]), parse_ulong(argv[6]));
 	} else {
 		errx(2, "what is '%s', with %d arguments?", argv[1], argc - 2);
 	}

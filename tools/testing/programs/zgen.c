@@ -17,16 +17,12 @@
  * Documentation/differences.rst; the comments here name the entries).
  */
 #define _GNU_SOURCE
-#include <linux/types.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+
+#include "common.h"
 
 #define DEVICES 3
 #define PRIORITIES 4
-#define COUNT_OF(x) (sizeof(x) / sizeof(*(x)))
 
 struct device {
 	int exists, ready, open;
@@ -54,7 +50,7 @@ static const char * const all_algorithms[] = {
 };
 
 static const char * const *algorithms = all_algorithms;
-static unsigned int algorithm_count = COUNT_OF(all_algorithms);
+static unsigned int algorithm_count = ARRAY_SIZE(all_algorithms);
 static int no_multi, no_params;
 
 static __u64 state;
@@ -65,13 +61,9 @@ static int number;
 
 static unsigned int below(unsigned int n)
 {
-	__u64 x;
+	__u64 x = splitmix(state);
 
-	state += 0x9e3779b97f4a7c15ULL;
-	x = state;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	x ^= x >> 31;
+	state += GOLDEN;
 	return n ? (x >> 16) % n : 0;
 }
 
@@ -123,7 +115,7 @@ static void emptied(int which)
 
 /* --- Adding, setting up, removing --------------------------------------------------------- */
 
-static void hot_add(void)
+static void add_device(void)
 {
 	int i;
 
@@ -136,7 +128,7 @@ static void hot_add(void)
 	devices[i].exists = 1;
 }
 
-static void hot_remove(int which)
+static void remove_device(int which)
 {
 	emit("hot_remove %d", which);
 	if (which >= 0 && which < DEVICES && !devices[which].open)
@@ -289,7 +281,7 @@ static void algorithm_params(void)
 
 static void backing_dev(void)
 {
-	int which = below(COUNT_OF(backings)), i;
+	int which = below(ARRAY_SIZE(backings)), i;
 	const char *name;
 
 	if (percent(8)) {
@@ -614,7 +606,7 @@ static void nonsense(void)
 		"comp_algorithm", "bd_stat", "backing_dev", "writeback", "writeback_limit",
 		"writeback_limit_enable", "compressed_writeback", "io_stat", "mm_stat", "debug_stat",
 	};
-	const char *attribute = attributes[below(COUNT_OF(attributes))], *value;
+	const char *attribute = attributes[below(ARRAY_SIZE(attributes))], *value;
 
 	value = ONE_OF("\"\"", "\"\\0\"", "\"\\n\"", "\"\\n\\n\"", "\" \"", "-1", "-", "+", "x",
 		       "0x", "=", "a=", "=a", "a=b", "\"\\\"\"", "\"\\xff\\xfe\"", "\"a\"*127",
@@ -644,7 +636,7 @@ static void random_step(int wild)
 	for (i = 0; i < DEVICES && !devices[i].exists; i++)
 		;
 	if (i == DEVICES) {
-		hot_add();
+		add_device();
 		return;
 	}
 	do {
@@ -660,7 +652,7 @@ static void random_step(int wild)
 		return;
 	}
 	if (percent(3)) {
-		hot_add();
+		add_device();
 		return;
 	}
 	if (!dev->ready) {
@@ -675,7 +667,7 @@ static void random_step(int wild)
 		else if (percent(50))
 			open_or_close();
 		else
-			hot_remove(percent(80) ? number : (int)below(5));
+			remove_device(percent(80) ? number : (int)below(5));
 		return;
 	}
 	i = below(100);
@@ -698,7 +690,7 @@ static void random_step(int wild)
 	else if (i < 99)
 		reset();
 	else
-		hot_remove(number);
+		remove_device(number);
 }
 
 static void section(__u64 seed, int steps)
@@ -712,7 +704,7 @@ static void section(__u64 seed, int steps)
 	printf("=== seed %llu\n", seed);
 	steps_left = steps;
 	wild = percent(10) ? 40 : 3;
-	hot_add();
+	add_device();
 	/* In most sections one device is set up well, before chance takes over. */
 	if (percent(80)) {
 		number = 0;
@@ -728,7 +720,7 @@ static void section(__u64 seed, int steps)
 			write_data();
 	}
 	if (percent(40))
-		hot_add();
+		add_device();
 	while (steps_left > 0)
 		random_step(wild);
 }
@@ -748,7 +740,7 @@ int main(int argc, char **argv)
 			list = strdup(optarg);
 			algorithms = given;
 			algorithm_count = 0;
-			while (list && algorithm_count < COUNT_OF(given)) {
+			while (list && algorithm_count < ARRAY_SIZE(given)) {
 				char *name = strsep(&list, " ");
 
 				if (*name)

@@ -79,31 +79,19 @@
  */
 #define _GNU_SOURCE
 #include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/netlink.h>
-#include <linux/types.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 
-#define PAGE 4096UL
-#define WORDS (PAGE / sizeof(__u64))
+#include "common.h"
+
 #define MAX_PAGES 4096UL
 #define MAX_DEVICES 16
 #define MAX_WORDS 64
@@ -180,16 +168,6 @@ static void more(const char *format, ...)
 
 /* --- Small things ------------------------------------------------------------------------- */
 
-static __u64 mix(__u64 x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	x ^= x >> 33;
-	return x;
-}
-
 static __u64 hash_page(const void *page)
 {
 	const __u64 *words = page;
@@ -197,7 +175,7 @@ static __u64 hash_page(const void *page)
 	unsigned long i;
 
 	for (i = 0; i < WORDS; i++)
-		hash = mix(hash ^ words[i]) + i;
+		hash = murmur_mix(hash ^ words[i]) + i;
 	return hash | 2;
 }
 
@@ -345,12 +323,12 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 	};
 	static const char words[] =
 		"A page of prose that any algorithm makes much smaller than it was, in all. ";
-	__u64 state = mix(index + mix(seed + 1));
+	__u64 state = murmur_mix(index + murmur_mix(seed + 1));
 	unsigned char *byte = (unsigned char *)page;
 	unsigned long i, random = 0;
 
 	if (!strcmp(kind, "mixed"))
-		kind = kinds[(state >> 40) % (sizeof(kinds) / sizeof(*kinds))];
+		kind = kinds[(state >> 40) % ARRAY_SIZE(kinds)];
 	if (!strcmp(kind, "zero") || !strcmp(kind, "one") || !strcmp(kind, "same")) {
 		__u64 word = *kind == 'z' ? 0 : *kind == 'o' ? 1 : state | 1;
 
@@ -360,8 +338,8 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 	}
 	if (!strcmp(kind, "hex")) {
 		for (i = 0; i < PAGE; i++) {
-			state += 0x9e3779b97f4a7c15ULL;
-			byte[i] = "0123456789abcdef"[mix(state) >> 60];
+			state += GOLDEN;
+			byte[i] = "0123456789abcdef"[murmur_mix(state) >> 60];
 		}
 		return;
 	}
@@ -372,8 +350,8 @@ static void fill_page(__u64 *page, const char *kind, __u64 index, __u64 seed)
 	for (i = 0; i < PAGE; i++)
 		byte[i] = words[(i + state) % (sizeof(words) - 1)];
 	for (i = 0; i < random && i < WORDS; i++) {
-		state += 0x9e3779b97f4a7c15ULL;
-		page[i] = mix(state);
+		state += GOLDEN;
+		page[i] = murmur_mix(state);
 	}
 	/* No two of them are the same, and none is same-filled. */
 	page[index % WORDS] = state | 1;
@@ -485,7 +463,7 @@ static void do_read(void)
 	}
 	for (i = 0; i < count; i++) {
 		hash = hash_page(buffer + i * PAGE);
-		all = mix(all ^ hash);
+		all = murmur_mix(all ^ hash);
 		code[0] = hash == zero_hash ? '.' : letters[hash >> 58];
 		code[1] = hash == zero_hash ? '.' : letters[hash >> 52 & 63];
 		code += 2;
@@ -526,7 +504,7 @@ static void do_raw_io(int writes)
 		__u64 hash = 5;
 
 		for (i = 0; i < (__u64)done; i++)
-			hash = mix(hash ^ buffer[i]);
+			hash = murmur_mix(hash ^ buffer[i]);
 		printf(" %016llx", hash);
 	}
 	if (writes && !has(5, "direct") && fsync(fd) < 0)
@@ -878,17 +856,13 @@ static void do_mkswap(void)
 {
 	int fd = open(device_path(1), O_WRONLY);
 	__u64 size = 0;
-	__u32 *header = (__u32 *)buffer;
 	ssize_t done;
 
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0) {
 		printf("%s", outcome(-1));
 		return;
 	}
-	memset(buffer, 0, PAGE);
-	header[256] = 1;
-	header[257] = size / PAGE - 1;
-	memcpy(buffer + PAGE - 10, "SWAPSPACE2", 10);
+	fill_swap_header(buffer, size / PAGE);
 	done = pwrite(fd, buffer, PAGE, 0);
 	printf("%s, fsync %s", outcome(done), outcome(fsync(fd)));
 	set_shadow(1, 0, 1, UNKNOWN);
