@@ -1013,6 +1013,7 @@ static size_t some_input(int disk)
 	static const size_t lengths[] = { 0, 1, 2, 16, 63, 64, 65, 255, 256, 4094, 4095, 4096, 4097,
 					  8192, 3 * PAGE };
 	size_t length = 0, i, n;
+	const char *word;
 
 	switch (dice(8)) {
 	case 0:		/* anything */
@@ -1029,8 +1030,7 @@ static size_t some_input(int disk)
 	case 2:
 	case 3:		/* words */
 		for (n = 1 + dice(dice(8) ? 8 : 600); n; n--) {
-			const char *word = words[dice(ARRAY_SIZE(words))];
-
+			word = words[dice(ARRAY_SIZE(words))];
 			length = append(length, word, strlen(word));
 		}
 		break;
@@ -1052,7 +1052,8 @@ static size_t some_input(int disk)
 				memmove(input + i + 1, input + i, length++ - i);
 				break;
 			case 3:
-				length = append(i, words[dice(ARRAY_SIZE(words))], 3);
+				word = words[dice(ARRAY_SIZE(words))];
+				length = append(i, word, strnlen(word, 3));
 				break;
 			default:
 				input[i] ^= 1 << dice(8);
