@@ -173,9 +173,9 @@ devices() {
 	[ "$size" = full ] || mib=64
 	modprobe brd rd_nr=1 rd_size=$((mib << 10))
 	# In subshells, because they end where there is no null_blk.
-	(nullb wbslow $mib irqmode 2 completion_nsec 100000 hw_queue_depth 128)
+	(slow_nullb wbslow $mib 100000 hw_queue_depth 128)
 	(nullb wbnone $(((block_gib + 1) << 10)) memory_backed 0 irqmode 0)
-	(nullb wbidle 64 memory_backed 0 irqmode 2 completion_nsec 1000000 hw_queue_depth 1024)
+	(slow_nullb wbidle 64 1000000 memory_backed 0 hw_queue_depth 1024)
 }
 
 # What a visit has left there is no memory for the next one.

@@ -13,6 +13,8 @@
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
 
 gib=${1:-64}
 pairs=${2:-9}
@@ -25,30 +27,13 @@ small=$((1 << 18))
 count=32768
 patience=60
 
-null_disks() {
-	ok modprobe null_blk nr_devices=0 || exit 1
-	[ -d /sys/kernel/config/nullb ] || ok mount -t configfs none /sys/kernel/config
-	null_disk nullb0 1024
-	null_disk nullb1 $((gib << 10))
-}
-
-null_disk() {
-	local config=/sys/kernel/config/nullb/$1
-	ok mkdir "$config" || exit 1
-	stores "$config/size" "$2"
-	stores "$config/memory_backed" 0
-	stores "$config/irqmode" 0
-	stores "$config/power" 1
-	eventually 5 [ -b "/dev/$1" ] || exit 1
-}
-
-# backed BACKING PAGES
-backed() {
-	add
-	stores "$sys/comp_algorithm" lz4
-	stores "$sys/compressed_writeback" 1
-	stores "$sys/backing_dev" "/dev/$1"
-	stores "$sys/disksize" $(($2 * PAGE))
+# disks: zram0, whose backing device has 1 GiB, and zram1, whose backing device has $gib.
+disks() {
+	nullb wb0 1024 memory_backed 0 irqmode 0
+	nullb wb1 $((gib << 10)) memory_backed 0 irqmode 0
+	load num_devices=0
+	backed /dev/wb0 $((2 * small * PAGE)) lz4 1
+	backed /dev/wb1 $(((large + 2 * count) * PAGE)) lz4 1
 }
 
 bench() {
@@ -109,10 +94,7 @@ test_zram_rs() {
 	local filled=$((large / 100 * 95)) from
 	unload
 	DRIVER=zram_rs
-	null_disks
-	load num_devices=0
-	backed nullb0 $((2 * small))
-	backed nullb1 $((large + 2 * count))
+	disks
 	compare "1 GiB empty / $gib GiB empty" 0 0 $count
 	flat
 	from=$SECONDS
@@ -130,7 +112,6 @@ test_zram_rs() {
 	compare "1 GiB / $gib GiB, both 95 % full, with a free block here and there" $small $large $((small / 32))
 	flat
 	unload
-	no_null_disks
 }
 
 test_c_zram() {
@@ -138,10 +119,7 @@ test_c_zram() {
 	unload
 	DRIVER=zram
 	modprobe -n -q zram || skip "there is no C zram"
-	null_disks
-	load num_devices=0
-	backed nullb0 $((2 * small))
-	backed nullb1 $((large + 2 * count))
+	disks
 	compare "1 GiB empty / $gib GiB empty" 0 0 $count
 	from=$SECONDS
 	while [ $((SECONDS - from)) -lt $patience ] && [ $((filled + portion)) -lt $((large / 100 * 95)) ]; do
@@ -151,15 +129,6 @@ test_c_zram() {
 	note "$DRIVER: $filled pages were written back in $((SECONDS - from)) s"
 	compare "1 GiB empty / $((filled >> 18)) of $gib GiB in use" 0 $filled $count
 	unload
-	no_null_disks
-}
-
-no_null_disks() {
-	local config
-	for config in /sys/kernel/config/nullb/nullb*; do
-		[ ! -d "$config" ] || rmdir "$config"
-	done
-	! loaded null_blk || ok rmmod null_blk
 }
 
 run_tests

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Shared by the tests that use disks from many tasks at once, with pagerace: sets up the disks, and checks them when
-# all tasks have ended. Sourced, after lib.sh.
+# all tasks have ended. Sourced, after writeback.sh.
 #
 # shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
 
@@ -11,19 +11,6 @@
 mib=3
 blocks=$((mib * 256))
 pages=$((blocks - 100))
-
-bd_stat() {
-	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
-}
-
-# backed BACKING COMPRESSED ALGORITHM SIZE
-backed() {
-	add
-	stores "$sys/comp_algorithm" "$3"
-	stores "$sys/compressed_writeback" "$2"
-	stores "$sys/backing_dev" "$1"
-	stores "$sys/disksize" "$4"
-}
 
 # result NAME: the number of that name in the report of pagerace.
 result() {

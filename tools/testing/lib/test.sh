@@ -115,6 +115,28 @@ eventually() {
 	done
 }
 
+# now: the time in milliseconds, into $now.
+# shellcheck disable=SC2034 # for the tests
+now() {
+	now=$((${EPOCHREALTIME/./} / 1000))
+}
+
+# ended PID...: have all of these processes ended?
+ended() {
+	local pid
+	for pid in "$@"; do
+		! kill -0 "$pid" 2>/dev/null || return 1
+	done
+}
+
+# wait_all PID...: waits for processes, each of which fails the test if it failed.
+wait_all() {
+	local pid
+	for pid in "$@"; do
+		wait "$pid" || failed=1
+	done
+}
+
 # errno_of MESSAGE: the name of the error that a message of the shell or of a tool ends with.
 errno_of() {
 	case $1 in
@@ -259,8 +281,8 @@ removed() {
 	[ "$errno" = OK ]
 }
 
-# Whatever a test left behind goes away, so that the next one starts from nothing.
-tidy() {
+# remove_disks: also those that are mounted or used for swap.
+remove_disks() {
 	local where what
 	while read -r where what _; do
 		[[ $where != /dev/zram* ]] || umount "$what"
@@ -269,6 +291,11 @@ tidy() {
 		[[ $where != /dev/zram* ]] || swapoff "$where"
 	done </proc/swaps
 	! loaded "$DRIVER" || hot_remove_all
+}
+
+# tidy: removes what a test left behind. Libraries and tests replace it if they make more than disks.
+tidy() {
+	remove_disks
 }
 
 # --- Statistics -----------------------------------------------------------------------------------
@@ -286,6 +313,18 @@ io_stat() {
 	local text
 	text=$(<"$sys/io_stat")
 	read -r failed_reads failed_writes invalid_io notify_free <<<"$text"
+}
+
+# shellcheck disable=SC2034 # for the tests
+bd_stat() {
+	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+}
+
+# no_failed_io: no read or write of the disk has failed.
+no_failed_io() {
+	io_stat
+	is "failed_reads of $dev" "$failed_reads" 0
+	is "failed_writes of $dev" "$failed_writes" 0
 }
 
 # pool_is_empty: zsmalloc may free an empty page a moment later, in a work item.

@@ -14,14 +14,16 @@ tool() {
 	perl "$HERE/wbtool.pl" "$@"
 }
 
-# tidy: also after a test, what was below the devices goes.
+# tidy: removes the disks, and the devices below them.
 tidy() {
-	local where what path
-	while read -r where what _; do
-		[[ $where != /dev/zram* ]] || umount "$what"
-	done </proc/mounts
-	! loaded "$DRIVER" || hot_remove_all
-	[ ! -e /dev/mapper/control ] || [ -z "$(echo /dev/mapper/wb*)" ] || dmsetup remove_all --force >/dev/null
+	local path
+	remove_disks
+	if [ -e /dev/mapper/control ] && [ -n "$(echo /dev/mapper/wb*)" ]; then
+		for path in /dev/mapper/wb*held; do
+			[ ! -e "$path" ] || dmsetup resume "${path##*/}"
+		done
+		dmsetup remove_all --force >/dev/null
+	fi
 	for path in /sys/block/loop*/loop; do
 		[ ! -d "$path" ] || losetup --detach "/dev/$(basename "${path%/loop}")"
 	done
@@ -49,6 +51,21 @@ nullb() {
 		shift 2
 	done
 	eventually 5 [ -b "$nullb" ] || fail "$nullb did not appear"
+}
+
+# slow_nullb NAME MEGABYTES NANOSECONDS [ATTRIBUTE VALUE]...: the same, whose requests take that long.
+slow_nullb() {
+	nullb "$1" "$2" irqmode 2 completion_nsec "$3" "${@:4}"
+}
+
+# bad_sectors NAME FIRST LAST: reads and writes of these sectors of a nullb fail.
+bad_sectors() {
+	echo "+$2-$3" >"$NULLB/$1/badblocks"
+}
+
+# good_sectors NAME FIRST LAST: they succeed again.
+good_sectors() {
+	echo "-$2-$3" >"$NULLB/$1/badblocks"
 }
 
 # loop [OPTION]...: a loop device $loop of 1 MiB. Fails if there cannot be such a one.
@@ -84,6 +101,39 @@ remap() {
 	ok dmsetup resume "$1"
 }
 
+# delayed NAME MEGABYTES READ WRITE: a device $mapped whose reads and writes take that many milliseconds.
+delayed() {
+	nullb "$1n" "$2"
+	ok modprobe -q dm-delay
+	mapped "$1" "0 $(($2 * 2048)) delay $nullb 0 $3 $nullb 0 $4"
+}
+
+# holdable NAME BLOCKS: a device $mapped of so many blocks. Its reads, but not its writes, go through another device,
+# NAMEheld, so that they can be held. $inflight is the file with the numbers of its requests in flight.
+holdable() {
+	local sectors=$(($2 * PAGE / 512)) held
+	nullb "$1n" $(($2 * PAGE / 1048576 + 1))
+	mapped "$1held" "0 $sectors linear $nullb 0"
+	held=$mapped
+	ok modprobe -q dm-delay
+	mapped "$1" "0 $sectors delay $held 0 0 $nullb 0 0"
+	inflight=/sys/block/dm-$(dmsetup info -c --noheadings -o minor "$1")/inflight
+}
+
+hold_reads() {
+	ok dmsetup suspend --noflush --nolockfs "$1held"
+}
+
+release_reads() {
+	ok dmsetup resume "$1held"
+}
+
+# reads_in_flight COUNT: are there so many, at least? The number is in $reads.
+reads_in_flight() {
+	read -r reads _ <"$inflight"
+	[ "$reads" -ge "$1" ]
+}
+
 # blocks NAME COUNT: makes a device $mapped of exactly so many blocks.
 blocks() {
 	nullb "$1n" $(($2 / 256 + 1))
@@ -97,6 +147,28 @@ backed() {
 	stores "$sys/compressed_writeback" "${4:-0}"
 	stores "$sys/backing_dev" "$1"
 	stores "$sys/disksize" "$2"
+}
+
+# --- Long operations ------------------------------------------------------------------------------
+
+# store_in_background NAME FILE VALUE: another process, $pid, writes VALUE to FILE, until a SIGINT interrupts the write.
+# When this returns, the process has opened the file. The result will be in $TMP/NAME, as the name of the error or OK.
+store_in_background() {
+	: >"$TMP/$1"
+	{ exec perl "$HERE/wbtool.pl" store "$2" "$3" >"$TMP/$1"; } &
+	pid=$!
+	wait_for_open "$2"
+}
+
+# wait_for_open FILE: waits until $pid has opened FILE, or has ended. (On a busy machine, a program takes long to start.)
+wait_for_open() {
+	local fd
+	until ended "$pid"; do
+		for fd in "/proc/$pid/fd/"*; do
+			[ ! "$fd" -ef "$1" ] || return 0
+		done
+		sleep 0.02
+	done
 }
 
 # --- No free memory --------------------------------------------------------------------------------
@@ -122,11 +194,6 @@ injected() {
 }
 
 # --- What became of it ----------------------------------------------------------------------------
-
-# bd_stat: the columns of $sys/bd_stat into variables.
-bd_stat() {
-	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
-}
 
 # counts WHAT COUNT READS WRITES
 counts() {

@@ -48,19 +48,18 @@ survey() {
 	[[ $seen != *f* ]] || fail "pages have foreign bytes: $seen"
 }
 
-# spoils and mends NAME BLOCK...: writing to these blocks of what nullb has made fails, or does not any more.
-spoils() {
-	badblocks + "$@"
+# bad_blocks and good_blocks NAME BLOCK...: reads and writes of these blocks of a nullb fail, or succeed again.
+bad_blocks() {
+	local block
+	for block in "${@:2}"; do
+		bad_sectors "$1" $((block * 8)) $((block * 8 + 7))
+	done
 }
 
-mends() {
-	badblocks - "$@"
-}
-
-badblocks() {
-	local sign=$1 name=$2 block
-	for block in "${@:3}"; do
-		echo "$sign$((block * 8))-$((block * 8 + 7))" >"$NULLB/$name/badblocks"
+good_blocks() {
+	local block
+	for block in "${@:2}"; do
+		good_sectors "$1" $((block * 8)) $((block * 8 + 7))
 	done
 }
 
@@ -132,9 +131,7 @@ test_no_write_succeeds() {
 		is "compr_data_size" "$compr" 0
 		both_ways 0 64 random 1
 		both_ways 64 64 text 1
-		io_stat
-		is "failed_reads" "$failed_reads" 0
-		is "failed_writes" "$failed_writes" 0
+		no_failed_io
 		does close
 	done
 }
@@ -145,7 +142,7 @@ test_bad_blocks_among_good_ones() {
 	for compressed in 0 1; do
 		nullb wb$compressed 1
 		# shellcheck disable=SC2086 # words
-		spoils wb$compressed $blocks
+		bad_blocks wb$compressed $blocks
 		backed "$nullb" 1M lz4 $compressed
 		stores "$sys/writeback_limit_enable" 1
 		does open "$dev" direct
@@ -175,7 +172,7 @@ test_bad_blocks_among_good_ones() {
 		done
 		# Every block is free or has a page.
 		# shellcheck disable=SC2086 # words
-		mends wb$compressed $blocks
+		good_blocks wb$compressed $blocks
 		writes_back huge
 		bd_stat
 		is "bd_count when the device has recovered" "$bd_count" 256
@@ -193,7 +190,7 @@ test_bad_blocks_among_many() {
 	for compressed in 0 1; do
 		nullb wb$compressed 8
 		# shellcheck disable=SC2086 # words
-		spoils wb$compressed $blocks
+		bad_blocks wb$compressed $blocks
 		backed "$nullb" 4M lz4 $compressed
 		does open "$dev" direct
 		does bulk 0 512 random 1
@@ -334,8 +331,8 @@ test_a_bad_block_is_one_bad_page() {
 		does bulk 64 64 text 1
 		copy 128
 		writes_back page_indexes=0-127
-		echo "+$((17 * 8))-$((17 * 8))" >"$NULLB/wb$compressed/badblocks"
-		echo "+$((90 * 8 + 7))-$((90 * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
+		bad_sectors wb$compressed $((17 * 8)) $((17 * 8))
+		bad_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
 		bad=0
 		for ((index = 0; index < 128; index++)); do
 			if [ $index -lt 64 ]; then
@@ -358,8 +355,8 @@ test_a_bad_block_is_one_bad_page() {
 		does bulk 64 64 text 2
 		bd_stat
 		is "bd_count" "$bd_count" 0
-		echo "-$((17 * 8))-$((17 * 8))" >"$NULLB/wb$compressed/badblocks"
-		echo "-$((90 * 8 + 7))-$((90 * 8 + 7))" >"$NULLB/wb$compressed/badblocks"
+		good_sectors wb$compressed $((17 * 8)) $((17 * 8))
+		good_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
 		writes_back page_indexes=0-127
 		both_ways 0 64 random 2
 		both_ways 64 64 text 2

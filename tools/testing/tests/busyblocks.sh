@@ -20,48 +20,27 @@
 . "${0%/*}/../lib/writeback.sh"
 
 soon=10000
-eval "tidy_backing() $(declare -f tidy | tail -n +2)"
 
-tidy() {
-	[ ! -e /dev/mapper/wbheld ] || dmsetup resume wbheld
-	tidy_backing
-}
-
-# holding BLOCKS: makes a device $mapped of so many blocks, whose reads can be held.
-holding() {
-	local sectors=$(($1 * PAGE / 512)) held
-	nullb wbmemory $(($1 * PAGE / 1048576 + 1))
-	mapped wbheld "0 $sectors linear $nullb 0"
-	held=$mapped
-	ok modprobe -q dm-delay
-	mapped wbdelay "0 $sectors delay $held 0 0 $nullb 0 0"
-	inflight=/sys/block/dm-$(dmsetup info -c --noheadings -o minor wbdelay)/inflight
-}
-
+# hold: for a minute at most, so that a task that waits for the reads ends some time.
 hold() {
-	ok dmsetup suspend --noflush --nolockfs wbheld
+	hold_reads wb0
 	{
 		sleep 60
-		exec dmsetup resume wbheld
+		exec dmsetup resume wb0held
 	} >"$TMP/rescue" 2>&1 &
 	rescue=$!
 }
 
 release() {
 	kill "$rescue" 2>/dev/null || fail "the reads were held for so long that they ended by themselves"
-	ok dmsetup resume wbheld
-}
-
-under_way() {
-	read -r reads _ <"$inflight"
-	[ "$reads" -ge "$1" ]
+	release_reads wb0
 }
 
 # reads_begin COUNT: one direct read(2) of the first COUNT pages, in the background; its process is $reader.
 reads_begin() {
 	{ exec dd if="$dev" of="$TMP/copy" bs=$(($1 * PAGE)) count=1 iflag=direct >"$TMP/dd" 2>&1; } &
 	reader=$!
-	eventually 30 under_way "$1" || fail "only $reads reads of $1 are under way"
+	eventually 30 reads_in_flight "$1" || fail "only $reads reads of $1 are under way"
 }
 
 # reads_end COUNT KIND SEED: all is read, and is what it was when the reading began, as $TMP/before has it.
@@ -75,10 +54,6 @@ reads_end() {
 # remember COUNT: what the first COUNT pages are before they are written back.
 remember() {
 	ok dd if="$dev" of="$TMP/before" bs=$(($1 * PAGE)) count=1 iflag=direct
-}
-
-now() {
-	now=$((${EPOCHREALTIME/./} / 1000))
 }
 
 # at_once COMMAND...: must not wait for reads. The longest is kept for each command.
@@ -105,22 +80,6 @@ tell_longest() {
 	done
 }
 
-# begin NAME WHAT: a writeback in the background; its process is $pid.
-begin() {
-	: >"$TMP/$1"
-	{ exec perl "$HERE/wbtool.pl" store "$sys/writeback" "$2" >"$TMP/$1"; } &
-	pid=$!
-	eventually 30 begun
-}
-
-begun() {
-	local fd
-	for fd in "/proc/$pid/fd/"*; do
-		[[ $(readlink "$fd") != */writeback ]] || return 0
-	done
-	! kill -0 "$pid" 2>/dev/null
-}
-
 # still_waits NAME: after a while; what waits for nothing has ended by then, and if not, the test is none the worse.
 still_waits() {
 	sleep 1
@@ -135,7 +94,7 @@ result() {
 
 test_reads_keep_no_other_block() {
 	local pages=8192
-	holding 76800
+	holdable wb0 76800
 	backed "$mapped" 64M lz4
 	does open "$dev" direct
 	does bulk 0 $pages random 1
@@ -148,7 +107,7 @@ test_reads_keep_no_other_block() {
 	at_once writes_back huge
 	bd_stat
 	is "pages written back in the end" "$bd_count $bd_writes" "$((2 * pages)) $((2 * pages))"
-	under_way $pages || fail "only $reads reads are under way still"
+	reads_in_flight $pages || fail "only $reads reads are under way still"
 	tell_longest
 	reads_end $pages
 	does bulkcheck 0 $((2 * pages)) random 1
@@ -156,7 +115,7 @@ test_reads_keep_no_other_block() {
 }
 
 test_full_is_told_at_once() {
-	holding 64
+	holdable wb0 64
 	backed "$mapped" 1M lz4
 	does open "$dev" direct
 	does bulk 0 80 random 1
@@ -174,7 +133,7 @@ test_full_is_told_at_once() {
 	hold
 	reads_begin 64
 	at_once writes_back huge ENOSPC
-	under_way 64 || fail "only $reads reads are under way still"
+	reads_in_flight 64 || fail "only $reads reads are under way still"
 	release
 	ok wait $reader
 	tell_longest
@@ -184,7 +143,7 @@ test_full_is_told_at_once() {
 
 test_busy_is_waited_for() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram does not keep a block that is being read"
-	holding 64
+	holdable wb0 64
 	backed "$mapped" 1M lz4
 	does open "$dev" direct
 	does bulk 0 64 random 1
@@ -198,7 +157,7 @@ test_busy_is_waited_for() {
 	does discard $((32 * PAGE)) $((32 * PAGE))
 	does bulk 64 32 random 2
 	counts "of none" 0 64 64
-	begin a huge
+	store_in_background a "$sys/writeback" huge
 	still_waits a
 	at_once mm_stat
 	at_once bd_stat
@@ -207,13 +166,13 @@ test_busy_is_waited_for() {
 	kill -INT "$pid" 2>/dev/null
 	result a EINTR
 	counts "of an interrupted writeback" 0 64 64
-	begin b huge
+	store_in_background b "$sys/writeback" huge
 	still_waits b
 	kill -KILL "$pid" 2>/dev/null
 	result b '' 2>/dev/null
-	begin c huge
+	store_in_background c "$sys/writeback" huge
 	still_waits c
-	under_way 64 || fail "only $reads reads are under way still"
+	reads_in_flight 64 || fail "only $reads reads are under way still"
 	reads_end 64
 	result c OK
 	counts "of all again" 64 64 128
@@ -236,7 +195,7 @@ block_state() {
 
 test_all_answers_while_reads_are_under_way() {
 	local pages=6144 round state
-	holding 8192
+	holdable wb0 8192
 	backed "$mapped" 32M lz4
 	state=/sys/kernel/debug/zram/zram$id/block_state
 	does open "$dev" direct
@@ -259,17 +218,17 @@ test_all_answers_while_reads_are_under_way() {
 		at_once writes_back idle
 		at_once busy
 	done
-	under_way $pages || fail "only $reads reads are under way still"
+	reads_in_flight $pages || fail "only $reads reads are under way still"
 	# Its reads are: direct I/O has the memory until they are over.
 	kill -KILL $reader
 	sleep 0.5
 	kill -0 $reader 2>/dev/null || fail "the reader is gone, and its reads are not"
 	at_once busy
-	under_way $pages || fail "only $reads reads are under way still"
+	reads_in_flight $pages || fail "only $reads reads are under way still"
 	release
 	at_once wait $reader 2>/dev/null
 	tell_longest
-	is "reads under way after that" "$(under_way 1 && echo "$reads")" ''
+	is "reads under way after that" "$(reads_in_flight 1 && echo "$reads")" ''
 	# Once more, to the end.
 	hold
 	reads_begin $pages

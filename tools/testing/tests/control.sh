@@ -218,8 +218,8 @@ test_load_and_unload_again_and_again() {
 
 # Three loops add, use and remove devices; one opens, resets, sets up and reads whatever is there.
 test_many_tasks_at_once() {
-	local until=$((SECONDS + 6)) worker pids=() path
-	for worker in 1 2 3; do
+	local until=$((SECONDS + 6)) pids=() path
+	for _ in 1 2 3; do
 		(
 			while [ $SECONDS -lt $until ]; do
 				add
@@ -244,9 +244,7 @@ test_many_tasks_at_once() {
 			done
 		done
 	) 2>/dev/null &
-	for worker in "${pids[@]}"; do
-		wait "$worker" || failed=1
-	done
+	wait_all "${pids[@]}"
 	wait
 	hot_remove_all
 	add
@@ -270,7 +268,7 @@ test_a_disk_goes_whose_dictionary_adds_disks() {
 		# Not before it is at it.
 		eventually 10 others_than "$before" || fail "round $round: hot_add is not read as a dictionary"
 		removed "$id" &
-		eventually 30 gone "$pid" $! || {
+		eventually 30 ended "$pid" $! || {
 			fail "round $round: removal and dictionary still wait for each other"
 			return
 		}
@@ -286,14 +284,6 @@ test_a_disk_goes_whose_dictionary_adds_disks() {
 # others_than DISKS: are there others by now?
 others_than() {
 	[ "$(echo /sys/block/zram*)" != "$1" ]
-}
-
-# gone PID...: have all of them ended?
-gone() {
-	local pid
-	for pid in "$@"; do
-		! kill -0 "$pid" 2>/dev/null || return 1
-	done
 }
 
 test_beside_c_zram() {

@@ -299,9 +299,7 @@ test_several_devices_at_once() {
 		) &
 		pids+=($!)
 	done
-	for n in "${pids[@]}"; do
-		wait "$n" || failed=1
-	done
+	wait_all "${pids[@]}"
 }
 
 # Four tasks write, read and discard the same pages. At the end every page is what one of them wrote last,
@@ -321,9 +319,7 @@ test_many_tasks_on_the_same_pages() {
 		) &
 		pids+=($!)
 	done
-	for n in "${pids[@]}"; do
-		wait "$n" || failed=1
-	done
+	wait_all "${pids[@]}"
 	does open "$dev" direct
 	for ((page = 0; page < pages; page++)); do
 		found=

@@ -11,8 +11,8 @@
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
-# shellcheck source=tools/testing/lib/slowdisk.sh
-. "${0%/*}/../lib/slowdisk.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
 # shellcheck source=tools/testing/lib/races.sh
 . "${0%/*}/../lib/races.sh"
 
@@ -23,13 +23,13 @@ seconds=$((${1:-${DURATION:-24}} / 4))
 race() {
 	local racers=() ids=() report what n=0 faults
 	faults=$(program faults)
-	null_disk 0 $mib 200000
-	null_disk 1 $mib 100000
-	backed /dev/nullb0 0 lz4 $((2 * blocks * PAGE))
+	slow_nullb wb0 $mib 200000
+	slow_nullb wb1 $mib 100000
+	backed /dev/wb0 $((2 * blocks * PAGE)) lz4 0
 	ids=("$id")
-	stores /sys/block/nullb0/make-it-fail 1
-	stores /sys/block/nullb1/make-it-fail 1
-	backed /dev/nullb1 1 zstd $((2 * blocks * PAGE))
+	stores /sys/block/wb0/make-it-fail 1
+	stores /sys/block/wb1/make-it-fail 1
+	backed /dev/wb1 $((2 * blocks * PAGE)) zstd 1
 	ids+=("$id")
 	for id in "${ids[@]}"; do
 		(
@@ -69,7 +69,6 @@ race() {
 		does close
 		remove
 	done
-	no_null_disks
 }
 
 test_allocations_of_those_who_use_the_disk() {

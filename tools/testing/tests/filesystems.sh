@@ -105,9 +105,7 @@ through() {
 	ok mount -o ro "$dev" "$mnt"
 	same_files "after they were mounted again"
 	ok umount "$mnt"
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	ok blkdiscard --force "$dev"
 	mm_stat
 	is "orig_data_size after blkdiscard" "$orig" 0

@@ -27,9 +27,7 @@ verify() {
 		--aux-path="$TMP" "$@"
 	mm_stat
 	is "orig_data_size" "$orig" $((4 * ${size%M} << 20))
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	# It did write, and read it again, except for some pages that a cache may have kept.
 	read -ra stat <"$sys/stat"
 	at_least "sectors read" "${stat[2]}" $((3 * ${size%M} * 2048))

@@ -36,9 +36,7 @@ during_fio() {
 	wait $pid || status=$?
 	[ $status = 0 ] || [ $status = 128 ] || fail "fio failed ($status): $(tail -n 5 "$TMP/fio")"
 	! grep -iE 'verify.*(fail|bad)|bad (magic|header)|err= *[1-9]' "$TMP/fio" || fail "fio found wrong data"
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 }
 
 test_offline_and_online_during_fio_lz4() {

@@ -28,7 +28,7 @@ c_waits() {
 # long_disk [COMPRESSED [BATCH [SIZE]]]: a disk with pages whose writeback takes seconds, with a limit that suffices.
 # It is full of them, unless SIZE is larger.
 long_disk() {
-	nullb wb0 16 irqmode 2 completion_nsec $((latency * 1000000))
+	slow_nullb wb0 16 $((latency * 1000000))
 	backed "$nullb" "${3:-$((pages * PAGE))}" lz4 "${1:-0}"
 	fill_disk "${2:-1}"
 }
@@ -50,42 +50,13 @@ fill_disk() {
 	stores "$sys/idle" all
 }
 
-now() {
-	now=$((${EPOCHREALTIME/./} / 1000))
-}
-
-# begin NAME WHAT: a writeback in the background; its process is $pid.
-begin() {
-	: >"$TMP/$1"
-	{ exec perl "$HERE/wbtool.pl" store "$sys/writeback" "$2" >"$TMP/$1"; } &
-	pid=$!
-	begun '*/writeback'
-}
-
-# begun PATTERN: waits until $pid has such a file open, which is right before it writes to it. Starting perl takes
-# long where much else is going on.
-begun() {
-	local fd
-	while runs "$pid"; do
-		for fd in "/proc/$pid/fd/"*; do
-			# shellcheck disable=SC2053 # a pattern
-			[[ $(readlink "$fd") != $1 ]] || return 0
-		done
-		sleep 0.02
-	done
-}
-
-runs() {
-	kill -0 "$1" 2>/dev/null
-}
-
 # progress PAGES: until so many were written.
 progress() {
 	until
 		bd_stat
 		[ "$bd_writes" -ge "$1" ]
 	do
-		runs "$pid" || {
+		! ended "$pid" || {
 			fail "the writeback ended before it had written $1 pages: $(<"$TMP/a")"
 			return
 		}
@@ -163,8 +134,8 @@ test_statistics_answer_at_once() {
 	local file from samples=0 late=0 took line
 	local -A longest
 	long_disk
-	begin a idle
-	while runs $pid; do
+	store_in_background a "$sys/writeback" idle
+	until ended $pid; do
 		for file in mm_stat bd_stat io_stat debug_stat disksize initstate backing_dev comp_algorithm \
 			writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback; do
 			from=${EPOCHREALTIME/./}
@@ -204,13 +175,11 @@ test_marking_idle_pages_holds_nobody_up() {
 	c_waits
 	add
 	stores "$sys/disksize" 16G
-	{ exec perl "$HERE/wbtool.pl" store "$sys/idle" all >"$TMP/a"; } &
-	pid=$!
-	begun '*/idle'
+	store_in_background a "$sys/idle" all
 	sleep 0.3
 	within 1000 stores "$sys/mem_limit" 64M
 	within 1000 mm_stat
-	runs $pid || fail "all pages are marked, so this proves nothing"
+	! ended $pid || fail "all pages are marked, so this proves nothing"
 	within 1000 stores "$sys/reset" 1
 	ends a $pid EINTR 1000
 }
@@ -220,7 +189,7 @@ test_marking_idle_pages_holds_nobody_up() {
 interrupted_by() {
 	local signal=$1 compressed=$2 batch=$3 want=$4
 	long_disk "$compressed" "$batch"
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	progress 200
 	kill "-$signal" $pid
 	ends a $pid "$want" 1000
@@ -249,7 +218,7 @@ test_sigint_with_help() {
 		[ $compressed = 0 ] || { remove && tidy; }
 		long_disk $compressed 4
 		stores "$sys/writeback_limit_enable" 0
-		begin a idle
+		store_in_background a "$sys/writeback" idle
 		progress 300
 		kill -INT $pid
 		ends a $pid EINTR 1000
@@ -272,7 +241,7 @@ test_reset_with_help() {
 	c_waits
 	long_disk 0 4
 	stores "$sys/writeback_limit_enable" 0
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	progress 300
 	within 1000 stores "$sys/reset" 1
 	is "the backing device" "$(<"$sys/backing_dev")" none
@@ -294,7 +263,7 @@ test_stopped_and_continued() {
 	c_waits
 	local n
 	long_disk 0 1
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	progress 100
 	kill -STOP $pid
 	eventually 5 eval '[[ $(<"/proc/$pid/stat") == *") T "* ]]' || fail "the process was not stopped"
@@ -319,7 +288,7 @@ test_same_request_again() {
 	local n
 	long_disk 0 1
 	for n in 200 600 1000; do
-		begin a idle
+		store_in_background a "$sys/writeback" idle
 		progress $n
 		kill -INT $pid
 		ends a $pid EINTR 1000
@@ -337,12 +306,12 @@ test_a_failing_device_is_left_soon() {
 	c_waits
 	local how
 	long_disk 0 4
-	echo "+0-32767" >"$NULLB/wb0/badblocks"
+	bad_sectors wb0 0 32767
 	for how in signal reset; do
-		begin a idle
+		store_in_background a "$sys/writeback" idle
 		# There is no progress that could be seen.
 		sleep 1
-		runs $pid || fail "the writeback has ended, so this proves nothing"
+		! ended $pid || fail "the writeback has ended, so this proves nothing"
 		if [ $how = signal ]; then
 			kill -INT $pid
 			ends a $pid 'EINTR|EIO' 1000
@@ -365,7 +334,7 @@ with_signals() {
 	: >"$TMP/a"
 	{ exec "$(program signals)" "$@" >"$TMP/a" 2>"$TMP/ticks"; } &
 	pid=$!
-	begun "*/${2##*/}"
+	wait_for_open "$2"
 }
 
 # ticked: the timer of the system call was there.
@@ -526,7 +495,7 @@ test_reset() {
 	local n compressed
 	long_disk 0 1
 	for n in 1 2 3 4; do
-		begin a idle
+		store_in_background a "$sys/writeback" idle
 		progress 100
 		within 1000 stores "$sys/reset" 1
 		# At once, and not only when the last one who did something has noticed.
@@ -553,10 +522,10 @@ test_reset_with_others_waiting() {
 	c_waits
 	local first
 	long_disk 0 1
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	first=$pid
 	progress 100
-	begin b huge
+	store_in_background b "$sys/writeback" huge
 	sleep 0.3
 	within 1000 stores "$sys/reset" 1
 	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
@@ -571,7 +540,7 @@ test_an_open_disk_goes_on() {
 	c_waits
 	long_disk 0 2
 	exec 7<"$dev"
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	progress 100
 	within 500 stores "$sys/reset" 1 EBUSY
 	within 500 stores $CONTROL/hot_remove "$id" EBUSY
@@ -591,7 +560,7 @@ test_hot_remove() {
 			backed "$nullb" $((pages * PAGE))
 			fill_disk 1
 		}
-		begin a idle
+		store_in_background a "$sys/writeback" idle
 		progress 100
 		within 1500 remove
 		[ ! -e "$sys" ] || fail "$sys is still there"
@@ -604,10 +573,10 @@ test_rmmod() {
 	c_waits
 	local first
 	long_disk 0 1
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	first=$pid
 	progress 100
-	begin b huge
+	store_in_background b "$sys/writeback" huge
 	sleep 0.2
 	within 2000 ok rmmod "$DRIVER"
 	! loaded "$DRIVER" || fail "$DRIVER is still loaded"
@@ -628,20 +597,20 @@ test_a_second_one_waits_and_can_be_interrupted() {
 	c_waits
 	local first
 	long_disk 0 1
-	begin a huge
+	store_in_background a "$sys/writeback" huge
 	first=$pid
 	progress 100
-	begin b page_indexes=$((pages / 2))-$((pages - 1))
+	store_in_background b "$sys/writeback" page_indexes=$((pages / 2))-$((pages - 1))
 	sleep 0.3
-	runs $pid || fail "the second writeback did not wait: $(<"$TMP/b")"
+	! ended $pid || fail "the second writeback did not wait: $(<"$TMP/b")"
 	kill -INT $pid
 	ends b $pid EINTR 500
-	runs "$first" || fail "the first writeback has ended, so this proves nothing"
+	! ended "$first" || fail "the first writeback has ended, so this proves nothing"
 	# One more, which gets its turn.
-	begin c page_indexes=$((pages / 2))-$((pages / 2 + 99))
+	store_in_background c "$sys/writeback" page_indexes=$((pages / 2))-$((pages / 2 + 99))
 	sleep 0.2
-	runs $pid || fail "the third writeback did not wait: $(<"$TMP/c")"
-	runs "$first" || fail "the first writeback has ended, so this proves nothing"
+	! ended $pid || fail "the third writeback did not wait: $(<"$TMP/c")"
+	! ended "$first" || fail "the first writeback has ended, so this proves nothing"
 	bd_stat
 	[ "$bd_count" -lt $((pages / 2)) ] || fail "there is something of the third writeback already"
 	ends a "$first" OK 10000
@@ -655,7 +624,7 @@ test_other_disks_do_not_wait() {
 	local slow slow_pid
 	long_disk 0 1
 	slow=$id
-	begin a idle
+	store_in_background a "$sys/writeback" idle
 	slow_pid=$pid
 	[ "$DRIVER" = zram ] || progress 100
 	nullb wb1 1
@@ -667,7 +636,7 @@ test_other_disks_do_not_wait() {
 	does bulkcheck 0 128 random 1
 	does close
 	within 1000 remove
-	runs $slow_pid || fail "the writeback has ended, so this proves nothing"
+	! ended $slow_pid || fail "the writeback has ended, so this proves nothing"
 	use "$slow"
 	ends a $slow_pid OK 20000
 	data_is_right
@@ -678,7 +647,7 @@ test_using_pages_meanwhile() {
 	c_waits
 	local index step=64
 	long_disk 0 1
-	begin a huge
+	store_in_background a "$sys/writeback" huge
 	progress 64
 	does open "$dev" direct
 	for ((index = 0; index < pages / 2; index += step)); do
@@ -688,7 +657,7 @@ test_using_pages_meanwhile() {
 		does write $((index + 3)) 1 same 2
 		does write $((index + 4)) 1 random 2
 	done
-	runs $pid || fail "the writeback has ended, so this proves nothing"
+	! ended $pid || fail "the writeback has ended, so this proves nothing"
 	ends a $pid OK 20000
 	for ((index = 0; index < pages / 2; index += step)); do
 		does check $index 1 text 2

@@ -58,7 +58,7 @@ disks=()
 for i in {0..7}; do
 	# Half of them answer from an interrupt, later.
 	if [ $((i / 2 % 2)) = 0 ]; then
-		nullb "wb$i" 1 queue_mode 2 irqmode 2 completion_nsec $((i * 50000 + 100000))
+		slow_nullb "wb$i" 1 $((i * 50000 + 100000))
 	else
 		nullb "wb$i" 1
 	fi

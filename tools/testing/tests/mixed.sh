@@ -63,9 +63,7 @@ through() {
 		oflag=direct conv=notrunc status=none
 	ok cmp -n $((quarter * 3)) -i $quarter:0 "$dev" "$image"
 	ok cmp -n $quarter "$dev" "$image"
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 }
 
 test_lzo_rle() {

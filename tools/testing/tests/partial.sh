@@ -43,14 +43,6 @@ no_bios() {
 	stores $FAILSLAB/probability $((100 * $1))
 }
 
-# none_left: have all tasks ended?
-none_left() {
-	local pid
-	for pid in "${writers[@]}"; do
-		! kill -0 "$pid" 2>/dev/null || return 1
-	done
-}
-
 # contents FILE: what is on the disk.
 contents() {
 	ok dd if="$dev" of="$1" bs=$PAGE count=$pages iflag=direct status=none
@@ -76,8 +68,7 @@ right() {
 moving() {
 	local compressed=$1 round page task move before writers=()
 	small_blocks
-	nullb wb1n 16
-	mapped wb1 "0 32768 delay $nullb 0 $read_ms $nullb 0 0"
+	delayed wb1 16 $read_ms 0
 	backed "$mapped" 1M lz4 "$compressed"
 	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
 	does open "$dev" direct
@@ -97,7 +88,7 @@ moving() {
 			writes_back page_indexes=0-$((pages - 1))
 			sleep 0.2
 		done
-		eventually 60 none_left || {
+		eventually 60 ended "${writers[@]}" || {
 			fail "writers wait for each other in round $round"
 			break
 		}
@@ -110,9 +101,7 @@ moving() {
 	writes_back page_indexes=0-$((pages - 1))
 	does bulkcheck 0 $pages hex 7
 	does close
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	bd_stat
 	note "$bd_reads pages were read for $((3 * pages * tasks)) writes"
 	# Otherwise this shows nothing.
@@ -131,34 +120,29 @@ test_pages_that_move_compressed() {
 # As many writers of parts of one page as a block can have reads, while the page moves to that block: the worker that
 # finds the page there cannot pin the block, and must not wait for reads that need this worker.
 test_more_reads_than_can_be_counted() {
-	local sectors=$((64 * PAGE / 512)) held inflight reads count writers=()
+	local inflight reads count writers=()
 	small_blocks
-	nullb wb1n 1
-	mapped wb1held "0 $sectors linear $nullb 0"
-	held=$mapped
-	ok modprobe -q dm-delay
-	mapped wb1 "0 $sectors delay $held 0 0 $nullb 0 0"
-	inflight=/sys/block/dm-$(dmsetup info -c --noheadings -o minor wb1)/inflight
+	holdable wb1 64
 	backed "$mapped" 1M lz4
 	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
 	does open "$dev" direct
 	does bulk 0 1 random 1
 	writes_back page_index=0
-	ok dmsetup suspend --noflush --nolockfs wb1held
+	hold_reads wb1
 	# One write reads the first block of the page, the others the second one.
 	part 1
-	eventually 30 reads_under_way 1 || fail "there is no read"
+	eventually 30 reads_in_flight 1 || fail "there is no read"
 	does bulk 0 1 random 2
 	writes_back page_index=0
 	for ((count = 0; count < 20; count++)); do
 		part $((2 + count % 6))
 	done
-	eventually 30 reads_under_way 15 || fail "$reads reads are under way"
+	eventually 30 reads_in_flight 15 || fail "$reads reads are under way"
 	sleep 1
-	reads_under_way 1
+	reads_in_flight 1
 	is "the number of reads under way" "$reads" 15
-	ok dmsetup resume wb1held
-	if ! eventually 60 none_left; then
+	release_reads wb1
+	if ! eventually 60 ended "${writers[@]}"; then
 		# A worker that waits for itself would keep the guest from ending.
 		fail "writers wait for each other"
 		echo b >/proc/sysrq-trigger
@@ -174,11 +158,6 @@ test_more_reads_than_can_be_counted() {
 part() {
 	dd if="$TMP/x" of="$dev" bs=512 seek="$1" count=1 oflag=direct conv=notrunc status=none &
 	writers+=($!)
-}
-
-reads_under_way() {
-	read -r reads _ <"$inflight"
-	[ "$reads" -ge "$1" ]
 }
 
 run_tests

@@ -59,10 +59,6 @@ marks() {
 	is "the number of pages marked $1" "$marked" "$2"
 }
 
-now() {
-	now=$((${EPOCHREALTIME/./} / 1000))
-}
-
 test_refusals() {
 	multi
 	add
@@ -223,9 +219,7 @@ long_disk() {
 	does bulk 0 $pages random 1
 	does bulk $pages 256 text 1
 	does close
-	: >"$TMP/result"
-	{ exec perl "$HERE/wbtool.pl" store "$sys/recompress" type=huge >"$TMP/result"; } &
-	pid=$!
+	store_in_background result "$sys/recompress" type=huge
 	# It takes the page that is first in line at some time.
 	eventually 30 begun || fail "no page was ever recompressed"
 }

@@ -14,26 +14,19 @@
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
-# shellcheck source=tools/testing/lib/slowdisk.sh
-. "${0%/*}/../lib/slowdisk.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+# shellcheck source=tools/testing/lib/races.sh
+. "${0%/*}/../lib/races.sh"
 
 seconds=${1:-${DURATION:-7}}
 # 768 blocks: for these, for those that are still being read, and for what a request can set aside.
 pages=600
 
-# result NAME: the number of that name in the report of pagerace.
-result() {
-	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
-}
-
 race() {
 	local what
-	slow_disk 3 20 0
-	add
-	stores "$sys/comp_algorithm" lz4
-	stores "$sys/compressed_writeback" "$1"
-	stores "$sys/backing_dev" "$slow"
-	stores "$sys/disksize" $((pages * PAGE))
+	delayed wb0 3 20 0
+	backed "$mapped" $((pages * PAGE)) lz4 "$1"
 	"$(program pagerace)" -t "$seconds" -n $pages -r 16 -w 2 -b 2 "${dev#/dev/}" >"$TMP/report" ||
 		fail "pagerace ended with $?"
 	while IFS= read -r report; do
@@ -46,16 +39,13 @@ race() {
 	for what in reads writes discards writebacks; do
 		at_least "$what" "$(result $what)" 20
 	done
-	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+	bd_stat
 	note "bd_stat: $bd_count $bd_reads $bd_writes"
 	at_least "reads from the backing device" "$bd_reads" 200
 	# Each block was used several times.
 	at_least "writes to the backing device" "$bd_writes" 1024
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	remove
-	no_slow_disks
 }
 
 test_raw() {

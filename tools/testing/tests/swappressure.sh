@@ -27,9 +27,7 @@ swap_on() {
 }
 
 no_failures() {
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	mm_stat
 	note "$((orig >> 20)) MiB still stored in $((used >> 20)) MiB, at most $((used_max >> 20)) MiB"
 }

@@ -74,9 +74,7 @@ nothing_left() {
 gives_back() {
 	nothing_left || fail "$orig bytes are stored in $dev after swapoff"
 	eventually 10 little_used || fail "$used bytes of memory are used by $dev after swapoff"
-	io_stat
-	is "failed_reads of $dev" "$failed_reads" 0
-	is "failed_writes of $dev" "$failed_writes" 0
+	no_failed_io
 }
 
 little_used() {

@@ -26,10 +26,6 @@ memory() {
 	done </proc/meminfo
 }
 
-bd_stat() {
-	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
-}
-
 # backed_disk COMPRESSED SIZE
 backed_disk() {
 	add
@@ -91,9 +87,7 @@ swapped_in_and_right() {
 	bd_stat
 	note "$bd_reads pages were read from $disk"
 	at_least "pages read from the backing device" "$bd_reads" "$cold"
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 	ok swapoff "$dev"
 	bd_stat
 	# The header is a page of the swap area, too.
@@ -218,9 +212,7 @@ file_system() {
 	same_files 2000
 	note "$bd_count pages on $disk, $bd_reads read, $bd_writes written"
 	ok umount "$dev"
-	io_stat
-	is "failed_reads" "$failed_reads" 0
-	is "failed_writes" "$failed_writes" 0
+	no_failed_io
 }
 
 test_ext4_raw() {

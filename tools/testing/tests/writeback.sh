@@ -571,9 +571,7 @@ test_several_disks_at_once() {
 		) &
 		pids+=($!)
 	done
-	for n in "${pids[@]}"; do
-		wait "$n" || failed=1
-	done
+	wait_all "${pids[@]}"
 }
 
 run_tests

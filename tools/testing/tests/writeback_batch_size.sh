@@ -42,13 +42,46 @@ most_free() {
 	done
 }
 
-# in_flight LIMIT: are there more pages on their way than there were last time? Each is charged to the limit before
-# it is. How many there are is in $flying.
-in_flight() {
-	local last=$flying
-	sleep 1
-	flying=$(($1 - $(<"$sys/writeback_limit")))
-	[ "$flying" = 0 ] || [ "$flying" != "$last" ]
+# suspendable_disk COMPRESSED: a disk of 32 MiB, which is open. Its backing device keeps nothing, and can be suspended.
+suspendable_disk() {
+	nullb "wb${1}n" 64 memory_backed 0
+	mapped "wb$1" "0 131072 linear $nullb 0"
+	backed "$mapped" 32M lz4 "$1"
+	does open "$dev" direct
+}
+
+# suspend_backing_device: it takes all requests from now on, and answers none. All pages are idle, and a limit counts
+# those that are written.
+suspend_backing_device() {
+	stores "$sys/writeback_limit" 1000000
+	stores "$sys/writeback_limit_enable" 1
+	stores "$sys/idle" all
+	ok dmsetup suspend --noflush --nolockfs "${mapped##*/}"
+}
+
+# write_back_suspended [FAIL]: a task, $writer, writes back all pages; with FAIL, no_free_memory applies to it.
+# Returns when the number of pages in flight, $flying, does not grow any more.
+write_back_suspended() {
+	local last=-1
+	(
+		[ -z "${1:-}" ] || echo 1 >/proc/self/make-it-fail
+		writes_back idle
+		exit $failed
+	) &
+	writer=$!
+	flying=0
+	while [ "$flying" = 0 ] || [ "$flying" != "$last" ]; do
+		! ended $writer || break
+		sleep 1
+		last=$flying
+		# A page is charged to the limit before it is written.
+		flying=$((1000000 - $(<"$sys/writeback_limit")))
+	done
+}
+
+resume_backing_device() {
+	ok dmsetup resume "${mapped##*/}"
+	wait_all $writer
 }
 
 # What a writeback has taken can be seen in peace while its device takes all requests, and answers none.
@@ -57,33 +90,18 @@ test_absurd_batch_size() {
 	local compressed before writer pages=8192 free flying share
 	share=$(awk '/MemTotal/ { print int($2 / 4 / 256) }' /proc/meminfo)
 	for compressed in 0 1; do
-		nullb wb${compressed}n 64 memory_backed 0
-		mapped wb$compressed "0 131072 linear $nullb 0"
-		backed "$mapped" 32M lz4 $compressed
-		does open "$dev" direct
+		suspendable_disk $compressed
 		# Once for whatever the machine keeps after the first time.
 		does bulk 0 $pages text 1
 		writes_back page_indexes=0-$((pages - 1))
 		does bulk 0 $pages text 2
 		stores "$sys/writeback_batch_size" 4294967295
-		stores "$sys/writeback_limit" 1000000
-		stores "$sys/writeback_limit_enable" 1
-		stores "$sys/idle" all
-		ok dmsetup suspend --noflush --nolockfs wb$compressed
+		suspend_backing_device
 		most_free
 		before=$free
-		(
-			writes_back idle
-			exit $failed
-		) &
-		writer=$!
-		flying=0
-		while in_flight 1000000; do
-			kill -0 $writer 2>/dev/null || break
-		done
+		write_back_suspended
 		most_free
-		ok dmsetup resume wb$compressed
-		wait $writer || failed=1
+		resume_backing_device
 		counts "of an absurd batch" $pages 0 $((2 * pages))
 		note "$flying pages in flight; free memory: $before KiB, then $free KiB"
 		at_least "number of pages in flight" $flying 512
@@ -102,27 +120,11 @@ test_one_page_is_enough() {
 	local compressed writer pages=128 flying
 	no_free_memory 100
 	for compressed in 0 1; do
-		nullb wb${compressed}n 64 memory_backed 0
-		mapped wb$compressed "0 131072 linear $nullb 0"
-		backed "$mapped" 32M lz4 $compressed
-		does open "$dev" direct
+		suspendable_disk $compressed
 		does bulk 0 $pages text 1
-		stores "$sys/writeback_limit" 1000000
-		stores "$sys/writeback_limit_enable" 1
-		stores "$sys/idle" all
-		ok dmsetup suspend --noflush --nolockfs wb$compressed
-		(
-			echo 1 >/proc/self/make-it-fail
-			writes_back idle
-			exit $failed
-		) &
-		writer=$!
-		flying=0
-		while in_flight 1000000; do
-			kill -0 $writer 2>/dev/null || break
-		done
-		ok dmsetup resume wb$compressed
-		wait $writer || failed=1
+		suspend_backing_device
+		write_back_suspended fail
+		resume_backing_device
 		is "the number of pages in flight" $flying 1
 		counts "of one page at a time" $pages 0 $pages
 		does close
