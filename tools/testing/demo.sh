@@ -12,12 +12,12 @@
 DRIVER=${ZR_DRIVER:-zram_rs}
 failed=0
 
-# --- Telling what happens -------------------------------------------------------------------------
+# --- Output ---------------------------------------------------------------------------------------
 
 now() { echo "${EPOCHREALTIME/./}"; }
 begun=$(now)
 
-# step WHAT REMARK: something went as it should.
+# step WHAT REMARK: prints that a step has succeeded.
 step() { printf '  ok   %-36s %s\n' "$1" "$2"; }
 
 wrong() {
@@ -25,7 +25,7 @@ wrong() {
 	failed=$((failed + 1))
 }
 
-# must WHAT COMMAND...: without this there is no going on.
+# must WHAT COMMAND...: ends the demo if the command fails.
 must() {
 	local what=$1 said
 	shift
@@ -34,17 +34,17 @@ must() {
 	exit 1
 }
 
-# put FILE VALUE: for must; unlike the system's sh, this shell says what the error is.
+# put FILE VALUE: a write to a file, as a command for must.
 put() { echo "$2" >"$1"; }
 
-# is WHAT GOT WANTED
+# is WHAT GOT WANTED: counts a failure if the values differ.
 is() {
 	[ "$2" = "$3" ] || wrong "$1 is '$2', should be '$3'"
 }
 
 mib() { echo $((($1 + 524288) >> 20)); }
 
-# grouped NUMBER: with a comma between thousands.
+# grouped NUMBER: prints the number with commas between thousands.
 grouped() {
 	local n=$1 out=''
 	while [ ${#n} -gt 3 ]; do
@@ -54,7 +54,7 @@ grouped() {
 	echo "$n$out"
 }
 
-# ratio A B: with two decimals.
+# ratio A B: prints A / B with two decimals.
 ratio() {
 	local hundred=$(($2 ? ($1 * 100 + $2 / 2) / $2 : 0))
 	printf '%d.%02d' $((hundred / 100)) $((hundred % 100))
@@ -65,7 +65,7 @@ seconds_since() {
 	printf '%d.%d s' $((tenth / 10)) $((tenth % 10))
 }
 
-# bar LABEL VALUE FULL: VALUE MiB, drawn to the scale of FULL.
+# bar LABEL VALUE FULL: prints VALUE MiB as a bar, to the scale of FULL.
 bar() {
 	local width=34 n i line=''
 	n=$((($2 * width + $3 / 2) / $3))
@@ -78,7 +78,7 @@ bar() {
 rule() { printf '  +----------------------------------------------------------------------+\n'; }
 row() { printf '  | %-68s |\n' "$*"; }
 
-# counter NAME: of /proc/vmstat, with what the processors have not added up yet.
+# counter NAME: prints a counter of /proc/vmstat, including the processors' parts.
 counter() {
 	local name value
 	echo 1 >/proc/sys/vm/stat_refresh
@@ -87,7 +87,7 @@ counter() {
 	done </proc/vmstat
 }
 
-# --- What is shown --------------------------------------------------------------------------------
+# --- Steps ----------------------------------------------------------------------------------------
 
 load() {
 	zspages=$(counter nr_zspages)
@@ -99,7 +99,7 @@ load() {
 	step "modprobe $DRIVER" "$(modinfo -F description "$DRIVER")"
 }
 
-# watch PID FILE: leaves in FILE the line of mm_stat with the most data, while PID lives.
+# watch PID FILE: writes the line of mm_stat with the most data to FILE, until PID has ended.
 watch() {
 	local original used rest most=0
 	while kill -0 "$1" 2>/dev/null; do
@@ -112,7 +112,7 @@ watch() {
 	done
 }
 
-# until_it_says TEXT: waits for swapcheck to say so.
+# until_it_says TEXT: waits until swapcheck prints TEXT.
 until_it_says() {
 	until grep -q "$1" /tmp/swapcheck; do
 		kill -0 "$pid" 2>/dev/null || must "swapcheck" false
@@ -126,14 +126,14 @@ make_swap() {
 	must "a disk to write back to (vm --disk)" [ -b "$backing" ]
 	id=$(cat /sys/class/zram-control/hot_add)
 	swap=/dev/zram$id sys=/sys/block/zram$id
-	# zramctl would reset the device first, and knows nothing of backing devices.
+	# zramctl resets the disk first, and does not support backing devices.
 	must "compressed_writeback" put "$sys/compressed_writeback" 1
 	must "backing_dev" put "$sys/backing_dev" "$backing"
 	must "comp_algorithm" put "$sys/comp_algorithm" lz4
 	must "disksize" put "$sys/disksize" "${size}M"
 	step "hot_add, backing_dev, disksize" "$swap of $size MiB, with $(cat "$sys/backing_dev") behind it"
 	is "the algorithm, as zramctl says," "$(zramctl --output ALGORITHM --noheadings "$swap")" lz4
-	# Swap itself allocates while it swaps out (tables of its clusters), and the kernel complains when it cannot.
+	# The swap code allocates tables of its clusters to swap out, and prints a warning when it cannot.
 	must "min_free_kbytes" put /proc/sys/vm/min_free_kbytes 16384
 	must "mkswap $swap" mkswap "$swap"
 	must "swapon $swap" swapon --priority 100 "$swap"
@@ -141,7 +141,7 @@ make_swap() {
 	[ "$(cat "/sys/module/$DRIVER/refcnt")" -gt 0 ] || wrong "$DRIVER is not in use with swap on its device"
 }
 
-# The pages that were not used since they were marked go to the disk, as they are in memory.
+# Writes the idle pages to the disk, compressed as they are in memory.
 write_back() {
 	local sys=/sys/block/${swap#/dev/} from disk_before disk_after
 	read -ra disk_before <"/sys/block/${backing#/dev/}/stat"
@@ -154,7 +154,7 @@ write_back() {
 	read -ra disk_after <"/sys/block/${backing#/dev/}/stat"
 	wb_requests=$((disk_after[4] - disk_before[4]))
 	wb_bytes=$(((disk_after[6] - disk_before[6]) * 512))
-	# A process may have accessed a page since, which frees its swap slot.
+	# A process may have used a page since, which frees its swap slot.
 	if [ "$wb_written" -lt "$wb_pages" ] || [ "$wb_written" -gt $((wb_pages + wb_back)) ]; then
 		wrong "$wb_written pages were written back, $wb_back read since, and $wb_pages are there"
 	fi
@@ -243,7 +243,7 @@ files() {
 	step "files written, remounted, compared" "$file_count files, $(mib "$file_original") MiB in $file_time"
 }
 
-# reset_and_remove DEVICE: in between it must be as new. zramctl --reset does both at once.
+# reset_and_remove DEVICE: resets the disk, checks that it is like a new one, and removes it.
 reset_and_remove() {
 	local sys=/sys/block/${1#/dev/}
 	must "reset $1" put "$sys/reset" 1

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The smallest test of a guest: loads the driver, which adds a device, and unloads it.
+# The smallest test of a guest: loads the driver, which adds a disk, and unloads it.
 
 set -e
 uname -r

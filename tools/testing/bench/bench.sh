@@ -30,7 +30,7 @@ paid=" $* "
 export ZBENCH_DATA=$TMP
 cpus=$(grep -c '^processor' /proc/cpuinfo)
 
-# How large, how long.
+# Sizes and times.
 case $size in
 full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 stat_pages=65536 block_gib=64 block_s=40 ;;
 smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 stat_pages=8192 block_gib=4 block_s=2 ;;
@@ -41,7 +41,7 @@ kinds=(text binary random same mixed)
 
 # --- The visits -----------------------------------------------------------------------------------
 
-# One line for each visit: its name, and zbench's arguments.
+# Each function prints one line for each visit: its name, and zbench's arguments.
 visits_floor() {
 	local algorithm kind
 	for algorithm in "${algorithms[@]}"; do
@@ -62,7 +62,7 @@ visits_io() {
 	done
 }
 
-# The same, in fewer kinds, measured by fio, to confirm the figures of zbench.
+# The same measured by fio, for fewer kinds, to confirm the numbers of zbench.
 visits_fio() {
 	local algorithm
 	for algorithm in "${algorithms[@]}"; do
@@ -70,7 +70,7 @@ visits_fio() {
 	done
 }
 
-# Tasks that write to one page at the same time: its slot is locked by one after the other.
+# Tasks that write to one page at the same time, and so wait for the lock of its slot.
 visits_contention() {
 	echo "contention/lz4 contention lz4"
 }
@@ -119,7 +119,7 @@ visits_blocks() {
 	echo "blocks/${block_gib}g blocks /dev/wbnone $block_gib 32768 0"
 }
 
-# Filling a device takes long, with C zram far too long, so this runs once, at the end.
+# To fill a device takes long, with C zram hours, so this runs once, at the end.
 visits_fullblocks() {
 	echo "blocks/full blocks /dev/wbnone $block_gib 32768 $block_s"
 }
@@ -131,7 +131,7 @@ visits_of() {
 			visits_writeback 4096 1 32 128
 		else
 			visits_writeback 65536 1 32 128
-			# The default batch only: an hour would not be enough.
+			# Only the default batch size: all would take more than an hour.
 			visits_writeback 262144 32
 		fi
 		;;
@@ -178,7 +178,7 @@ devices() {
 	(slow_nullb wbidle 64 1000000 memory_backed 0 hw_queue_depth 1024)
 }
 
-# What a visit has left there is no memory for the next one.
+# forget: frees the memory that a visit has left in use.
 forget() {
 	blkdiscard -f /dev/ram0 2>/dev/null
 	blkdiscard -f /dev/wbslow 2>/dev/null
@@ -188,7 +188,7 @@ forget() {
 
 # --- Measuring ------------------------------------------------------------------------------------
 
-# with_fio ALGORITHM: all patterns with one start of fio; in zbench's form.
+# with_fio ALGORITHM: measures all patterns with one run of fio, and prints the results as zbench does.
 with_fio() {
 	local name options=()
 	disk "$fio_size" "$1"
@@ -202,7 +202,7 @@ with_fio() {
 	while IFS=';' read -ra field; do
 		[ "${#field[@]}" -gt 50 ] || continue
 		name=${field[2]}
-		# KiB a second, of what it has read or written.
+		# KiB per second, read or written.
 		bandwidth=${field[6]}
 		[ "$bandwidth" != 0 ] || bandwidth=${field[47]}
 		[ "$bandwidth" != 0 ] || exit 1
@@ -211,8 +211,8 @@ with_fio() {
 	remove
 }
 
-# with_contention ALGORITHM: writes of one page that cannot be compressed, which is copied with its slot locked. The
-# time of a page is that of all jobs together. How often they sleep is not for the machine's load to say.
+# with_contention ALGORITHM: measures writes of one incompressible page, which the driver copies with the slot locked.
+# The time of a page is that of all jobs together. The number of context switches does not depend on the machine's load.
 with_contention() {
 	local jobs options=() field
 	disk 1M "$1"
@@ -231,7 +231,7 @@ with_contention() {
 	remove
 }
 
-# measure PAIR VISIT ARGUMENTS...: with the driver that is loaded.
+# measure PAIR VISIT ARGUMENTS...: measures the loaded driver.
 measure() {
 	local pair=$1 visit=$2 cell metric value status=0 who=$DRIVER
 	shift 2
@@ -262,7 +262,7 @@ measure() {
 	done <"$TMP/result"
 }
 
-# pay PAIR VISIT ARGUMENTS...: with both.
+# pay PAIR VISIT ARGUMENTS...: measures both drivers.
 pay() {
 	local pair=$1 order=(zram zram_rs) bad=0 word
 	echo "begin $1 $2"
@@ -287,15 +287,15 @@ pay() {
 		[[ $3 != writeback && $3 != readback && $3 != stat ]] || forget
 		[ $bad = 0 ] || break
 	done
-	# What could not be measured once will not be measured the next time.
+	# A visit that failed, or was skipped, is not repeated.
 	case $bad in
 	0 | 4) echo "end $1 $2" ;;
 	*) failures=$((failures + 1)) ;;
 	esac
 }
 
-# The host gives a guest its memory page by page, as it is touched, and the same goes for the file that is a disk. That
-# takes as long as what is measured, and longer where two processors do it at the same time: it is done before.
+# Touches all memory and the disk before the measurement. The host allocates the guest's memory, and the file of its
+# disk, page by page, which takes as long as what is measured, and longer on two processors at the same time.
 touch_memory() {
 	local available
 	available=$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)
@@ -309,7 +309,7 @@ touch_memory() {
 visits >"$TMP/visits"
 mapfile -t all <"$TMP/visits"
 if [ ${#all[@]} = 0 ]; then
-	# A pattern may be for nothing with so many jobs.
+	# A pattern may match no visit with so many jobs.
 	[ "$jobs" != any ]
 	exit
 fi
@@ -327,7 +327,7 @@ plan=()
 for ((pair = 1; pair <= pairs; pair++)); do
 	for line in "${all[@]}"; do
 		[[ $paid != *" $pair:${line%% *} "* ]] || continue
-		# The floor is no pair, and does not move much.
+		# The floor is measured for one driver only, and varies little.
 		[[ $line != floor/* || $pair -le 3 ]] || continue
 		plan+=("$pair $line")
 	done

@@ -43,15 +43,15 @@ bench() {
 	}
 }
 
-# in_use: blocks of zram1's device.
+# in_use: sets $blocks to the number of blocks in use on the device of zram1.
 in_use() {
 	read -r blocks _ </sys/block/zram1/bd_stat
 }
 
-# compare WHAT SMALL LARGE COUNT: by turns, on zram0 from page SMALL on, and on zram1 from page LARGE on.
+# compare WHAT SMALL LARGE COUNT: measures in turns on zram0, from page SMALL on, and on zram1, from page LARGE on.
 compare() {
 	local what=$1 n
-	# What is used for the first time takes longer.
+	# The first use takes longer.
 	bench measure zram0 "$2" "$4" >/dev/null
 	bench measure zram1 "$3" "$4" >/dev/null
 	for ((n = 0; n < pairs; n++)); do
@@ -84,7 +84,7 @@ compare() {
 	read -r written discarded <<<"$(tail -n 1 "$TMP/result")"
 }
 
-# flat: neither took longer on the large device than noise explains.
+# flat: neither operation may have taken longer on the large device, apart from noise.
 flat() {
 	[ "$written" -lt 150 ] || fail "the ratio for writeback is $written / 100"
 	[ "$discarded" -lt 150 ] || fail "the ratio for discard is $discarded / 100"
@@ -104,7 +104,7 @@ test_zram_rs() {
 	note "$DRIVER: $filled pages were written back in $((SECONDS - from)) s"
 	compare "1 GiB empty / $gib GiB 95 % full" 0 $filled $count
 	flat
-	# Full up, and then every twentieth free.
+	# Fills the device, and then frees every twentieth block.
 	bench fill zram1 $filled $((large - filled))
 	bench scatter zram1 $large 20
 	bench fill zram0 0 $small

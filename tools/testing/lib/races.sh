@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Shared by the tests that use disks from many tasks at once, with pagerace: sets up the disks, and checks them when
-# all tasks have ended. Sourced, after writeback.sh.
+# Shared by the tests that run pagerace, which uses a disk from many tasks at once. Sourced after writeback.sh.
 #
-# shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
+# shellcheck disable=SC2034,SC2154 # variables for the tests, and from test.sh
 
-# Of each backing device; somewhat fewer pages are in use, so that blocks are used again and again. What is
-# between them is more than all readers can read, and a request can set aside.
+# The size of each backing device, and the number of pages in use. The difference is more than all readers can pin and a
+# request can reserve, and small enough that all blocks are reused.
 mib=3
 blocks=$((mib * 256))
 pages=$((blocks - 100))
 
-# result NAME: the number of that name in the report of pagerace.
+# result NAME: prints the number of that name in $report, the last line of pagerace.
 result() {
 	[[ $report =~ \ $1=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
 }
 
-all_discarded() {
+discard_all() {
 	does discard 0 $((2 * blocks * PAGE))
 	bd_stat
 	is "bd_count of $dev $1" "$bd_count" 0
@@ -28,8 +27,8 @@ all_discarded() {
 	is "huge_pages of $dev $1" "$huge" 0
 }
 
-# No block was lost, and none is there twice.
-every_block_is_usable() {
+# Fills the backing device: no block was lost, and none is there twice.
+use_every_block() {
 	stores "$sys/writeback_limit_enable" 0
 	stores "$sys/writeback_batch_size" 32
 	does bulk 0 $((blocks + 8)) random 1

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the selftests in this directory share. A test script sources this file, defines functions named
-# test_*, and ends with run_tests: every test_* function of the script becomes one KTAP result, in the
-# order of the file, and the plan is printed first, so that a script that ends early is detected.
+# Shared by the selftests. A test script sources this file, defines functions named test_*, and ends with run_tests,
+# which runs these functions in the order of the file and prints one KTAP result for each. It prints the plan first, so
+# that tools/test detects a script that ends early.
 #
 # Lines of the head of a script say which guests run it, so that a new test is one file:
 #
@@ -16,12 +16,20 @@
 # the same needs share a guest if they have the same group (default: the name of the script). "quick" has
 # "tools/test --quick" run the script.
 #
-# A test runs in a subshell with the module loaded and no device but those that it adds. It checks its
-# expectations with the functions below; each difference is printed in a "# " line and fails the test, and
-# the test continues, to print the other differences, too.
+# A test runs in a subshell with the module loaded and no disk but those that it adds. It checks its expectations with
+# the functions below. A difference fails the test and is printed in a "# " line; the test continues, to print other
+# differences, too. The assertions are
 #
-# On uml-debug, a fork takes a tenth of a second and an exec two, so this is bash and not sh; it uses
-# builtins where it can, and does its I/O through pageio (see pageio.c).
+#	is, at_least		a value
+#	ok, not_ok		the exit status of a command
+#	stores, reads		the result of a write to a file of sysfs; the text of such a file
+#	does, refuses		the result of an I/O command of pageio
+#
+# and a test reports other failures with fail. Functions that return a value set a variable, mostly of their own name,
+# since $(...) forks.
+#
+# On uml-debug, a fork takes 0.1 s and an exec 0.2 s. The tests therefore are scripts for bash, which use builtins where
+# they can, and do their I/O through pageio (see pageio.c).
 #
 # Environment:
 #   DRIVER   the module under test: zram_rs (default), or zram, whose ABI is the same
@@ -38,7 +46,7 @@ HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 TMP=${TMP:-/tmp/zram-test.$$}
 mkdir -p "$TMP"
 
-# Beside us in a guest; where the kernel keeps it when this directory is in a kernel tree.
+# A guest has the kernel's selftests beside this directory; in a kernel tree they are where the kernel keeps them.
 for helpers in "$HERE/../../selftests" "$HERE/../../../../../tools/testing/selftests"; do
 	[ ! -e "$helpers/kselftest/ktap_helpers.sh" ] || break
 done
@@ -56,7 +64,7 @@ on_uml() {
 	return 1
 }
 
-# --- What a test expects --------------------------------------------------------------------------
+# --- Assertions -----------------------------------------------------------------------------------
 
 failed=0
 
@@ -64,7 +72,7 @@ note() {
 	ktap_print_msg "$*"
 }
 
-# fail MESSAGE: with the line of the script that a test came from.
+# fail MESSAGE: fails the test, and prints the message with the line of the script that led here.
 fail() {
 	local frame where=
 	failed=1
@@ -86,26 +94,26 @@ at_least() {
 	[ "$2" -ge "$3" ] || fail "$1 is $2, should be at least $3"
 }
 
-# ok COMMAND...: must succeed.
+# ok COMMAND...: the command must succeed. Its output is in $TMP/out.
 ok() {
 	"$@" >"$TMP/out" 2>&1 && return
 	fail "'$*' failed with exit status $?: $(<"$TMP/out")"
 	return 1
 }
 
-# not_ok COMMAND...: must fail. What it said is in $TMP/out.
+# not_ok COMMAND...: the command must fail. Its output is in $TMP/out.
 not_ok() {
 	"$@" >"$TMP/out" 2>&1 || return 0
 	fail "'$*' succeeded and should not: $(<"$TMP/out")"
 }
 
-# skip REASON: ends the test.
+# skip REASON: ends the test and skips it.
 skip() {
 	note "SKIP: $*"
 	exit "$KSFT_SKIP"
 }
 
-# eventually SECONDS COMMAND...: until the command succeeds.
+# eventually SECONDS COMMAND...: repeats the command until it succeeds. Fails after so many seconds.
 eventually() {
 	local until=$((SECONDS + $1))
 	shift
@@ -115,13 +123,13 @@ eventually() {
 	done
 }
 
-# now: the time in milliseconds, into $now.
+# now: sets $now to the time in milliseconds.
 # shellcheck disable=SC2034 # for the tests
 now() {
 	now=$((${EPOCHREALTIME/./} / 1000))
 }
 
-# ended PID...: have all of these processes ended?
+# ended PID...: succeeds if all of these processes have ended.
 ended() {
 	local pid
 	for pid in "$@"; do
@@ -129,7 +137,7 @@ ended() {
 	done
 }
 
-# wait_all PID...: waits for processes, each of which fails the test if it failed.
+# wait_all PID...: waits for the processes. The test fails if one of them failed.
 wait_all() {
 	local pid
 	for pid in "$@"; do
@@ -137,7 +145,7 @@ wait_all() {
 	done
 }
 
-# errno_of MESSAGE: the name of the error that a message of the shell or of a tool ends with.
+# errno_of MESSAGE: sets $errno to the name of the error with which a message of the shell or of a tool ends.
 errno_of() {
 	case $1 in
 	'') errno=OK ;;
@@ -162,7 +170,7 @@ errno_of() {
 	esac
 }
 
-# put FILE VALUE: writes VALUE and a newline in one write(2), as echo does; the result is in $errno.
+# put FILE VALUE: writes VALUE and a newline in one write(2), as echo does. Sets $errno to the result.
 put() {
 	local message=
 	{ printf '%s\n' "$2" >"$1"; } 2>"$TMP/errno.$BASHPID"
@@ -170,7 +178,7 @@ put() {
 	errno_of "$message"
 }
 
-# put_to FD VALUE: the same to a file that is open, whatever has become of its name.
+# put_to FD VALUE: like put, for an open file, which may have no name any more.
 put_to() {
 	local message=
 	{ printf '%s\n' "$2" >&"$1"; } 2>"$TMP/errno.$BASHPID"
@@ -178,7 +186,7 @@ put_to() {
 	errno_of "$message"
 }
 
-# put_bare FILE VALUE: the same as put, without the newline.
+# put_bare FILE VALUE: like put, without the newline.
 put_bare() {
 	local message=
 	{ printf '%s' "$2" >"$1"; } 2>"$TMP/errno.$BASHPID"
@@ -186,13 +194,13 @@ put_bare() {
 	errno_of "$message"
 }
 
-# stores FILE VALUE [ERRNO]: writing VALUE must give ERRNO (default OK).
+# stores FILE VALUE [ERRNO]: a write of VALUE and a newline must return ERRNO (default OK).
 stores() {
 	put "$1" "$2"
 	is "the result of 'echo $2 > $1'" "$errno" "${3:-OK}"
 }
 
-# reads FILE TEXT: the file of the disk must hold TEXT, to the byte.
+# reads FILE TEXT: a file of the disk must contain TEXT, byte for byte.
 reads() {
 	local text=
 	IFS= read -rd '' text <"$sys/$1"
@@ -209,7 +217,7 @@ loaded() {
 	return 1
 }
 
-# load [PARAMETER...]: the module, fresh.
+# load [PARAMETER...]: loads the module; unloads it first if it is loaded.
 load() {
 	unload
 	ok modprobe "$DRIVER" "$@"
@@ -219,8 +227,8 @@ unload() {
 	! loaded "$DRIVER" || ok rmmod "$DRIVER"
 }
 
-# add: one more device; its number is in $id, its files are $sys/... and $dev. Reading hot_add is what adds
-# it, and $(<file) reads just once.
+# add: adds a disk. Sets $id to its number, $sys to its directory in sysfs, and $dev to its device file. $(<file) makes
+# one read(2), so it adds one disk.
 add() {
 	id=$(<$CONTROL/hot_add)
 	[[ $id =~ ^[0-9]+$ ]] || {
@@ -237,8 +245,8 @@ use() {
 	eventually 5 [ -b "$dev" ] || fail "$dev did not appear"
 }
 
-# disk SIZE [ALGORITHM]: a new device, ready for use. Which algorithms there are depends on the kernel (Debian's
-# has no 842) and, for C zram, on its settings (Debian's has no lzo).
+# disk SIZE [ALGORITHM]: adds and initialises a disk. Which algorithms exist depends on the kernel (Debian's has no 842)
+# and, for C zram, on its configuration (Debian's has no lzo).
 disk() {
 	add
 	if [ -n "${2:-}" ]; then
@@ -252,7 +260,7 @@ has() {
 	[[ " $(<"$sys/comp_algorithm") " =~ [\ \[]$1[\]\ ] ]]
 }
 
-# algorithms: those that there are into $ALGORITHMS.
+# algorithms: sets $ALGORITHMS to the names of all algorithms.
 # shellcheck disable=SC2034 # for the tests
 algorithms() {
 	add
@@ -261,13 +269,13 @@ algorithms() {
 	remove
 }
 
-# remove: the device that was used last.
+# remove: removes the disk that was used last.
 remove() {
 	stores $CONTROL/hot_remove "$id"
 }
 
-# A device that a dying process of the last test still has open is busy for a moment, so a refusal is
-# tried again before it is believed.
+# hot_remove_all: removes all disks. A process of the last test may still be about to close a disk, so a removal that
+# fails is tried again.
 hot_remove_all() {
 	local path
 	for path in /sys/block/zram*; do
@@ -281,7 +289,7 @@ removed() {
 	[ "$errno" = OK ]
 }
 
-# remove_disks: also those that are mounted or used for swap.
+# remove_disks: removes all disks, also those that are mounted or used for swap.
 remove_disks() {
 	local where what
 	while read -r where what _; do
@@ -300,7 +308,7 @@ tidy() {
 
 # --- Statistics -----------------------------------------------------------------------------------
 
-# mm_stat: the columns of $sys/mm_stat into variables.
+# mm_stat, io_stat, bd_stat: set variables to the columns of these files.
 # shellcheck disable=SC2034 # for the tests
 mm_stat() {
 	local text
@@ -327,7 +335,8 @@ no_failed_io() {
 	is "failed_writes of $dev" "$failed_writes" 0
 }
 
-# pool_is_empty: zsmalloc may free an empty page a moment later, in a work item.
+# pool_is_empty: succeeds if the disk uses no memory. Zsmalloc frees an empty page in a work item, so callers wait for
+# it with "eventually".
 pool_is_empty() {
 	mm_stat
 	[ "$used" = 0 ]
@@ -335,8 +344,8 @@ pool_is_empty() {
 
 # --- Data -----------------------------------------------------------------------------------------
 
-# io COMMAND...: has pageio do it, started at the first call; what it answers is in $reply. The commands and
-# the kinds of pages are told at the head of pageio.c.
+# io COMMAND...: sends a command to pageio, which the first call starts, and sets $reply to the answer. The head of
+# pageio.c describes the commands and the kinds of pages.
 io() {
 	if [ -z "${PAGEIO_PID:-}" ]; then
 		coproc PAGEIO { exec "$(program pageio)"; }
@@ -349,13 +358,13 @@ program() {
 	command -v "$1" || command -v "$HERE/../programs/$1"
 }
 
-# does COMMAND...: io that must succeed.
+# does COMMAND...: the command of pageio must succeed.
 does() {
 	io "$@"
 	is "the result of '$*' on $dev" "$reply" ok
 }
 
-# refuses ERRNO COMMAND...: io that must fail so.
+# refuses ERRNO COMMAND...: the command of pageio must fail with this error.
 refuses() {
 	local want=$1
 	shift
@@ -381,7 +390,7 @@ run_tests() {
 	kernel_log "$SCRIPT: begin"
 	for name in "${tests[@]}"; do
 		kernel_log "$SCRIPT: $name"
-		# Load once; a test that unloads finds it loaded again by the next.
+		# All tests use one load of the module, until a test unloads it.
 		loaded "$DRIVER" || load num_devices=0
 		tidy
 		status=0

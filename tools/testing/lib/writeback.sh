@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Shared by the tests of writeback, on top of lib.sh: sets up backing devices of every kind, and finds out where pages
-# are. Sourced, after lib.sh.
+# Shared by the tests of writeback: backing devices of all kinds, long operations, and the places of pages. Sourced
+# after test.sh.
 #
-# shellcheck disable=SC2034,SC2154 # variables for the tests, and from lib.sh
+# shellcheck disable=SC2034,SC2154 # variables for the tests, and from test.sh
 
 NULLB=/sys/kernel/config/nullb
-# There is no udev to wait for.
+# Guests have no udev that dmsetup could wait for.
 export DM_DISABLE_UDEV=1
 
-tool() {
+wbtool() {
 	perl "$HERE/wbtool.pl" "$@"
 }
 
-# tidy: removes the disks, and the devices below them.
+# tidy: removes what a test left behind: disks, and the devices below them.
 tidy() {
 	local path
 	remove_disks
@@ -34,8 +34,8 @@ tidy() {
 
 # --- Backing devices ------------------------------------------------------------------------------
 
-# nullb NAME MEGABYTES [ATTRIBUTE VALUE]...: a block device $nullb that keeps what is written to it. NAME must
-# begin with wb.
+# nullb NAME MEGABYTES [ATTRIBUTE VALUE]...: makes a null_blk device that stores data; sets $nullb to its file. NAME
+# must begin with wb.
 nullb() {
 	local path=$NULLB/$1 size=$2
 	[ -d $NULLB ] || {
@@ -53,22 +53,23 @@ nullb() {
 	eventually 5 [ -b "$nullb" ] || fail "$nullb did not appear"
 }
 
-# slow_nullb NAME MEGABYTES NANOSECONDS [ATTRIBUTE VALUE]...: the same, whose requests take that long.
+# slow_nullb NAME MEGABYTES NANOSECONDS [ATTRIBUTE VALUE]...: like nullb; each request takes so long.
 slow_nullb() {
 	nullb "$1" "$2" irqmode 2 completion_nsec "$3" "${@:4}"
 }
 
-# bad_sectors NAME FIRST LAST: reads and writes of these sectors of a nullb fail.
+# bad_sectors NAME FIRST LAST: makes reads and writes of these sectors of a null_blk device fail.
 bad_sectors() {
 	echo "+$2-$3" >"$NULLB/$1/badblocks"
 }
 
-# good_sectors NAME FIRST LAST: they succeed again.
+# good_sectors NAME FIRST LAST: makes them succeed again.
 good_sectors() {
 	echo "-$2-$3" >"$NULLB/$1/badblocks"
 }
 
-# loop [OPTION]...: a loop device $loop of 1 MiB. Fails if there cannot be such a one.
+# loop [OPTION]...: makes a loop device of 1 MiB with these options of losetup; sets $loop to its file. Fails if the
+# kernel does not support it.
 loop() {
 	[ -e /dev/loop-control ] || modprobe loop 2>/dev/null || return
 	[ -e "$TMP/loop" ] || truncate --size 1M "$TMP/loop"
@@ -78,38 +79,38 @@ loop() {
 	}
 }
 
-# refuses_backing DEVICE ERRNO REASON: it must not be taken as backing device, and the log must say why.
+# refuses_backing DEVICE ERRNO REASON: backing_dev must refuse the device, and the kernel log must have the reason.
 refuses_backing() {
 	local line
 	stores "$sys/backing_dev" "$1" "$2"
 	is "backing_dev after that" "$(<"$sys/backing_dev")" none
 	line=$(dmesg | tail -n 1)
 	[[ $line == *"cannot use $1 as backing device: $3" ]] || fail "the last line of the log is '$line'"
-	is "opening $1 exclusively after that" "$(tool exclusive "$1")" OK
+	is "opening $1 exclusively after that" "$(wbtool exclusive "$1")" OK
 }
 
-# mapped NAME TABLE: a device-mapper device; its file is $mapped. NAME must begin with wb.
+# mapped NAME TABLE: makes a device-mapper device; sets $mapped to its file. NAME must begin with wb.
 mapped() {
 	ok dmsetup create "$1" --table "$2" || exit 1
 	mapped=/dev/mapper/$1
 }
 
-# remap NAME TABLE: gives it another table, at once.
+# remap NAME TABLE: replaces the table of a device-mapper device.
 remap() {
 	ok dmsetup suspend --noflush --nolockfs "$1"
 	ok dmsetup load "$1" --table "$2"
 	ok dmsetup resume "$1"
 }
 
-# delayed NAME MEGABYTES READ WRITE: a device $mapped whose reads and writes take that many milliseconds.
+# delayed NAME MEGABYTES READ WRITE: makes a device whose reads and writes take so many milliseconds; sets $mapped.
 delayed() {
 	nullb "$1n" "$2"
 	ok modprobe -q dm-delay
 	mapped "$1" "0 $(($2 * 2048)) delay $nullb 0 $3 $nullb 0 $4"
 }
 
-# holdable NAME BLOCKS: a device $mapped of so many blocks. Its reads, but not its writes, go through another device,
-# NAMEheld, so that they can be held. $inflight is the file with the numbers of its requests in flight.
+# holdable NAME BLOCKS: makes a device of so many blocks, whose reads can be held; sets $mapped. Its reads, but not its
+# writes, go through another device, NAMEheld. Sets $inflight to the file with the numbers of its requests in flight.
 holdable() {
 	local sectors=$(($2 * PAGE / 512)) held
 	nullb "$1n" $(($2 * PAGE / 1048576 + 1))
@@ -128,19 +129,19 @@ release_reads() {
 	ok dmsetup resume "$1held"
 }
 
-# reads_in_flight COUNT: are there so many, at least? The number is in $reads.
+# reads_in_flight COUNT: succeeds if at least so many reads are in flight. Sets $reads to their number.
 reads_in_flight() {
 	read -r reads _ <"$inflight"
 	[ "$reads" -ge "$1" ]
 }
 
-# blocks NAME COUNT: makes a device $mapped of exactly so many blocks.
+# blocks NAME COUNT: makes a device of exactly so many blocks; sets $mapped to its file.
 blocks() {
 	nullb "$1n" $(($2 / 256 + 1))
 	mapped "$1" "0 $(($2 * 8)) linear $nullb 0"
 }
 
-# backed DEVICE SIZE [ALGORITHM [COMPRESSED]]: a new disk with this backing device.
+# backed DEVICE SIZE [ALGORITHM [COMPRESSED]]: adds a disk with this backing device.
 backed() {
 	add
 	[ -z "${3:-}" ] || stores "$sys/comp_algorithm" "$3"
@@ -151,8 +152,8 @@ backed() {
 
 # --- Long operations ------------------------------------------------------------------------------
 
-# store_in_background NAME FILE VALUE: another process, $pid, writes VALUE to FILE, until a SIGINT interrupts the write.
-# When this returns, the process has opened the file. The result will be in $TMP/NAME, as the name of the error or OK.
+# store_in_background NAME FILE VALUE: starts a process, $pid, that writes VALUE to FILE with one write(2), which SIGINT
+# interrupts. Returns when the process has opened the file. $TMP/NAME will contain the name of the error, or OK.
 store_in_background() {
 	: >"$TMP/$1"
 	{ exec perl "$HERE/wbtool.pl" store "$2" "$3" >"$TMP/$1"; } &
@@ -160,7 +161,8 @@ store_in_background() {
 	wait_for_open "$2"
 }
 
-# wait_for_open FILE: waits until $pid has opened FILE, or has ended. (On a busy machine, a program takes long to start.)
+# wait_for_open FILE: waits until the process $pid has opened FILE, or has ended. (On a busy machine, a program takes
+# long to start.)
 wait_for_open() {
 	local fd
 	until ended "$pid"; do
@@ -175,8 +177,8 @@ wait_for_open() {
 
 INJECT=/sys/kernel/debug/fail_page_alloc
 
-# no_free_memory PERCENT: so many of a hundred pages cannot be had by those who would not wait for them, among tasks
-# that have a 1 in make-it-fail. (Objects of slabs can: ODEBUG would give up without them.)
+# no_free_memory PERCENT: makes so many percent of the allocations of pages fail, of those that may not wait, in tasks
+# with a 1 in make-it-fail. (Slab allocations succeed: without them, ODEBUG disables itself.)
 no_free_memory() {
 	[ -d $INJECT ] || skip "this kernel does not inject faults"
 	stores $INJECT/verbose 0
@@ -188,27 +190,27 @@ no_free_memory() {
 	stores $INJECT/probability "$1"
 }
 
-# injected: how many could not since, into $injected.
-injected() {
+# count_injected: sets $injected to the number of allocations that have failed since.
+count_injected() {
 	injected=$((1000000000 - $(<$INJECT/times)))
 }
 
-# --- What became of it ----------------------------------------------------------------------------
+# --- Results --------------------------------------------------------------------------------------
 
-# counts WHAT COUNT READS WRITES
+# counts WHAT COUNT READS WRITES: bd_stat must have these values.
 counts() {
 	bd_stat
 	is "bd_stat $1" "$bd_count $bd_reads $bd_writes" "$2 $3 $4"
 }
 
-# writes_back WHAT [ERRNO]
+# writes_back WHAT [ERRNO]: a write of WHAT to the file writeback must return ERRNO (default OK).
 writes_back() {
 	stores "$sys/writeback" "$1" "${2:-OK}"
 }
 
-# places INDEX COUNT: where each of these pages is, as letters in $places: d on the backing device, m elsewhere.
-# Reads them all.
-places() {
+# find_places INDEX COUNT: reads these pages, and sets $places to a letter for each: d for a page that was on the backing
+# device, m for others.
+find_places() {
 	local index before
 	places=
 	bd_stat
@@ -224,14 +226,14 @@ places() {
 	done
 }
 
-# times LETTER COUNT: into $times
-times() {
+# repeat_letter LETTER COUNT: sets $times to so many of the letter.
+repeat_letter() {
 	printf -v times '%*s' "$2" ''
 	times=${times// /$1}
 }
 
-# both_ways INDEX COUNT KIND SEED: the pages, read directly, and through a page cache that has nothing of them.
-both_ways() {
+# check_both_ways INDEX COUNT KIND SEED: checks the pages by direct reads, and by reads through an empty page cache.
+check_both_ways() {
 	does open "$dev" direct
 	does bulkcheck "$@"
 	does close

@@ -10,8 +10,8 @@
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
 
-# dictionary NAME BYTES: text that the pages of pageio have in common.
-dictionary() {
+# make_dictionary NAME BYTES: writes a file with the text that pages of pageio consist of.
+make_dictionary() {
 	local text
 	text='A page of prose that any algorithm makes much smaller than it was. '
 	while [ ${#text} -lt "$2" ]; do
@@ -32,7 +32,7 @@ test_parameters_that_are_refused() {
 	stores "$sys/algorithm_params" "dict=$TMP" EINVAL
 	: >"$TMP/empty"
 	stores "$sys/algorithm_params" "dict=$TMP/empty" EINVAL
-	# Any file can be a dictionary, even one of this device, without a deadlock.
+	# Any file can be a dictionary, even one of this disk, without a deadlock.
 	if [ "$DRIVER" != zram ]; then
 		stores "$sys/algorithm_params" "dict=$sys/comp_algorithm" EIO
 		stores "$sys/algorithm_params" "dict=$sys/disksize" EIO
@@ -42,8 +42,8 @@ test_parameters_that_are_refused() {
 	stores "$sys/algorithm_params" level=1 EBUSY
 }
 
-# takes ALGORITHM PARAMETERS ERRNO: what disksize says to them.
-takes() {
+# disksize_with ALGORITHM PARAMETERS ERRNO: the initialisation of a disk with these parameters must return ERRNO.
+disksize_with() {
 	has "$1" || return 0
 	stores "$sys/comp_algorithm" "$1"
 	stores "$sys/algorithm_params" "$2"
@@ -61,39 +61,39 @@ test_levels() {
 	local level bits
 	add
 	for level in 0 -1 -2147483647; do
-		takes lz4 "level=$level" EINVAL
+		disksize_with lz4 "level=$level" EINVAL
 	done
 	for level in 1 2 1000 2147483647 -2147483648; do
-		takes lz4 "level=$level" OK
+		disksize_with lz4 "level=$level" OK
 	done
 	for level in 0 17 -1; do
-		takes lz4hc "level=$level" EINVAL
+		disksize_with lz4hc "level=$level" EINVAL
 	done
 	for level in 1 2 9 16; do
-		takes lz4hc "level=$level" OK
+		disksize_with lz4hc "level=$level" OK
 	done
 	for level in 23 -131073; do
-		takes zstd "level=$level" EINVAL
+		disksize_with zstd "level=$level" EINVAL
 	done
 	for level in -131072 -5 0 1 3 22; do
-		takes zstd "level=$level" OK
+		disksize_with zstd "level=$level" OK
 	done
 	for level in -2 10; do
-		takes deflate "level=$level" EINVAL
+		disksize_with deflate "level=$level" EINVAL
 	done
 	for level in -1 0 1 9; do
-		takes deflate "level=$level" OK
+		disksize_with deflate "level=$level" OK
 	done
 	for bits in -16 -8 0 8 16; do
-		takes deflate "deflate.winbits=$bits" EINVAL
+		disksize_with deflate "deflate.winbits=$bits" EINVAL
 	done
 	for bits in -15 -9 9 15; do
-		takes deflate "level=6 deflate.winbits=$bits" OK
+		disksize_with deflate "level=6 deflate.winbits=$bits" OK
 	done
 	for level in 0 1; do
-		takes 842 "level=$level" EOPNOTSUPP
-		takes lzo "level=$level" EOPNOTSUPP
-		takes lzo-rle "level=$level" EOPNOTSUPP
+		disksize_with 842 "level=$level" EOPNOTSUPP
+		disksize_with lzo "level=$level" EOPNOTSUPP
+		disksize_with lzo-rle "level=$level" EOPNOTSUPP
 	done
 }
 
@@ -101,14 +101,14 @@ test_dictionaries() {
 	local algorithm without size dict
 	add
 	for algorithm in lz4 lz4hc zstd; do
-		dictionary dict 4096
+		make_dictionary dict 4096
 		has "$algorithm" || continue
 		without=0
 		for dict in '' "dict=$TMP/dict" "dict=$TMP/dict level=9"; do
 			stores "$sys/comp_algorithm" "$algorithm"
 			stores "$sys/algorithm_params" "$dict"
 			stores "$sys/disksize" 1M
-			# It was read when it was set.
+			# The driver has read the dictionary by now.
 			does open "$dev" direct
 			does bulk 0 200 text 1
 			mm_stat
@@ -126,28 +126,28 @@ test_dictionaries() {
 		note "$algorithm: $without bytes without a dictionary"
 	done
 	for size in 1 4 7; do
-		dictionary small $size
-		takes lz4 "dict=$TMP/small" EINVAL
-		takes lz4hc "dict=$TMP/small" OK
-		takes zstd "dict=$TMP/small" OK
+		make_dictionary small $size
+		disksize_with lz4 "dict=$TMP/small" EINVAL
+		disksize_with lz4hc "dict=$TMP/small" OK
+		disksize_with zstd "dict=$TMP/small" OK
 	done
 	for size in 8 65536; do
-		dictionary dict $size
-		takes lz4 "dict=$TMP/dict" OK
-		takes lz4hc "dict=$TMP/dict" OK
-		takes zstd "dict=$TMP/dict level=22" OK
-		takes zstd "dict=$TMP/dict level=-100" OK
+		make_dictionary dict $size
+		disksize_with lz4 "dict=$TMP/dict" OK
+		disksize_with lz4hc "dict=$TMP/dict" OK
+		disksize_with zstd "dict=$TMP/dict level=22" OK
+		disksize_with zstd "dict=$TMP/dict level=-100" OK
 	done
-	dictionary dict 65537
-	takes lz4 "dict=$TMP/dict" EINVAL
-	[ "$DRIVER" = zram ] || takes lz4hc "dict=$TMP/dict" EINVAL
-	takes zstd "dict=$TMP/dict" OK
+	make_dictionary dict 65537
+	disksize_with lz4 "dict=$TMP/dict" EINVAL
+	[ "$DRIVER" = zram ] || disksize_with lz4hc "dict=$TMP/dict" EINVAL
+	disksize_with zstd "dict=$TMP/dict" OK
 	for algorithm in lzo lzo-rle deflate 842; do
-		takes $algorithm "dict=$TMP/dict" EOPNOTSUPP
+		disksize_with $algorithm "dict=$TMP/dict" EOPNOTSUPP
 	done
 }
 
-# An invalid parameter leaves the rest of the configuration unchanged.
+# A refused parameter leaves the rest of the configuration unchanged.
 test_refused_parameters_leave_what_was_set() {
 	local line
 	[ "$DRIVER" != zram ] || skip "C zram forgets the algorithm, and takes the default instead"

@@ -26,7 +26,7 @@ test_backing_dev_errors() {
 	mapped wb2 "0 7 linear $nullb 0"
 	is "half a page" "$(blockdev --getsz "$mapped")" 7
 
-	# refused: each of them, and then the backing device is still $1.
+	# refused: tries all of these; then the backing device must still be $1.
 	refused() {
 		stores "$sys/backing_dev" /dev/nosuch ENOENT
 		stores "$sys/backing_dev" '' EISDIR
@@ -36,7 +36,7 @@ test_backing_dev_errors() {
 		stores "$sys/backing_dev" /dev/null ENOTBLK
 		stores "$sys/backing_dev" "/dev/${long:1:300}" ENAMETOOLONG
 		stores "$sys/backing_dev" "$long" ENAMETOOLONG
-		# Of no size, like this very disk and another that is uninitialised; or too small.
+		# Devices without a size, like this disk and another uninitialised one, and one that is too small.
 		stores "$sys/backing_dev" "$self" EINVAL
 		stores "$sys/backing_dev" "$other" EINVAL
 		stores "$sys/backing_dev" /dev/mapper/wb2 EINVAL
@@ -45,11 +45,11 @@ test_backing_dev_errors() {
 
 	use 0
 	refused none
-	is "zram0 after that" "$(tool exclusive "$self")" OK
-	is "zram1 after that" "$(tool exclusive "$other")" OK
+	is "zram0 after that" "$(wbtool exclusive "$self")" OK
+	is "zram1 after that" "$(wbtool exclusive "$other")" OK
 	stores "$sys/backing_dev" /dev/mapper/wb0
 	refused /dev/mapper/wb0
-	is "the backing device after that" "$(tool exclusive /dev/mapper/wb0)" EBUSY
+	is "the backing device after that" "$(wbtool exclusive /dev/mapper/wb0)" EBUSY
 	stores "$sys/disksize" 256K
 	for other in "$nullb" /dev/nosuch /dev/mapper/wb0 garbage; do
 		stores "$sys/backing_dev" "$other" EBUSY
@@ -62,7 +62,7 @@ test_backing_dev_errors() {
 	counts "after all that" 64 64 64
 }
 
-# C zram takes it, and then each writeback fails.
+# C zram accepts the device, and then each writeback fails.
 test_backing_dev_that_can_only_be_read() {
 	[ "$DRIVER" != zram ] || skip "C zram takes a device that can only be read"
 	add
@@ -73,7 +73,7 @@ test_backing_dev_that_can_only_be_read() {
 	stores "$sys/backing_dev" "$loop"
 	is "backing_dev" "$(<"$sys/backing_dev")" "$loop"
 	stores "$sys/reset" 1
-	# A device that is read-only just for now.
+	# A device that was set to read-only, and then to read-write.
 	nullb wb0 1
 	ok blockdev --setro "$nullb"
 	refuses_backing "$nullb" EROFS "it is read-only"
@@ -96,22 +96,22 @@ test_backing_dev_in_use() {
 	stores "$sys/backing_dev" "$nullb" EBUSY
 	ok umount "$TMP/mnt"
 	stores "$sys/backing_dev" "$nullb"
-	# By another disk.
+	# In use by another disk.
 	add
 	stores "$sys/backing_dev" "$nullb" EBUSY
-	# By this one: the old one is given back only after the new one was opened.
+	# In use by this disk: the driver releases the old device only after it has opened the new one.
 	use 0
 	stores "$sys/backing_dev" "$nullb" EBUSY
 	is "backing_dev" "$(<"$sys/backing_dev")" "$nullb"
 }
 
-# held and free DEVICE: whether it is open exclusively.
+# held DEVICE: the device must be open exclusively. free DEVICE: it must not.
 held() {
-	is "opening $1 exclusively" "$(tool exclusive "$1")" EBUSY
+	is "opening $1 exclusively" "$(wbtool exclusive "$1")" EBUSY
 }
 
 free() {
-	is "opening $1 exclusively" "$(tool exclusive "$1")" OK
+	is "opening $1 exclusively" "$(wbtool exclusive "$1")" OK
 }
 
 test_backing_dev_is_held_and_released() {
@@ -122,12 +122,12 @@ test_backing_dev_is_held_and_released() {
 	free /dev/wb0
 	stores "$sys/backing_dev" /dev/wb0
 	held /dev/wb0
-	# Replaced by another, before there is a size.
+	# Replaced by another device before the disk has a size.
 	stores "$sys/backing_dev" /dev/wb1
 	is "backing_dev" "$(<"$sys/backing_dev")" /dev/wb1
 	free /dev/wb0
 	held /dev/wb1
-	# Reset of a disk that has no size.
+	# Reset of a disk without a size.
 	stores "$sys/reset" 1
 	is "backing_dev after a reset" "$(<"$sys/backing_dev")" none
 	free /dev/wb1
@@ -143,7 +143,7 @@ test_backing_dev_is_held_and_released() {
 		stores "$sys/reset" 1
 		free $path
 	done
-	# hot_remove, of either.
+	# hot_remove of a disk without a size, and with one.
 	stores "$sys/backing_dev" /dev/wb0
 	remove
 	free /dev/wb0
@@ -172,14 +172,14 @@ test_backing_dev_shows_the_file() {
 	is "the result of setting it without a newline" "$errno" OK
 	reads backing_dev $'/dev/wb0\n'
 	stores "$sys/reset" 1
-	# Another file for the same device, with a name that is not a plain one.
+	# Another file of the device, with blanks in its name.
 	ok mknod '/dev/wb a b' b $((0x$(stat -c %t /dev/wb0))) $((0x$(stat -c %T /dev/wb0)))
 	stores "$sys/backing_dev" '/dev/wb a b'
 	reads backing_dev $'/dev/wb a b\n'
 	rm '/dev/wb a b'
 	reads backing_dev $'/dev/wb a b (deleted)\n'
 	stores "$sys/reset" 1
-	# Nor need it be ASCII.
+	# A file whose name is not ASCII.
 	ok mknod '/dev/wb ß' b $((0x$(stat -c %t /dev/wb0))) $((0x$(stat -c %T /dev/wb0)))
 	stores "$sys/backing_dev" '/dev/wb ß'
 	reads backing_dev $'/dev/wb ß\n'
@@ -199,7 +199,7 @@ test_backed_by_another_zram() {
 		writes_back page_indexes=0-511
 		counts "of the upper disk" $count 0 $count
 		eventually 5 pool_is_empty || fail "$used bytes are in use"
-		both_ways 0 512 mixed 1
+		check_both_ways 0 512 mixed 1
 		does close
 		remove
 		sys=$below

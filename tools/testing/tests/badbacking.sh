@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writeback to and readback from backing devices that fail: permanently, at times, in single blocks, or by reporting
-# success for writes that they lose.
+# Writeback to, and reads from, backing devices that fail: permanently, at times, in single blocks, or by losing writes
+# that they report as successful.
 #
 # Proves that a page whose write failed stays in memory, is readable and can be written back later; that no block and
 # no part of the limit is lost; that a failed read returns the device's error and no other page's data; and that all is
@@ -16,32 +16,32 @@
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
 
-# works and breaks NAME: the device below wbNAME answers, or does not. works_on: what it is made of.
-works_on() {
+# make_device NAME MEGABYTES: makes a device wbNAME. breaks NAME: its requests fail from now on. works NAME: they succeed.
+make_device() {
 	nullb "wb$1n" "$2"
 	linear="0 $(($2 * 2048)) linear $nullb 0"
 	error="0 $(($2 * 2048)) error"
 	mapped "wb$1" "$linear"
 }
 
-works() {
+repair_device() {
 	remap "wb$1" "$linear"
 }
 
-breaks() {
+break_device() {
 	remap "wb$1" "$error"
 }
 
-# copy COUNT: the first pages of the disk as they are now, for survey.
-copy() {
+# save_pages COUNT: saves the first pages of the disk for survey.
+save_pages() {
 	ok dd if="$dev" of="$TMP/copy" bs=64K count=$(($1 * PAGE)) iflag=count_bytes,direct status=none
 }
 
-# survey INDEX COUNT ERRNO: one direct read of these pages must end so, and no page of the buffer may hold what
-# does not belong there. What was found is in $seen, a letter for each page (see wbtool.pl).
-survey() {
+# scan_pages INDEX COUNT ERRNO: one direct read of these pages must return ERRNO, and no page of the buffer may have other
+# data. Sets $seen to a letter for each page (see wbtool.pl).
+scan_pages() {
 	local outcome
-	tool scan "$dev" "$1" "$2" "$TMP/copy" >"$TMP/seen"
+	wbtool scan "$dev" "$1" "$2" "$TMP/copy" >"$TMP/seen"
 	read -r outcome seen <"$TMP/seen"
 	is "the result of reading pages $1 to $(($1 + $2 - 1))" "$outcome" "$3"
 	is "the length of what was read" ${#seen} "$2"
@@ -65,7 +65,7 @@ good_blocks() {
 
 # --- Devices that no page can be written to ---------------------------------------------------------
 
-# Of the kernels that run this script, at least one supports zones, and at least one blocks larger than a page.
+# One of the kernels that run this script supports zones; one supports blocks larger than a page.
 test_a_device_with_zones_is_refused() {
 	[ "$DRIVER" != zram ] || skip "C zram takes a device with zones"
 	nullb wb0 1
@@ -100,7 +100,7 @@ test_a_device_with_large_blocks_is_refused() {
 test_no_write_succeeds() {
 	local compressed limit before
 	for compressed in 0 1; do
-		works_on $compressed 1
+		make_device $compressed 1
 		backed "$mapped" 1M lz4 $compressed
 		stores "$sys/writeback_limit_enable" 1
 		does open "$dev" direct
@@ -109,7 +109,7 @@ test_no_write_succeeds() {
 		stores "$sys/idle" all
 		mm_stat
 		before="$orig $compr $used $huge"
-		breaks $compressed
+		break_device $compressed
 		for limit in 200 128 10 1; do
 			stores "$sys/writeback_limit" $limit
 			writes_back idle EIO
@@ -118,9 +118,9 @@ test_no_write_succeeds() {
 			mm_stat
 			is "mm_stat" "$orig $compr $used $huge" "$before"
 		done
-		# What is in memory does not need the device; and is still idle, but for what was read.
+		# Pages in memory can be read, and the others are still idle.
 		does bulkcheck 0 32 random 1
-		works $compressed
+		repair_device $compressed
 		stores "$sys/writeback_limit" 200
 		writes_back idle
 		counts "of a device that works again" 96 0 96
@@ -129,14 +129,14 @@ test_no_write_succeeds() {
 		is "writeback_limit" "$(<"$sys/writeback_limit")" 72
 		mm_stat
 		is "compr_data_size" "$compr" 0
-		both_ways 0 64 random 1
-		both_ways 64 64 text 1
+		check_both_ways 0 64 random 1
+		check_both_ways 64 64 text 1
 		no_failed_io
 		does close
 	done
 }
 
-# A disk that is as large as its backing device, so that each block counts.
+# The disk is as large as its backing device, so that writeback needs each good block.
 test_bad_blocks_among_good_ones() {
 	local compressed batch blocks='0 7 31 32 100 255' count=6
 	for compressed in 0 1; do
@@ -161,8 +161,8 @@ test_bad_blocks_among_good_ones() {
 			is "writeback_limit" "$(<"$sys/writeback_limit")" $((300 - bd_count))
 			# C zram tries the bad block again and again, with other pages.
 			[ "$DRIVER" = zram ] || is "bd_count with batch $batch" "$bd_count" $((256 - count))
-			both_ways 0 256 random $batch
-			# Those that are left do not fit anywhere else.
+			check_both_ways 0 256 random $batch
+			# No free block is left for the others.
 			writes_back huge EIO
 			[ "$DRIVER" = zram ] || {
 				bd_stat
@@ -170,7 +170,7 @@ test_bad_blocks_among_good_ones() {
 				is "writeback_limit, tried again" "$(<"$sys/writeback_limit")" $((44 + count))
 			}
 		done
-		# Every block is free or has a page.
+		# Each block has a page.
 		# shellcheck disable=SC2086 # words
 		good_blocks wb$compressed $blocks
 		writes_back huge
@@ -179,12 +179,12 @@ test_bad_blocks_among_good_ones() {
 		is "writeback_limit" "$(<"$sys/writeback_limit")" 44
 		mm_stat
 		is "compr_data_size" "$compr" 0
-		both_ways 0 256 random 1000
+		check_both_ways 0 256 random 1000
 		does close
 	done
 }
 
-# With enough free blocks, the submitter and the worker write at the same time; each finds its own failed pages.
+# With enough free blocks, the submitter and the helper write at the same time; each retries its own failed pages.
 test_bad_blocks_among_many() {
 	local compressed blocks='0 7 31 32 100 255 512 700 900' count=9
 	for compressed in 0 1; do
@@ -203,20 +203,20 @@ test_bad_blocks_among_many() {
 		does bulkcheck 512 512 text 1
 		bd_stat
 		before=$((bd_writes - bd_count))
-		# Behind them there are good blocks.
+		# There are enough good blocks.
 		writes_back page_indexes=0-1023
 		bd_stat
 		is "bd_count" "$bd_count" 1024
 		is "bd_writes" "$bd_writes" $((before + 1024))
 		mm_stat
 		is "compr_data_size" "$compr" 0
-		both_ways 0 512 random 1
-		both_ways 512 512 text 1
+		check_both_ways 0 512 random 1
+		check_both_ways 512 512 text 1
 		does close
 	done
 }
 
-# Up for a second, down for a second: each attempt makes some progress, and the limit is exact in the end.
+# The device works and fails for a second each: each attempt makes some progress, and the limit is exact in the end.
 test_writes_that_fail_now_and_then() {
 	local compressed tries
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
@@ -247,8 +247,8 @@ test_writes_that_fail_now_and_then() {
 		is "writeback_limit" "$(<"$sys/writeback_limit")" 976
 		mm_stat
 		is "compr_data_size" "$compr" 0
-		both_ways 0 512 random 1
-		both_ways 512 512 text 1
+		check_both_ways 0 512 random 1
+		check_both_ways 512 512 text 1
 		does close
 	done
 }
@@ -258,37 +258,37 @@ test_writes_that_fail_now_and_then() {
 test_no_read_succeeds() {
 	local compressed
 	for compressed in 0 1; do
-		works_on $compressed 1
+		make_device $compressed 1
 		backed "$mapped" 1M lzo-rle $compressed
 		does open "$dev" direct
 		does bulk 0 64 random 1
 		does bulk 64 64 text 1
 		does bulk 128 64 same 1
 		does bulk 192 32 text 1
-		copy 256
+		save_pages 256
 		writes_back page_indexes=0-127
-		survey 0 256 OK
-		times r 256
+		scan_pages 0 256 OK
+		repeat_letter r 256
 		is "pages" "$seen" "$times"
-		breaks $compressed
+		break_device $compressed
 		io_stat
 		is "failed_reads" "$failed_reads" 0
 		refuses EIO check 0 1 random 1
 		refuses EIO check 64 1 text 1
-		survey 0 1 EIO
-		survey 127 1 EIO
-		survey 0 64 EIO
-		survey 60 8 EIO
-		# Beside what can be read.
-		survey 120 16 EIO
-		survey 100 156 EIO
-		survey 0 256 EIO
-		# C zram does not count what fails later.
+		scan_pages 0 1 EIO
+		scan_pages 127 1 EIO
+		scan_pages 0 64 EIO
+		scan_pages 60 8 EIO
+		# Together with pages that can be read.
+		scan_pages 120 16 EIO
+		scan_pages 100 156 EIO
+		scan_pages 0 256 EIO
+		# C zram does not count asynchronous failures.
 		io_stat
 		[ "$DRIVER" = zram ] || at_least "failed_reads" "$failed_reads" 9
 		does bulkcheck 128 64 same 1
 		does bulkcheck 192 32 text 1
-		survey 128 128 OK
+		scan_pages 128 128 OK
 		# Through the page cache.
 		does close
 		echo 3 >/proc/sys/vm/drop_caches
@@ -297,7 +297,7 @@ test_no_read_succeeds() {
 		refuses EIO check 70 1 text 1
 		does check 200 8 text 1
 		does open "$dev" direct
-		# Whole pages can be written and thrown away all the same.
+		# Whole pages can still be written and discarded.
 		bd_stat
 		is "bd_count" "$bd_count" 128
 		does write 0 1 text 2
@@ -308,15 +308,15 @@ test_no_read_succeeds() {
 		does check 0 1 text 2
 		does check 1 1 zero 0
 		does check 2 1 random 2
-		works $compressed
+		repair_device $compressed
 		does close
 		echo 3 >/proc/sys/vm/drop_caches
 		does open "$dev" direct
-		both_ways 3 61 random 1
-		both_ways 64 64 text 1
-		both_ways 128 64 same 1
-		both_ways 192 32 text 1
-		both_ways 0 1 text 2
+		check_both_ways 3 61 random 1
+		check_both_ways 64 64 text 1
+		check_both_ways 128 64 same 1
+		check_both_ways 192 32 text 1
+		check_both_ways 0 1 text 2
 		does close
 	done
 }
@@ -329,7 +329,7 @@ test_a_bad_block_is_one_bad_page() {
 		does open "$dev" direct
 		does bulk 0 64 random 1
 		does bulk 64 64 text 1
-		copy 128
+		save_pages 128
 		writes_back page_indexes=0-127
 		bad_sectors wb$compressed $((17 * 8)) $((17 * 8))
 		bad_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
@@ -347,10 +347,10 @@ test_a_bad_block_is_one_bad_page() {
 			esac
 		done
 		is "the number of bad pages" $bad 2
-		survey 0 128 EIO
+		scan_pages 0 128 EIO
 		seen=${seen//r/}
 		is "the number of pages that could not be read" ${#seen} 2
-		# A page that was bad can be written, and goes elsewhere.
+		# A page in a bad block can be overwritten, and then is in memory.
 		does bulk 0 64 random 2
 		does bulk 64 64 text 2
 		bd_stat
@@ -358,13 +358,13 @@ test_a_bad_block_is_one_bad_page() {
 		good_sectors wb$compressed $((17 * 8)) $((17 * 8))
 		good_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
 		writes_back page_indexes=0-127
-		both_ways 0 64 random 2
-		both_ways 64 64 text 2
+		check_both_ways 0 64 random 2
+		check_both_ways 64 64 text 2
 		does close
 	done
 }
 
-# scsi_disk: of scsi_debug, into $scsi.
+# scsi_disk: sets $scsi to the disk of scsi_debug.
 scsi_disk() {
 	local path
 	for path in /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/*; do
@@ -373,7 +373,7 @@ scsi_disk() {
 	[ -b "$scsi" ]
 }
 
-# Devices return other errors than EIO, and the reader gets the same error.
+# A device can return other errors than EIO; the reader gets that error.
 test_a_medium_error_is_no_io_error() {
 	local compressed index bad
 	modprobe sd_mod 2>/dev/null
@@ -432,15 +432,15 @@ test_reads_that_fail_now_and_then() {
 		at_least "the number of reads that succeeded" $good 1
 		at_least "the number of reads that failed" $bad 1
 		remap wb$compressed "0 2048 linear $nullb 0"
-		both_ways 0 256 text 1
+		check_both_ways 0 256 text 1
 		io_stat
 		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" $bad
 		does close
 	done
 }
 
-# A device that says it has written what it has not. What is read then is what the device has, where it should be
-# a page as it is; where it should be a compressed one, and is not, nothing of it reaches the reader.
+# The device loses writes. A read of a compressed page then finds no valid object, and fails; none of the data that the
+# device has instead reaches the reader.
 test_writes_that_are_lost() {
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
 	nullb wb0n 1
@@ -450,45 +450,45 @@ test_writes_that_are_lost() {
 	does open "$dev" direct
 	does bulk 0 64 text 1
 	does bulk 64 64 text 2
-	copy 128
+	save_pages 128
 	writes_back page_indexes=0-63
 	counts "of a device that lies" 64 0 64
 	refuses EIO check 0 1 text 1
 	refuses EIO check 63 1 text 1
-	# C zram leaves what it has read in the reader's page; with ALL=1 it can be seen to.
+	# C zram leaves this data in the reader's page; ALL=1 shows it.
 	[ "$DRIVER" = zram ] && [ -z "${ALL:-}" ] || {
-		survey 0 64 EIO
-		times z 64
+		scan_pages 0 64 EIO
+		repeat_letter z 64
 		is "pages that cannot be decompressed" "${seen//u/z}" "$times"
-		survey 0 128 EIO
-		times r 64
+		scan_pages 0 128 EIO
+		repeat_letter r 64
 		is "pages beside them" "${seen:64}" "$times"
 	}
 	does bulkcheck 64 64 text 2
-	# They can be replaced.
+	# The pages can be overwritten.
 	does bulk 0 64 text 3
 	remap wb0 "0 2048 linear $nullb 0"
 	writes_back page_indexes=0-127
-	both_ways 0 64 text 3
-	both_ways 64 64 text 2
+	check_both_ways 0 64 text 3
+	check_both_ways 64 64 text 2
 }
 
-# --- Both -----------------------------------------------------------------------------------------
+# --- Reads and writes -----------------------------------------------------------------------------
 
-# The device comes and goes while pages are written, written back and read.
-test_all_the_time() {
+# The device fails and recovers repeatedly while pages are written, written back and read.
+test_a_device_that_fails_and_recovers_repeatedly() {
 	local compressed until round index pid
 	for compressed in 0 1; do
-		works_on $compressed 2
+		make_device $compressed 2
 		backed "$mapped" 2M lz4 $compressed
 		does open "$dev" direct
 		does bulk 0 512 mixed 1
 		until=$((SECONDS + 6))
 		(
 			while [ $SECONDS -lt $until ]; do
-				breaks $compressed
+				break_device $compressed
 				sleep 0.1
-				works $compressed
+				repair_device $compressed
 				sleep 0.1
 			done
 			exit $failed
@@ -512,13 +512,13 @@ test_all_the_time() {
 			does bulk 0 512 mixed $round
 		done
 		wait $pid || failed=1
-		works $compressed
+		repair_device $compressed
 		note "$((round - 1)) rounds"
-		both_ways 0 512 mixed $round
+		check_both_ways 0 512 mixed $round
 		writes_back page_indexes=0-511
 		mm_stat
 		is "compr_data_size" "$compr" 0
-		both_ways 0 512 mixed $round
+		check_both_ways 0 512 mixed $round
 		bd_stat
 		is "bd_count" "$bd_count" $((orig / PAGE - same))
 		does close

@@ -33,7 +33,7 @@ test_counters_and_memory() {
 		is "huge_pages_since after huge" "$huge_since" 256
 		is "same_pages after huge" "$same" 256
 		[ "$used" -le $((before + 64 * PAGE)) ] || fail "mem_used_total is $used after huge"
-		# Once more: there is nothing left to be done.
+		# A second request finds no page.
 		writes_back huge
 		counts "after huge twice" 256 0 256
 		writes_back page_indexes=0-1023
@@ -43,7 +43,7 @@ test_counters_and_memory() {
 		is "compr_data_size after everything" "$compr" 0
 		is "same_pages after everything" "$same" 256
 		eventually 5 pool_is_empty || fail "$used bytes are in use after everything was written back"
-		# Reads are counted by page, and leave the page where it is.
+		# Reads are counted by page, and leave the page on the backing device.
 		does bulkcheck 0 256 text 1
 		counts "after 256 reads" 512 256 512
 		does bulkcheck 256 256 random 1

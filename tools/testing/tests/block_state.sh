@@ -10,8 +10,8 @@
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
 
-# piece OFFSET BYTES: what one read gives, into $piece.
-piece() {
+# read_piece OFFSET BYTES: sets $piece to what one read returns.
+read_piece() {
 	piece=$(dd if="$state" bs="$2" count=1 iflag=skip_bytes skip="$1" 2>/dev/null)
 }
 
@@ -37,21 +37,21 @@ test_block_state() {
 			fail "line $lines is '$line'"
 	done <<<"$(<"$state")"
 	is "the number of lines" $lines 300
-	# A line has 40 characters with the newline; C zram needs room for a NUL behind them.
-	piece 100 40
+	# A line has 40 characters with the newline; C zram needs room for a NUL after them.
+	read_piece 100 40
 	is "40 bytes" "$piece" ''
-	piece 100 41
+	read_piece 100 41
 	is "the line in 41 bytes" "${piece:0:12}" '         100'
 	is "its length" ${#piece} 39
-	piece 599 4096
+	read_piece 599 4096
 	is "the last line" "${piece:0:12}" '         599'
-	piece 600 4096
+	read_piece 600 4096
 	is "behind the last" "$piece" ''
-	piece 0 1
+	read_piece 0 1
 	is "one byte" "$piece" ''
-	piece 123456789 4096
+	read_piece 123456789 4096
 	is "far behind the last" "$piece" ''
-	piece 200 100
+	read_piece 200 100
 	is "of the next page that is there" "${piece:0:12}" '         300'
 	is "in one read of 64 MiB" "$(dd if="$state" bs=64M count=1 2>/dev/null | wc -l)" 300
 }
@@ -73,8 +73,8 @@ test_block_state_of_disks_that_come_and_go() {
 		does open "$dev" direct
 		does bulk 0 2048 same $round
 		does close
-		# The device file may still be open for a moment, for udev, or for those who opened it before.
-		eventually 5 reset_done || fail "it cannot be reset: $errno"
+		# Another process may still be about to close the disk.
+		eventually 5 can_be_reset || fail "it cannot be reset: $errno"
 		if [ $((round % 2)) = 0 ]; then
 			remove
 			add
@@ -84,12 +84,12 @@ test_block_state_of_disks_that_come_and_go() {
 	wait $reader 2>/dev/null
 }
 
-reset_done() {
+can_be_reset() {
 	put "$sys/reset" 1
 	[ "$errno" = OK ]
 }
 
-# A file of debugfs that is open when its operations go away is an oops when it is closed.
+# The kernel oopses when a file of debugfs is closed after its operations were unloaded.
 test_an_open_block_state_holds_the_module() {
 	[ "$DRIVER" != zram ] || skip "C zram is unloaded, and the kernel oopses"
 	add
@@ -99,7 +99,7 @@ test_an_open_block_state_holds_the_module() {
 	exec {fd}<"$state"
 	not_ok rmmod "$DRIVER"
 	is "what rmmod said" "$(<"$TMP/out")" "rmmod: ERROR: Module $DRIVER is in use"
-	# The device can go all the same; then there is nothing to be read.
+	# The disk can be removed nevertheless; then a read fails.
 	stores "$CONTROL/hot_remove" "$id"
 	not_ok cat <&"$fd"
 	exec {fd}<&-

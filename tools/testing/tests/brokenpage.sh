@@ -14,11 +14,11 @@
 . "${0%/*}/../lib/writeback.sh"
 
 pages=64
-# In the middle of the others, and larger than all of them, so that it is the first to be recompressed.
+# The broken page is between the others, and larger, so that recompression takes it first.
 broken=33
 
-# algorithm: one that keeps a checksum of each page, into $algorithm; there are parameters with which DEFLATE does.
-algorithm() {
+# choose_algorithm: sets $algorithm to one that stores a checksum of each page, as DEFLATE does with a header, and 842.
+choose_algorithm() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram prints a backtrace for each read"
 	algorithms
 	case " $ALGORITHMS " in
@@ -28,8 +28,8 @@ algorithm() {
 	esac
 }
 
-# breaks: a new disk, its pages, and among them one that cannot be read. What is set before is $*.
-breaks() {
+# make_broken_page: initialises the disk, and writes its pages, one of which cannot be read.
+make_broken_page() {
 	local seed=$RANDOM
 	stores "$sys/comp_algorithm" "$algorithm"
 	[ "$algorithm" != deflate ] || stores "$sys/algorithm_params" "algo=deflate level=1 deflate.winbits=15"
@@ -44,19 +44,19 @@ breaks() {
 	refuses EIO read $((broken * PAGE)) $PAGE
 }
 
-others_are_right() {
+check_other_pages() {
 	does bulkcheck 0 $broken text 1
 	does bulkcheck $((broken + 1)) $((pages - broken - 1)) text 1
 }
 
-overwritten() {
+overwrite_broken_page() {
 	does bulk $broken 1 text 2
 	does bulkcheck $broken 1 text 2
-	others_are_right
+	check_other_pages
 }
 
-# logged: how many lines there are of pages that cannot be decompressed since the last mark, into $logged.
-logged() {
+# count_log_lines: sets $logged to the number of messages about the page in the kernel log since mark.
+count_log_lines() {
 	local log
 	log=$(dmesg --notime)
 	[[ $log == *"$mark"* ]] || fail "the beginning of the test is not in the log any more"
@@ -64,78 +64,78 @@ logged() {
 	logged=$(grep -c 'Decompression failed! err=.*, page='$broken'$' <<<"$log")
 }
 
-mark() {
+mark_log() {
 	mark="$SCRIPT: mark $RANDOM$RANDOM"
 	kernel_log "$mark"
 }
 
-# Ten lines in five seconds, however long that takes.
+# The kernel log has at most ten lines for each five seconds.
 test_the_log_is_not_flooded() {
 	local from reads=1000 most
-	algorithm
+	choose_algorithm
 	add
-	mark
+	mark_log
 	from=$SECONDS
-	breaks
-	logged
+	make_broken_page
+	count_log_lines
 	at_least "lines in the log" "$logged" 1
 	ok "$(program brokenpage)" -r $reads "$dev" $broken
 	most=$(((SECONDS - from + 1) / 5 * 10 + 20))
-	logged
+	count_log_lines
 	note "$logged lines, of $reads reads in $((SECONDS - from)) s"
 	[ "$logged" -le $most ] || fail "there are $logged lines in the log, not at most $most"
 	[ $most -lt $reads ] || fail "the reads took so long that this proves nothing"
-	overwritten
+	overwrite_broken_page
 }
 
-# in_state MARK: how many pages have one of these marks in block_state, into $in_state.
-in_state() {
+# count_in_state MARKS: sets $in_state to the number of pages with one of these marks in block_state.
+count_in_state() {
 	in_state=$(grep -c "[0-9] [^ ]*[$1][^ ]*\$" "/sys/kernel/debug/zram/zram$id/block_state")
 }
 
 test_recompress_goes_on() {
-	algorithm
+	choose_algorithm
 	add
 	[ -e "$sys/recompress" ] || skip "this driver cannot recompress"
 	stores "$sys/recomp_algorithm" "algo=zstd"
 	stores "$sys/algorithm_params" "priority=1 level=9"
-	breaks
-	in_state rn
+	make_broken_page
+	count_in_state rn
 	is "pages that were recompressed before" "$in_state" 0
-	# It is the first, and does not count.
+	# The broken page comes first, and does not count.
 	stores "$sys/recompress" "algo=zstd max_pages=10" EINVAL
-	in_state rn
+	count_in_state rn
 	is "pages that were recompressed, of 10" "$in_state" 10
 	stores "$sys/recompress" "algo=zstd" EINVAL
-	in_state rn
+	count_in_state rn
 	is "pages that were recompressed" "$in_state" $((pages - 1))
 	refuses EIO read $((broken * PAGE)) $PAGE
-	others_are_right
-	overwritten
+	check_other_pages
+	overwrite_broken_page
 	stores "$sys/recompress" "algo=zstd" OK
-	in_state rn
+	count_in_state rn
 	is "pages that were recompressed in the end" "$in_state" $pages
-	overwritten
+	overwrite_broken_page
 }
 
 test_writeback_goes_on() {
 	local compressed
-	algorithm
+	choose_algorithm
 	for compressed in 0 1; do
 		nullb "wb$compressed" 4
 		add
 		stores "$sys/compressed_writeback" $compressed
 		stores "$sys/backing_dev" "$nullb"
-		breaks
+		make_broken_page
 		stores "$sys/idle" all
-		# What is not decompressed is no error before it is read.
+		# Compressed writeback does not decompress the page.
 		case $compressed in
 		0) writes_back idle EINVAL && counts "of all but one" $((pages - 1)) 0 $((pages - 1)) ;;
 		1) writes_back idle && counts "of all" $pages 0 $pages ;;
 		esac
 		refuses EIO read $((broken * PAGE)) $PAGE
-		others_are_right
-		overwritten
+		check_other_pages
+		overwrite_broken_page
 		does close
 		remove
 	done

@@ -19,7 +19,7 @@ test_comp_algorithm() {
 	[[ $text == *' '$'\n' ]] || fail "the list does not end with a blank and a newline: '$text'"
 	plain=${text%$'\n'}
 	plain=${plain//[\[\]]/}
-	# In the order of C zram, though not all of them need be there.
+	# In the order of C zram, although some may be missing.
 	for name in $known; do
 		if [[ $plain == "$name "* ]]; then
 			plain=${plain#"$name "}
@@ -49,7 +49,7 @@ test_comp_algorithm() {
 	reads comp_algorithm "$default"
 }
 
-# Every kernel's C zram was configured with a default; it is the one to have here, too.
+# The default is that with which the kernel's C zram was configured.
 test_default_algorithm_is_that_of_c_zram() {
 	[ "$DRIVER" != zram ] || skip "the driver under test is C zram"
 	local ours

@@ -41,7 +41,7 @@ test_compressed_writeback() {
 	reads compressed_writeback $'1\n'
 }
 
-# What follows an object in its block is zero, though the memory it was written from held other pages before.
+# The block of an object contains zeros after the object, although the memory of the request held other pages before.
 test_no_stale_memory_on_the_device() {
 	local algorithm tails tail sizes sum count
 	algorithms
@@ -57,17 +57,17 @@ test_no_stale_memory_on_the_device() {
 		stores "$sys/idle" all
 		writes_back idle
 		counts "of 64 pages" 64 0 64
-		tails=$(tool tails "$nullb" 64)
+		tails=$(wbtool tails "$nullb" 64)
 		sum=0
 		count=0
 		for tail in $tails; do
-			# A page of random words can end with some zeros, but not with many.
+			# A random page may end with a few zeros, but not with many.
 			[ "$tail" -lt $((PAGE - 8)) ] || continue
 			sum=$((sum + tail))
 			count=$((count + 1))
 		done
 		is "the number of compressed pages on the device" $count 32
-		# An object can end with some zeros itself.
+		# An object may end with zeros of its own.
 		[ $sum -le $sizes ] || fail "$algorithm: $sum bytes are on the device, of objects of $sizes: $tails"
 		[ $sum -ge $((sizes - 32 * 8)) ] || fail "$algorithm: only $sum of $sizes bytes are on the device"
 		does bulkcheck 0 32 random 1

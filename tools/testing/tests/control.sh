@@ -18,7 +18,7 @@ mode() {
 	is "the mode of $1" "$(stat -c %a "$1")" "$2"
 }
 
-# in_use: rmmod must refuse, and the module must work on.
+# in_use: rmmod, hot_remove and reset must fail.
 in_use() {
 	not_ok rmmod "$DRIVER"
 	is "what rmmod said" "$(<"$TMP/out")" "rmmod: ERROR: Module $DRIVER is in use"
@@ -51,7 +51,7 @@ test_parameter_num_devices() {
 		[ -e $CONTROL/hot_add ] || fail "num_devices=$n: there is no hot_add"
 	done
 	unload
-	# modprobe passes on what it finds in modprobe.d, too: the last one counts.
+	# modprobe also passes the parameters in modprobe.d; the last one counts.
 	load num_devices=5 num_devices=2
 	is "the number of devices of num_devices=5 num_devices=2" "$(echo /sys/block/zram*)" '/sys/block/zram0 /sys/block/zram1'
 	unload
@@ -216,14 +216,14 @@ test_load_and_unload_again_and_again() {
 	done
 }
 
-# Three loops add, use and remove devices; one opens, resets, sets up and reads whatever is there.
+# Three loops add, use and remove disks; another one opens, resets, initialises and reads any disk that exists.
 test_many_tasks_at_once() {
 	local until=$((SECONDS + 6)) pids=() path
 	for _ in 1 2 3; do
 		(
 			while [ $SECONDS -lt $until ]; do
 				add
-				# The meddler may have been faster, or reset it at once, or have it open.
+				# The other loop may have initialised or reset it, or may have it open.
 				put "$sys/disksize" 1M
 				{ printf '%04096d' 1 >"$dev"; } 2>/dev/null
 				mm_stat
@@ -251,8 +251,8 @@ test_many_tasks_at_once() {
 	is "the first id after all that" "$id" 0
 }
 
-# Reading hot_add adds a disk, also if it is read as a dictionary, on behalf of a file of a disk that is being
-# removed: removal waits for who uses the file, who must not wait for removal.
+# A read of hot_add adds a disk, also if the driver reads it as a dictionary for a disk that is being removed. The
+# removal waits for the task that writes to algorithm_params, so this task must not wait for the removal.
 test_a_disk_goes_whose_dictionary_adds_disks() {
 	[ "$DRIVER" != zram ] || skip "C zram waits for ever"
 	local n pid before added=0 round
@@ -265,7 +265,7 @@ test_a_disk_goes_whose_dictionary_adds_disks() {
 			done
 		) 2>/dev/null &
 		pid=$!
-		# Not before it is at it.
+		# The removal starts when disks appear.
 		eventually 10 others_than "$before" || fail "round $round: hot_add is not read as a dictionary"
 		removed "$id" &
 		eventually 30 ended "$pid" $! || {
@@ -281,7 +281,7 @@ test_a_disk_goes_whose_dictionary_adds_disks() {
 	note "$added disks were added by that"
 }
 
-# others_than DISKS: are there others by now?
+# others_than DISKS: succeeds if there are other disks by now.
 others_than() {
 	[ "$(echo /sys/block/zram*)" != "$1" ]
 }
@@ -300,7 +300,7 @@ test_beside_c_zram() {
 	[[ $log != *"Call Trace"* ]] || fail "the refusal comes with a backtrace: $log"
 	[[ $log != *"duplicate filename"* ]] || fail "the refusal comes with a complaint of sysfs: $log"
 	is "the number of lines in the log" "$(grep -c . <<<"${log#*$'\n'}")" 1
-	# C zram must not have noticed.
+	# C zram must still work.
 	use 0
 	stores "$sys/disksize" 1M
 	does open "$dev" direct

@@ -13,13 +13,13 @@
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
 
-# The slots of the device as they should be: what kind a page is of, and its compressed size; and what
-# text takes, by slot and seed.
+# The expected state of the slots: the kind of each page, and its compressed size; and the size of text, by slot and
+# seed.
 declare -A kind_of size_of text_size
 since=0
 
-# counters STEP: every counter of mm_stat must say what the slots above add up to.
-counters() {
+# check_counters STEP: each counter of mm_stat must be the sum over the slots above.
+check_counters() {
 	local slot want_orig=0 want_compr=0 want_same=0 want_huge=0
 	for slot in "${!kind_of[@]}"; do
 		case ${kind_of[$slot]} in
@@ -40,8 +40,8 @@ counters() {
 	[ "$used" -le $((compr + 64 * PAGE)) ] || fail "mem_used_total $1 is $used, for $compr bytes"
 }
 
-# becomes SLOT KIND SEED: makes a slot this kind, and says so in the table.
-becomes() {
+# write_slot SLOT KIND SEED: writes a page of this kind, and notes it in the table.
+write_slot() {
 	local slot=$1 kind=$2 seed=$3
 	case $kind in
 	empty) does discard $((slot * PAGE)) $PAGE ;;
@@ -58,8 +58,8 @@ becomes() {
 	esac
 }
 
-# How much a text page takes can only be asked the device: write it to an empty slot, look, discard it.
-learn() {
+# measure_text SLOT SEED: finds the compressed size of a page of text: writes it to an empty slot, reads mm_stat, discards it.
+measure_text() {
 	local slot=$1 seed=$2 before
 	mm_stat
 	before=$compr
@@ -71,7 +71,7 @@ learn() {
 	does discard $((slot * PAGE)) $PAGE
 }
 
-holds() {
+check_slot() {
 	case $2 in
 	empty) does check "$1" 1 zero 0 ;;
 	*) does check "$1" 1 "$2" "$3" ;;
@@ -80,28 +80,28 @@ holds() {
 
 overwrite_every_kind_by_every_other() {
 	local from to slot=0 saves=3072
-	# Pieces of eight bytes are the most that it finds again: it cannot make less of them.
+	# 842 only finds copies of up to eight bytes.
 	[ "$1" != 842 ] || saves=3000
 	disk 4M "$1"
 	does open "$dev" direct
 	for from in empty zero same text random; do
 		for to in empty zero same text random; do
-			learn $slot 1
-			learn $slot 2
-			becomes $slot "$from" 1
-			holds $slot "$from" 1
-			counters "after writing $from to slot $slot"
-			becomes $slot "$to" 2
-			holds $slot "$to" 2
-			counters "after overwriting $from by $to in slot $slot"
+			measure_text $slot 1
+			measure_text $slot 2
+			write_slot $slot "$from" 1
+			check_slot $slot "$from" 1
+			check_counters "after writing $from to slot $slot"
+			write_slot $slot "$to" 2
+			check_slot $slot "$to" 2
+			check_counters "after overwriting $from by $to in slot $slot"
 			slot=$((slot + 1))
 		done
 	done
-	# The neighbours were not touched.
+	# No other slot has changed.
 	slot=0
 	for from in empty zero same text random; do
 		for to in empty zero same text random; do
-			holds $slot "$to" 2
+			check_slot $slot "$to" 2
 			slot=$((slot + 1))
 		done
 	done
@@ -111,7 +111,7 @@ overwrite_every_kind_by_every_other() {
 		kind_of[$slot]=empty
 	done
 	eventually 5 pool_is_empty || fail "$used bytes are in use after everything was discarded"
-	counters "after discarding everything"
+	check_counters "after discarding everything"
 }
 
 test_overwrite_with_lzo_rle() {
@@ -176,7 +176,7 @@ test_buffered_and_direct_agree() {
 	does close
 	does open "$dev"
 	does bulkcheck 0 $pages mixed 2
-	# Parts of a block, through the page cache.
+	# Parts of a page, through the page cache.
 	does put 4099 17
 	does sync
 	does read 4099 17
@@ -184,7 +184,7 @@ test_buffered_and_direct_agree() {
 	does check 0 1 mixed 2
 }
 
-# Memory for direct I/O need only be aligned to 512 bytes, so a block may lie across two pages of it.
+# Direct I/O only needs memory that is aligned to 512 bytes, so that a block can lie in two pages.
 test_buffers_across_pages() {
 	[ "$DRIVER" != zram ] || skip "C zram writes outside of such a buffer: it takes every bio_vec for a page"
 	local shift
@@ -237,7 +237,7 @@ test_discard_and_zeroout() {
 		does bulkcheck 0 100 random 1
 		does bulkcheck 100 50 zero 0
 		does bulkcheck 150 874 random 1
-		# Of what is empty already, and beyond it.
+		# A range that contains empty pages and others.
 		does $how $((90 * PAGE)) $((80 * PAGE))
 		does bulkcheck 0 90 random 1
 		does bulkcheck 90 80 zero 0
@@ -276,7 +276,7 @@ test_blkdiscard() {
 	done
 }
 
-# Each task has its own device and its own algorithm.
+# Each task has its own disk and its own algorithm.
 test_several_devices_at_once() {
 	local n algorithm pids=() count=0
 	algorithms
@@ -302,8 +302,8 @@ test_several_devices_at_once() {
 	wait_all "${pids[@]}"
 }
 
-# Four tasks write, read and discard the same pages. At the end every page is what one of them wrote last,
-# or empty, and the counters are right.
+# Four tasks write, read and discard the same pages. At the end, each page has the data of one of them or is empty, and
+# the counters are right.
 test_many_tasks_on_the_same_pages() {
 	local n round page pages=32 pids=() found
 	disk 1M lz4
@@ -341,8 +341,8 @@ test_many_tasks_on_the_same_pages() {
 	is "huge_pages" "$huge" 0
 }
 
-# zspages: the pages of all zsmalloc pools of the machine, from /proc/vmstat.
-zspages() {
+# count_zspages: sets $zspages to the number of pages in all zsmalloc pools.
+count_zspages() {
 	local name value
 	while read -r name value; do
 		[ "$name" != nr_zspages ] || zspages=$value
@@ -350,11 +350,11 @@ zspages() {
 }
 
 no_zspages() {
-	zspages
+	count_zspages
 	[ "$zspages" = 0 ]
 }
 
-# The pools are named after their disks. (Not every kernel has zsmalloc's statistics.)
+# Reset, hot_remove and rmmod destroy the pool of a disk, which has its name. (Some kernels lack zsmalloc's statistics.)
 test_nothing_is_left() {
 	local n pools=/sys/kernel/debug/zsmalloc zspages=unknown
 	eventually 5 no_zspages || fail "nr_zspages is $zspages before the test"
@@ -365,9 +365,9 @@ test_nothing_is_left() {
 		does bulk 0 1024 mixed 1
 		does close
 	done
-	zspages
+	count_zspages
 	[ "$zspages" != 0 ] || fail "nr_zspages is 0 with three devices in use"
-	# By each of the three ways.
+	# The three ways.
 	use 0
 	stores "$sys/reset" 1
 	use 1

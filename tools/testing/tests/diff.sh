@@ -44,10 +44,10 @@ if [ -z "$seconds" ]; then
 	[ -z "$count" ] || seconds=0
 fi
 
-# How many sequences are run on one driver before the other is loaded: transcripts are kept in memory.
+# The number of sequences to run on one driver before the other is loaded. The transcripts are in memory.
 batch=100
 
-# zscript loads the modules by itself, but not those that they need.
+# prepare: loads the modules that the drivers need. (zscript loads the drivers.)
 prepare() {
 	local driver
 	for driver in "$against" "$DRIVER"; do
@@ -58,7 +58,7 @@ prepare() {
 	modprobe null_blk nr_devices=0 2>/dev/null
 }
 
-# what_there_is: what the driver to compare with lacks, for zgen, in $less.
+# what_there_is: sets $less to the options of zgen for what the driver to compare with lacks.
 what_there_is() {
 	local names what
 	less=() detail=-d
@@ -75,8 +75,8 @@ what_there_is() {
 	ok rmmod "$against"
 }
 
-# both OPTIONS SECONDS WHAT FILE...: on both drivers, into $TMP/1 and $TMP/2; no more sections on the second than there
-# was time for on the first. SECONDS may be empty.
+# both OPTIONS SECONDS WHAT FILE...: runs zscript on both drivers, with the transcripts in $TMP/1 and $TMP/2. The second
+# run has as many sections as the first had time for. SECONDS may be empty.
 both() {
 	local options=$1 seconds=$2 what=$3
 	shift 3
@@ -93,7 +93,7 @@ compare() {
 	perl "$HERE/zdiff.pl" compare "$@" "$TMP/1" "$TMP/2" >"$TMP/result"
 }
 
-# scenarios: one result for each section of the files.
+# scenarios: runs the scenarios, and prints one result for each section.
 scenarios() {
 	local line status='' name='' skipped=''
 	[ ${#files[@]} != 0 ] || return
@@ -111,7 +111,7 @@ scenarios() {
 		*) ktap_print_msg "${line#\# }" ;;
 		esac
 	done <"$TMP/result"
-	# Whatever did not end has no result.
+	# Sections without a result have failed.
 	while [ $done -lt $planned ]; do
 		ktap_test_fail "$SCRIPT: a scenario that was not reached"
 		done=$((done + 1))
@@ -120,7 +120,7 @@ scenarios() {
 
 report() {
 	[ -n "$name" ] || return
-	# Our own kernel has all there is.
+	# uml-debug has all features.
 	if [ -n "$skipped" ] && on_uml; then
 		ktap_test_fail "$SCRIPT: $name ($skipped)"
 	elif [ -n "$skipped" ]; then
@@ -132,7 +132,7 @@ report() {
 	fi
 }
 
-# sequences: random ones, in batches; the first that differs is shortened.
+# sequences: runs random sequences in batches, and shortens the first one that differs.
 sequences() {
 	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of limit what first='' line
 	while :; do
@@ -188,7 +188,7 @@ shorter() {
 	while IFS= read -r line; do
 		ktap_print_msg "    $line"
 	done <"$TMP/less"
-	# What it gives on both.
+	# Prints the transcripts of the shortened sequence.
 	mv "$TMP/less" "$TMP/script"
 	{
 		echo "=== seed $1, shortened"

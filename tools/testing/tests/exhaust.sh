@@ -12,8 +12,8 @@
 
 group=/sys/fs/cgroup/zram-test
 
-# limited MIB COMMAND...: in a group that may use so much memory. Its status is in $status.
-limited() {
+# run_limited MIB COMMAND...: runs the command in a control group with a memory limit. Sets $status to its exit status.
+run_limited() {
 	local mib=$1
 	shift
 	[ -f /sys/fs/cgroup/cgroup.controllers ] || ok mount -t cgroup2 none /sys/fs/cgroup
@@ -28,8 +28,8 @@ limited() {
 	) >"$TMP/report" 2>&1 || status=$?
 }
 
-# events NAME: how often that has happened to the group.
-events() {
+# group_events NAME: prints a counter of the group's memory.events.
+group_events() {
 	local name count
 	while read -r name count; do
 		[ "$name" != "$1" ] || echo "$count"
@@ -48,16 +48,16 @@ no_swap_disk() {
 	remove
 }
 
-# Three times the memory that there is for it, by two tasks, all of it checked.
+# Two tasks use three times the memory of their group, and check all of it.
 test_a_memory_group_that_swaps() {
 	swap_disk 256M
-	limited 24 "$(program swapcheck)" -m 72 -j 2
+	run_limited 24 "$(program swapcheck)" -m 72 -j 2
 	is "the status of swapcheck" "$status" 0
 	[ "$status" = 0 ] || note "$(<"$TMP/report")"
 	mm_stat
-	note "orig_data_size $orig, mem_used_max $used_max, oom_kill $(events oom_kill)"
+	note "orig_data_size $orig, mem_used_max $used_max, oom_kill $(group_events oom_kill)"
 	at_least "the largest use of memory" "$used_max" $((1 << 20))
-	is "what was killed" "$(events oom_kill)" 0
+	is "what was killed" "$(group_events oom_kill)" 0
 	no_swap_disk
 }
 
@@ -68,23 +68,23 @@ test_a_memory_group_with_too_little_swap() {
 	does open "$dev" direct
 	does bulk 0 1024 mixed 7
 	use $((id - 1))
-	# By this name vm knows what the kernel says of its end.
+	# tools/vm ignores the messages about the end of a program with this name.
 	cp "$(program swapcheck)" "$TMP/overcommit"
-	limited 16 "$TMP/overcommit" -m 64 -j 2
+	run_limited 16 "$TMP/overcommit" -m 64 -j 2
 	[ "$status" != 0 ] || fail "64 MiB were in use by a group with 16 MiB and 16 MiB of swap"
-	at_least "what was killed" "$(events oom_kill)" 1
+	at_least "what was killed" "$(group_events oom_kill)" 1
 	use $((id + 1))
 	does bulkcheck 0 1024 mixed 7
 	does close
 	remove
 	use $((id - 1))
-	# It is not used up for ever.
-	limited 16 "$(program swapcheck)" -m 20 -j 1
+	# The swap is free again.
+	run_limited 16 "$(program swapcheck)" -m 20 -j 1
 	is "the status of swapcheck afterwards" "$status" 0
 	no_swap_disk
 }
 
-# Two hundred disks, each twentieth in use.
+# Adds 200 disks; every twentieth is in use.
 test_many_disks() {
 	local count=200 i first
 	add

@@ -19,7 +19,7 @@
 
 inject=/sys/kernel/debug
 
-# Allocations that may wait fail, too; they do so quietly, as the kernel's log is judged.
+# Makes allocations fail that may wait, too, without messages, which would fail the run.
 prepare() {
 	local kind
 	[ -d $inject/failslab ] && [ -d $inject/fail_page_alloc ] || return 1
@@ -29,12 +29,12 @@ prepare() {
 		echo N >$inject/$kind/ignore-gfp-wait
 	done
 	echo N >$inject/fail_page_alloc/ignore-gfp-highmem
-	# Most of the time that it takes to unload the module is waiting for grace periods.
+	# Unloading the module mostly waits for grace periods.
 	echo 1 >/sys/kernel/rcu_expedited
 	echo 0 >$inject/fail_page_alloc/min-order
 }
 
-# The driver's KUnit suites run whenever it is loaded; KUnit says that a test failed when its own allocations do.
+# The driver's KUnit suites run when it is loaded. They fail when KUnit's own allocations fail.
 suites=/sys/module/kunit/parameters/filter_glob
 run_suites() {
 	[ ! -w $suites ] || echo "$1" >$suites
@@ -44,7 +44,7 @@ injected=0
 refused=0
 seed=${1:-$((SRANDOM % 1000000 + 1))}
 
-# sweep NAME
+# sweep NAME: runs failnth for one operation.
 sweep() {
 	local backing=$nullb report=
 	case $1 in

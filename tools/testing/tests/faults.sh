@@ -16,11 +16,11 @@
 # shellcheck source=tools/testing/lib/races.sh
 . "${0%/*}/../lib/races.sh"
 
-# Of each of the four tests.
+# The time of each of the four tests.
 seconds=$((${1:-${DURATION:-24}} / 4))
 [ $seconds -ge 6 ] || seconds=6
-# race ARGUMENTS: on two disks, one of which writes back compressed, with faults in between.
-race() {
+# race_with_faults ARGUMENTS: runs pagerace on two disks, one of which writes back compressed, and faults with these ARGUMENTS.
+race_with_faults() {
 	local racers=() ids=() report what n=0 faults
 	faults=$(program faults)
 	slow_nullb wb0 $mib 200000
@@ -33,7 +33,7 @@ race() {
 	ids+=("$id")
 	for id in "${ids[@]}"; do
 		(
-			# In vain, if it is not only about certain tasks.
+			# Without effect, if the failures are not only for certain tasks.
 			echo 1 >/proc/self/make-it-fail
 			exec "$(program pagerace)" -e -t $((seconds + 4)) -n $pages -S $((SRANDOM % 100000)) -r 3 \
 				-w 2 -b 1 -s 1 -l 1 -k 1 "zram$id" >"$TMP/report$id" 2>&1
@@ -41,13 +41,13 @@ race() {
 		racers+=($!)
 	done
 	sleep 1
-	# Nothing else runs in this guest meanwhile.
+	# The shell does nothing while faults runs.
 	report=$("$faults" $1 $seconds "${@:2}" 2>&1) || fail "faults ended with $?"
 	note "$report"
 	at_least "what was made to fail" "$(result injected)" 20
 	for what in "${racers[@]}"; do
 		wait "$what" || n=$?
-		# That there were errors is as it should be.
+		# Errors are expected.
 		[ $n -le 1 ] || fail "pagerace ended with $n"
 	done
 	for id in "${ids[@]}"; do
@@ -63,28 +63,28 @@ race() {
 			at_least "$what on $dev" "$(result $what)" 20
 		done
 		does open "$dev" direct
-		all_discarded "when nothing fails any more"
-		every_block_is_usable
-		all_discarded "in the end"
+		discard_all "when nothing fails any more"
+		use_every_block
+		discard_all "in the end"
 		does close
 		remove
 	done
 }
 
-test_allocations_of_those_who_use_the_disk() {
-	race '' failslab=5 fail_page_alloc=5
+test_allocations_of_tasks_that_use_the_disk() {
+	race_with_faults '' failslab=5 fail_page_alloc=5
 }
 
-test_allocations_of_everybody() {
-	race -a failslab=1 fail_page_alloc=1
+test_allocations_of_all_tasks() {
+	race_with_faults -a failslab=1 fail_page_alloc=1
 }
 
 test_requests_to_the_backing_device() {
-	race '' fail_make_request=10
+	race_with_faults '' fail_make_request=10
 }
 
-test_all_of_it() {
-	race -a fail_make_request=3 failslab=1 fail_page_alloc=1
+test_allocations_and_requests() {
+	race_with_faults -a fail_make_request=3 failslab=1 fail_page_alloc=1
 }
 
 [ -d /sys/kernel/debug/failslab ] && [ -d /sys/kernel/debug/fail_page_alloc ] || {

@@ -13,7 +13,7 @@ MIB=$((1 << 20))
 mnt=$TMP/mnt
 mkdir -p "$mnt"
 
-# hash_files, same_files: what is in the file system, and whether it still is.
+# hash_files: saves the checksums of all files. same_files WHEN: they must not have changed.
 hash_files() {
 	(cd "$mnt" && find . -type f -exec sha256sum {} + >"$TMP/hashes")
 	at_least "files" "$(wc -l <"$TMP/hashes")" 20
@@ -25,34 +25,34 @@ same_files() {
 		fail "files differ $1: $(head -n 3 "$TMP/differ")"
 }
 
-noise() {
+write_noise() {
 	head -c 24M /dev/urandom >"$mnt/noise"
 	sync
 	mm_stat
 	full=$used
 }
 
-# freed: the noise is no longer stored. File systems free in the background what was removed.
-freed() {
+# noise_is_freed: succeeds if the memory of the noise is free. (File systems free removed files in the background.)
+noise_is_freed() {
 	sync
 	mm_stat
 	[ "$used" -lt $((full - 20 * MIB)) ]
 }
 
-trimmed() {
+trim_frees_noise() {
 	sync
 	ok fstrim "$mnt"
-	freed
+	noise_is_freed
 }
 
-# through NAME CHECK...: a file system's life. CHECK is the command that finds it in order.
-through() {
+# use_file_system NAME CHECK...: makes, uses and checks a file system. CHECK is the command that checks it.
+use_file_system() {
 	local name=$1 before full
 	shift
 	modprobe "$name" 2>/dev/null
 	grep -qw "$name" /proc/filesystems || skip "this kernel has no $name"
 	disk 384M lz4
-	# What was there before must not stay there for ever.
+	# mkfs must free the old data of the disk.
 	does open "$dev" direct
 	for before in 8 16 24 32 56 80; do
 		does bulk $((before * 1024)) 2048 random 1
@@ -71,28 +71,28 @@ through() {
 	cp /usr/bin/[b-d]* "$mnt/"
 	cp -r /usr/share/common-licenses "$mnt/text"
 	hash_files
-	noise
+	write_noise
 	same_files "after they were written"
 	at_least "mem_used_total" "$full" $((26 * MIB))
 	io_stat
 	before=$notify_free
 	rm "$mnt/noise"
-	eventually 120 freed || fail "$used bytes of $full are in use after files were removed"
+	eventually 120 noise_is_freed || fail "$used bytes of $full are in use after files were removed"
 	note "removing 24 MiB left $((used >> 10)) KiB of $((full >> 10)) KiB"
 	io_stat
 	at_least "pages that became free" $((notify_free - before)) 5120
 
-	# Without discard the memory stays in use, until fstrim.
+	# Without discard, the memory stays in use until fstrim.
 	ok umount "$mnt"
 	ok mount -o nodiscard "$dev" "$mnt"
-	noise
+	write_noise
 	rm "$mnt/noise"
 	ok umount "$mnt"
 	ok mount -o nodiscard "$dev" "$mnt"
-	! freed || fail "without discard, and without fstrim, only $used bytes of $full are in use"
+	! noise_is_freed || fail "without discard, and without fstrim, only $used bytes of $full are in use"
 	io_stat
 	before=$notify_free
-	eventually 120 trimmed || fail "$used bytes of $full are in use after fstrim"
+	eventually 120 trim_frees_noise || fail "$used bytes of $full are in use after fstrim"
 	note "fstrim left $((used >> 10)) KiB of $((full >> 10)) KiB"
 	io_stat
 	at_least "pages that fstrim freed" $((notify_free - before)) 5120
@@ -113,18 +113,18 @@ through() {
 }
 
 test_ext4() {
-	through ext4 e2fsck -fn
+	use_file_system ext4 e2fsck -fn
 }
 
 test_xfs() {
-	through xfs xfs_repair -n
+	use_file_system xfs xfs_repair -n
 }
 
 test_btrfs() {
-	through btrfs btrfs check
+	use_file_system btrfs btrfs check
 }
 
-# A file system that is too big for the memory that the device may use: it is told so, and nothing else breaks.
+# A file system that needs more memory than mem_limit allows gets errors for its writes, and works again after that.
 test_over_the_limit() {
 	disk 128M lz4
 	ok mkfs.ext4 -q "$dev"

@@ -16,7 +16,7 @@ else
 	size=32M
 fi
 
-# verify RW BLOCKSIZE ALGORITHM [OPTION...]: four jobs, each with its own part of the device.
+# verify RW BLOCKSIZE ALGORITHM [OPTION...]: runs fio with four jobs, each on its own part of the disk.
 verify() {
 	local rw=$1 bs=$2 algorithm=$3
 	shift 3
@@ -28,7 +28,7 @@ verify() {
 	mm_stat
 	is "orig_data_size" "$orig" $((4 * ${size%M} << 20))
 	no_failed_io
-	# It did write, and read it again, except for some pages that a cache may have kept.
+	# fio has written and read all data, except for pages that were in the page cache.
 	read -ra stat <"$sys/stat"
 	at_least "sectors read" "${stat[2]}" $((3 * ${size%M} * 2048))
 	at_least "sectors written" "${stat[6]}" $((4 * ${size%M} * 2048))
@@ -66,7 +66,7 @@ test_random_1m() {
 	verify randwrite 1m lzo
 }
 
-# Mixed block sizes, several I/Os in flight, and what was written is checked while more is written.
+# Mixed block sizes and several requests in flight; fio verifies data while it writes more.
 test_random_mixed_sizes() {
 	verify randwrite 4k lz4 --bssplit=4k/60:16k/20:64k/20 --ioengine=libaio --iodepth=16 \
 		--verify_backlog=64 --verify=md5

@@ -3,9 +3,8 @@
 #
 # usage: fuzz.sh [SECONDS]
 #
-# For SECONDS (default: $DURATION, or 30), sends to disks and their files all that user space can send, at random; see
-# fuzz.c. Nothing may break or hang, all data must stay right, no stale memory may appear anywhere, and all disks
-# work as before afterwards.
+# For SECONDS (default: $DURATION, or 30), sends random input of all kinds to disks and their files; see fuzz.c. Nothing
+# may break or hang, all data must stay right, no stale memory may appear anywhere, and all disks must work afterwards.
 #
 # Environment:
 #   SEED    of all random choices (default: a random one); the order of events is not repeatable
@@ -27,7 +26,7 @@ test_anything_from_user_space() {
 		nullb "wb$i" 1
 		disks+=("$nullb")
 	done
-	# C zram is wrong about memory that is aligned to 512 bytes only.
+	# C zram does not support memory that is only aligned to 512 bytes.
 	[ "$DRIVER" != zram ] || options=(-a)
 	shopt -s lastpipe
 	{

@@ -19,7 +19,7 @@
 
 MIB=$((1 << 20))
 
-# The devices are systemd's, and stay.
+# The disks belong to systemd and stay.
 tidy() {
 	:
 }
@@ -28,10 +28,10 @@ unload() {
 	:
 }
 
-# Swap itself allocates while it swaps out, see swappressure.sh.
+# The swap code allocates memory to swap out, see swappressure.sh.
 stores /proc/sys/vm/min_free_kbytes 16384
 
-# active UNIT...: each must be.
+# active UNIT...: all of these units must be active.
 active() {
 	local unit
 	for unit in "$@"; do
@@ -39,21 +39,21 @@ active() {
 	done
 }
 
-# quietly SUBCOMMAND UNIT...: systemctl, when udev has no device open any more (see generator/etc/udev), and
-# no matter how often these units were started before.
+# quietly SUBCOMMAND UNIT...: runs systemctl when udev has no disk open any more (see generator/etc/udev), and without
+# the limit for the number of starts.
 quietly() {
 	ok udevadm settle --timeout=60
 	ok systemctl reset-failed
 	ok systemctl "$@"
 }
 
-# swap_is SIZE PRIORITY: in MiB; the only swap, of which the header is not seen.
+# swap_is SIZE PRIORITY: the only swap is zram0, with SIZE MiB including the header.
 swap_is() {
 	is "swapon --show" "$(swapon --show=NAME,TYPE,SIZE,PRIO --bytes --noheadings --raw)" \
 		"/dev/zram0 partition $(($1 * MIB - PAGE)) $2"
 }
 
-# table: what zramctl knows of all devices, in the order of their numbers, one line each into $table.
+# table: sets $table to zramctl's table of all disks, in the order of their numbers.
 table() {
 	table=$(zramctl --noheadings --raw --bytes --output NAME,ALGORITHM,DISKSIZE,MOUNTPOINT | sort | tr '\n' ' ')
 }
@@ -87,7 +87,7 @@ $(sed 's/.*\[\(.*\)\].*/\1/' /sys/block/zram2/comp_algorithm) $((384 * MIB)) /ru
 	! grep -i 'warning\|fail' "$TMP/status" || fail "systemctl status tells of trouble: $(<"$TMP/status")"
 }
 
-# What systemd has put on the devices: the discard that zram-generator asks for, and names.
+# The options that zram-generator gives to systemd: discard, and names.
 test_as_configured() {
 	local label
 	for label in 'zram0 swap' 'zram1 ext4' 'zram2 xfs'; do
@@ -133,8 +133,8 @@ test_writeback() {
 	eventually 300 said 'one half is in use' || fail "one half was not used"
 	stores "$sys/writeback" idle
 	bd_stat
-	# Half of what swapcheck has is idle, and a quarter of that is the same all over and goes nowhere. There may
-	# also be pages of daemons that the last test drove out.
+	# Half of the pages of swapcheck is idle, and a quarter of these is same-filled and is not written back. There may
+	# also be pages of daemons that were swapped out during the last test.
 	at_least "cold pages" "$cold" 6000
 	at_least "pages on the backing device" "$bd_count" "$cold"
 	rm "$TMP/go"
@@ -156,7 +156,7 @@ fill() {
 	at_least "files in $1" "$(wc -l <"$TMP/hashes")" 100
 }
 
-# inactive UNIT...: eventually; one unit stops another.
+# inactive UNIT...: all of these units must become inactive; one unit stops another.
 inactive() {
 	local unit
 	for unit in "$@"; do
@@ -168,8 +168,7 @@ stopped() {
 	[ "$(systemctl is-active "$1")" = inactive ]
 }
 
-# trimmed DIRECTORY BYTES: when the file system has really freed what was removed, in the background, less than
-# that is in use.
+# trimmed DIRECTORY BYTES: succeeds if fewer bytes are in use. (A file system frees removed files in the background.)
 trimmed() {
 	sync
 	ok fstrim "$1"
@@ -177,7 +176,7 @@ trimmed() {
 	[ "$used" -lt "$2" ]
 }
 
-# zram-generator binds the device to the mount unit: when that is stopped, the device is reset.
+# zram-generator binds the disk to the mount unit: a stop of that unit resets the disk.
 test_file_systems() {
 	local where unit before
 	for where in /var/scratch:1 /run/fast:2; do
@@ -239,7 +238,7 @@ test_restart_with_another_configuration() {
 	swap_is 768 180
 }
 
-# A file system is made anew with its device.
+# A restart of the disk's unit makes a new file system.
 test_restart_of_a_file_system() {
 	: >/var/scratch/old
 	quietly restart systemd-zram-setup@zram1.service
@@ -252,13 +251,13 @@ devices() {
 	devices=$(cd /sys/block && echo zram*)
 }
 
-# udev looks at what is new.
+# udev opens a new disk for a moment.
 unload_zram() {
 	ok udevadm settle
 	ok modprobe -r zram
 }
 
-# By whatever name the driver is asked for, it is this one. In the end zram-generator itself asks for it.
+# All names of the module load this driver. In the end, zram-generator loads it.
 test_modprobe_zram() {
 	local other=zram
 	[ "$DRIVER" = zram_rs ] || other=zram_rs
@@ -292,7 +291,7 @@ test_modprobe_zram() {
 }
 
 test_no_unit_has_failed() {
-	# Before the shutdown, too.
+	# udev must have ended before the shutdown.
 	ok udevadm settle --timeout=60
 	is "systemctl --failed" "$(systemctl --failed --no-legend --plain)" ''
 	is "systemctl is-system-running" "$(systemctl is-system-running)" running

@@ -47,7 +47,7 @@ read_guide() {
 	done <"$GUIDE"
 }
 
-# as_bash_says FILE: sets $said to the contents of FILE, with the shell's own messages as they are at a prompt
+# as_bash_says FILE: sets $said to the contents of FILE, with the shell's messages as an interactive shell prints them.
 as_bash_says() {
 	local line
 	said=

@@ -47,7 +47,7 @@ test_offline_and_online_during_fio_zstd() {
 	during_fio zstd
 }
 
-# A device that is set up while a processor is away must work on it when it comes.
+# A disk that is initialised while a processor is offline must work on it when it comes online.
 test_device_made_while_a_processor_is_away() {
 	need_hotplug
 	stores $CPU 0
@@ -58,7 +58,7 @@ test_device_made_while_a_processor_is_away() {
 	is "what a task on the processor that came found" "$(tr '\n' ' ' <"$TMP/answers")" 'ok ok ok '
 }
 
-# And one that goes away while a processor is away must not miss its stream.
+# The removal of a disk while a processor is offline must not miss the processor's stream.
 test_device_removed_while_a_processor_is_away() {
 	need_hotplug
 	disk 4M lz4

@@ -25,21 +25,21 @@ test_idle() {
 	sleep 3.1
 	does read $((8 * PAGE)) $((4 * PAGE))
 	does bulk 16 4 text 1
-	# Of all but these.
+	# Marks all but these.
 	stores "$sys/idle" 2
-	# Older than the machine: changes nothing.
+	# An age before the boot changes nothing.
 	stores "$sys/idle" 4294967295
-	# What is read or written is not idle any more.
+	# A page that is read or written is not idle any more.
 	does read 0 $PAGE
 	does bulk 1 1 text 1
 	does discard $((2 * PAGE)) $PAGE
 	writes_back idle
-	places 0 64
-	times d 34
+	find_places 0 64
+	repeat_letter d 34
 	is "pages after writing back what was idle for 2 seconds" "$places" \
 		"mmmdddddmmmmddddmmmmdddddddddd$times"
 	counts "after that" 53 53 53
-	# In other bases; and marks are taken away again, which needs a machine that is older than that.
+	# A number in another base. It clears the marks of younger pages, if the machine was booted longer ago than that.
 	until read -r uptime _ </proc/uptime && [ "${uptime%.*}" -gt 17 ]; do
 		sleep 0.2
 	done

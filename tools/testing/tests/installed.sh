@@ -21,7 +21,7 @@ TESTS="$*"
 MIB=$((1 << 20))
 RELEASE=$(uname -r)
 
-# The devices are systemd's, and stay.
+# The disks belong to systemd and stay.
 tidy() {
 	:
 }
@@ -30,7 +30,7 @@ unload() {
 	:
 }
 
-# driver_is NAME: and the other one is not loaded.
+# driver_is NAME: this driver must be loaded, and the other one must not.
 driver_is() {
 	loaded "$1" || fail "$1 is not loaded"
 	local other=zram
@@ -46,7 +46,7 @@ swap_is_on() {
 		"/dev/zram0 zstd $((256 * MIB)) [SWAP]"
 }
 
-# Only zram-generator has set it up.
+# zram-generator has set up the swap.
 test_swap_after_boot() {
 	is "systemctl is-system-running" "$ZR_SYSTEM" running
 	swap_is_on "$DRIVER"
@@ -66,7 +66,7 @@ test_swap_is_used() {
 	at_least "MiB written to swap" $((stat[6] / 2048)) $((available / 20))
 }
 
-# What modprobe finds is what DKMS has built, in the version of the package.
+# modprobe loads the module that DKMS has built, of the package's version.
 test_module_is_of_the_package() {
 	local file version
 	file=$(modinfo -n zram_rs)
@@ -91,7 +91,7 @@ start_swap() {
 	ok systemctl start dev-zram0.swap
 }
 
-# The administrator wants the kernel's own zram, and has the package nevertheless.
+# The administrator chooses the kernel's own zram, although the package is installed.
 test_choice_of_the_other_driver() {
 	stop_swap
 	ln -s /dev/null /etc/modprobe.d/zram-rs.conf
@@ -100,7 +100,7 @@ test_choice_of_the_other_driver() {
 	stop_swap
 	ok modprobe zram_rs
 	driver_is zram_rs
-	# udev looks into the new disk.
+	# udev opens the new disk for a moment.
 	ok udevadm settle
 	ok modprobe -r zram_rs
 	rm /etc/modprobe.d/zram-rs.conf
@@ -108,7 +108,7 @@ test_choice_of_the_other_driver() {
 	swap_is_on zram_rs
 }
 
-# A kernel that the module was not built for.
+# A kernel for which the module was not built.
 test_kernel_without_the_module() {
 	local file
 	stop_swap
@@ -127,8 +127,8 @@ test_kernel_without_the_module() {
 	swap_is_on zram_rs
 }
 
-# As under Secure Boot, when the firmware was not told of the key that DKMS has signed the module with. There is no
-# way back from that: no other test may follow.
+# As under Secure Boot, if the firmware does not know the key with which DKMS has signed the module. This cannot be
+# undone, so that no other test may follow.
 test_only_modules_of_the_distribution() {
 	stop_swap
 	echo Y >/sys/module/module/parameters/sig_enforce
@@ -138,7 +138,7 @@ test_only_modules_of_the_distribution() {
 	[[ $(<"$TMP/out") == *rejected* ]] || fail "modprobe zram_rs says '$(<"$TMP/out")'"
 }
 
-# As zram-generator's documentation says: restart the unit, while no other process has the device open.
+# As in zram-generator's documentation: a restart of the unit, while no other process has the disk open.
 test_restart_of_the_unit() {
 	for _ in 1 2 3; do
 		ok systemctl reset-failed
@@ -148,7 +148,7 @@ test_restart_of_the_unit() {
 	swap_is_on "$DRIVER"
 }
 
-# As install.rst says. The swap is in use meanwhile, and stays.
+# As in install.rst. The swap stays in use.
 test_purge() {
 	local left
 	ok apt purge zram-rs-dkms
@@ -162,7 +162,7 @@ test_purge() {
 }
 
 test_no_unit_has_failed() {
-	# Before the shutdown, too.
+	# udev must have ended before the shutdown.
 	ok udevadm settle --timeout=60
 	is "systemctl --failed" "$(systemctl --failed --no-legend --plain)" ''
 	is "systemctl is-system-running" "$(systemctl is-system-running)" running

@@ -5,8 +5,8 @@
 # or remove the disk, unload the module, start another writeback and interrupt that. Also tests the effect of signals
 # on all operations that take long.
 #
-# Proves that no other task waits for the end of the writeback, and that all pages written until an interruption are
-# accounted for: pages are right, none is written twice, and the others can be written later.
+# Proves that no other task waits for the end of the writeback, and that an interrupted writeback accounts for all pages
+# that it has written: pages are right, none is written twice, and the others can be written later.
 #
 # C zram holds the lock of the disk until the end, so it fails all of these tests; ALL=1 runs them on C zram.
 #
@@ -17,16 +17,16 @@
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
 
-# Each request takes this many milliseconds, and has at most 32 pages.
+# The time of a request in milliseconds. A request has up to 32 pages.
 latency=80
 pages=2048
 
-c_waits() {
+skip_c_zram() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram lets all others wait until a writeback has ended"
 }
 
-# long_disk [COMPRESSED [BATCH [SIZE]]]: a disk with pages whose writeback takes seconds, with a limit that suffices.
-# It is full of them, unless SIZE is larger.
+# long_disk [COMPRESSED [BATCH [SIZE]]]: adds a disk with pages whose writeback takes seconds, within its limit. SIZE is
+# the size of the disk, if it is larger than these pages.
 long_disk() {
 	slow_nullb wb0 16 $((latency * 1000000))
 	backed "$nullb" "${3:-$((pages * PAGE))}" lz4 "${1:-0}"
@@ -34,7 +34,7 @@ long_disk() {
 }
 
 fill_disk() {
-	# C zram has one page in a request.
+	# A request of C zram has one page.
 	case $DRIVER in
 	zram) stores "$sys/writeback_batch_size" $((32 * $1)) ;;
 	*) stores "$sys/writeback_batch_size" "$1" ;;
@@ -50,8 +50,8 @@ fill_disk() {
 	stores "$sys/idle" all
 }
 
-# progress PAGES: until so many were written.
-progress() {
+# wait_for_progress PAGES: waits until so many pages were written.
+wait_for_progress() {
 	until
 		bd_stat
 		[ "$bd_writes" -ge "$1" ]
@@ -64,8 +64,8 @@ progress() {
 	done
 }
 
-# ends NAME PID ERRNO[|ERRNO] MILLISECONDS: the writeback must end so, that soon.
-ends() {
+# ends_with NAME PID ERRNO[|ERRNO] MILLISECONDS: the process must end within that time, with one of these results.
+ends_with() {
 	local from
 	now
 	from=$now
@@ -76,7 +76,7 @@ ends() {
 	[ $((now - from)) -le "$4" ] || fail "writeback $1 took $((now - from)) ms to end, not at most $4"
 }
 
-# within MILLISECONDS COMMAND...
+# within MILLISECONDS COMMAND...: the command must not take longer.
 within() {
 	local limit=$1 from
 	shift
@@ -88,8 +88,8 @@ within() {
 	[ $((now - from)) -le "$limit" ] || fail "'$*' took $((now - from)) ms, not at most $limit"
 }
 
-# partial: what was written until now is accounted for, and more than nothing, less than all; data is right.
-partial() {
+# check_partial: some of the pages have been written back, and not all, and the statistics and the limit account for them.
+check_partial() {
 	bd_stat
 	mm_stat
 	note "$bd_count of $pages pages were written back"
@@ -104,15 +104,15 @@ partial() {
 	fi
 }
 
-data_is_right() {
+check_data() {
 	does open "$dev" direct
 	does bulkcheck 0 $((pages / 2)) random 1
 	does bulkcheck $((pages / 2)) $((pages / 2)) text 1
 	does close
 }
 
-# rest_can_be_written: no page in memory is still selected, so that all can be written back.
-rest_can_be_written() {
+# write_the_rest: writes back the other pages. (An interrupted writeback leaves no page selected.)
+write_the_rest() {
 	stores "$sys/writeback_batch_size" 64
 	writes_back page_indexes=0-$((pages - 1))
 	bd_stat
@@ -122,15 +122,15 @@ rest_can_be_written() {
 	mm_stat
 	is "compr_data_size after writing the rest" "$compr" 0
 	eventually 5 pool_is_empty || fail "$used bytes are in use"
-	data_is_right
+	check_data
 }
 
 # --- Statistics -----------------------------------------------------------------------------------
 
-# Each of these files is read, or written to, again and again. This machine may be busy with something else for
-# a moment, so one answer in a hundred may be late.
+# Reads and writes all of these files repeatedly. The machine may be busy with other tasks for a moment, so one access
+# in a hundred may be late.
 test_statistics_answer_at_once() {
-	c_waits
+	skip_c_zram
 	local file from samples=0 late=0 took line
 	local -A longest
 	long_disk
@@ -158,7 +158,7 @@ test_statistics_answer_at_once() {
 		done
 		sleep 0.01
 	done
-	ends a $pid OK 100
+	ends_with a $pid OK 100
 	note "$samples answers, $late took 100 ms or more; the longest of each file:"
 	for file in "${!longest[@]}"; do
 		note "    $file: ${longest[$file]} us"
@@ -167,12 +167,12 @@ test_statistics_answer_at_once() {
 	at_least "the number of answers during writeback" $samples 300
 	[ $((late * 100)) -le $samples ] || fail "$late of $samples answers took 100 ms or more"
 	counts "after writeback" $pages 0 $pages
-	data_is_right
+	check_data
 }
 
-# Marking the pages of a large disk takes seconds, too.
-test_marking_idle_pages_holds_nobody_up() {
-	c_waits
+# To mark the pages of a large disk takes seconds.
+test_settings_change_while_idle_pages_are_marked() {
+	skip_c_zram
 	add
 	stores "$sys/disksize" 16G
 	store_in_background a "$sys/idle" all
@@ -181,47 +181,47 @@ test_marking_idle_pages_holds_nobody_up() {
 	within 1000 mm_stat
 	! ended $pid || fail "all pages are marked, so this proves nothing"
 	within 1000 stores "$sys/reset" 1
-	ends a $pid EINTR 1000
+	ends_with a $pid EINTR 1000
 }
 
 # --- Signals --------------------------------------------------------------------------------------
 
-interrupted_by() {
+interrupt_with() {
 	local signal=$1 compressed=$2 batch=$3 want=$4
 	long_disk "$compressed" "$batch"
 	store_in_background a "$sys/writeback" idle
-	progress 200
+	wait_for_progress 200
 	kill "-$signal" $pid
-	ends a $pid "$want" 1000
-	partial
-	data_is_right
-	# Before anything else, since reading is using.
-	rest_can_be_written
+	ends_with a $pid "$want" 1000
+	check_partial
+	check_data
+	# Reads the pages before the next writeback, which does not depend on idleness.
+	write_the_rest
 }
 
 test_sigint() {
-	c_waits
-	interrupted_by INT 0 1 EINTR
+	skip_c_zram
+	interrupt_with INT 0 1 EINTR
 }
 
 test_sigint_compressed() {
-	c_waits
-	interrupted_by INT 1 2 EINTR
+	skip_c_zram
+	interrupt_with INT 1 2 EINTR
 }
 
-# Without a limit, a worker takes part, from the other end: the smallest pages go first there. It gets no signals, but
-# ends with the task that it helps.
+# Without a limit, a worker takes part and begins with the smallest pages. It gets no signals, but ends with the task
+# that it helps.
 test_sigint_with_help() {
-	c_waits
+	skip_c_zram
 	local compressed
 	for compressed in 0 1; do
 		[ $compressed = 0 ] || { remove && tidy; }
 		long_disk $compressed 4
 		stores "$sys/writeback_limit_enable" 0
 		store_in_background a "$sys/writeback" idle
-		progress 300
+		wait_for_progress 300
 		kill -INT $pid
-		ends a $pid EINTR 1000
+		ends_with a $pid EINTR 1000
 		bd_stat
 		mm_stat
 		note "$bd_count of $pages pages were written back, $((pages / 2 - huge)) of them incompressible"
@@ -230,23 +230,23 @@ test_sigint_with_help() {
 		[ "$huge" -lt $((pages / 2)) ] || fail "none of the largest pages was written back"
 		[ "$compr" -lt $((huge * PAGE + text)) ] || fail "none of the smallest pages was written back"
 		is "writeback_limit" "$(<"$sys/writeback_limit")" 10000
-		data_is_right
+		check_data
 		stores "$sys/writeback_limit_enable" 1
 		stores "$sys/writeback_limit" $((10000 - bd_writes))
-		rest_can_be_written
+		write_the_rest
 	done
 }
 
 test_reset_with_help() {
-	c_waits
+	skip_c_zram
 	long_disk 0 4
 	stores "$sys/writeback_limit_enable" 0
 	store_in_background a "$sys/writeback" idle
-	progress 300
+	wait_for_progress 300
 	within 1000 stores "$sys/reset" 1
 	is "the backing device" "$(<"$sys/backing_dev")" none
-	ends a $pid EINTR 200
-	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
+	ends_with a $pid EINTR 200
+	is "opening the backing device exclusively" "$(wbtool exclusive "$nullb")" OK
 	counts "after reset" 0 0 0
 	mm_stat
 	is "mm_stat" "$orig $compr $used" "0 0 0"
@@ -254,17 +254,17 @@ test_reset_with_help() {
 
 # The process is gone and returns no error.
 test_sigkill() {
-	c_waits
-	interrupted_by KILL 0 1 '' 2>/dev/null
+	skip_c_zram
+	interrupt_with KILL 0 1 '' 2>/dev/null
 }
 
-# As with Ctrl-Z and fg, or when the machine is suspended.
+# As by Ctrl-Z and fg, or when the machine is suspended.
 test_stopped_and_continued() {
-	c_waits
+	skip_c_zram
 	local n
 	long_disk 0 1
 	store_in_background a "$sys/writeback" idle
-	progress 100
+	wait_for_progress 100
 	kill -STOP $pid
 	eventually 5 eval '[[ $(<"/proc/$pid/stat") == *") T "* ]]' || fail "the process was not stopped"
 	bd_stat
@@ -274,62 +274,61 @@ test_stopped_and_continued() {
 	bd_stat
 	is "bd_writes some time later" "$bd_writes" "$n"
 	kill -CONT $pid
-	progress $((n + 100))
+	wait_for_progress $((n + 100))
 	kill -INT $pid
-	ends a $pid EINTR 1000
-	partial
-	data_is_right
-	rest_can_be_written
+	ends_with a $pid EINTR 1000
+	check_partial
+	check_data
+	write_the_rest
 }
 
-# Pages that were selected and not used since are not selected any more: the very same request completes the rest.
+# An interrupted writeback leaves no page selected: a repetition of the request writes the rest.
 test_same_request_again() {
-	c_waits
+	skip_c_zram
 	local n
 	long_disk 0 1
 	for n in 200 600 1000; do
 		store_in_background a "$sys/writeback" idle
-		progress $n
+		wait_for_progress $n
 		kill -INT $pid
-		ends a $pid EINTR 1000
-		partial
+		ends_with a $pid EINTR 1000
+		check_partial
 	done
 	stores "$sys/writeback_batch_size" 64
 	writes_back idle
 	counts "after the rest" $pages 0 $pages
-	data_is_right
+	check_data
 }
 
-# A slow device on which every write fails: after an interruption, pages that failed in one request are not retried
-# one by one.
+# All writes to a slow device fail: an interrupted writeback does not retry the pages of a failed request one by one.
 test_a_failing_device_is_left_soon() {
-	c_waits
+	skip_c_zram
 	local how
 	long_disk 0 4
 	bad_sectors wb0 0 32767
 	for how in signal reset; do
 		store_in_background a "$sys/writeback" idle
-		# There is no progress that could be seen.
+		# No counter shows progress.
 		sleep 1
 		! ended $pid || fail "the writeback has ended, so this proves nothing"
 		if [ $how = signal ]; then
 			kill -INT $pid
-			ends a $pid 'EINTR|EIO' 1000
+			ends_with a $pid 'EINTR|EIO' 1000
 			counts "of a device that fails" 0 0 0
 			is "writeback_limit" "$(<"$sys/writeback_limit")" 10000
-			data_is_right
+			check_data
 			stores "$sys/idle" all
 		else
 			within 1000 stores "$sys/reset" 1
-			ends a $pid 'EINTR|EIO' 200
+			ends_with a $pid 'EINTR|EIO' 200
 		fi
 	done
 }
 
-# --- Signals that are no reason to end --------------------------------------------------------------
+# --- Signals that do not end an operation ---------------------------------------------------------
 
-# with_signals MODE FILE [TEXT]: a system call in the background, with signals meanwhile (see signals.c); its process
-# is $pid, and it is called a.
+# with_signals MODE FILE [TEXT]: starts a system call in the background, with signals during it (see signals.c), as the
+# process $pid. Its result will be in $TMP/a.
 with_signals() {
 	: >"$TMP/a"
 	{ exec "$(program signals)" "$@" >"$TMP/a" 2>"$TMP/ticks"; } &
@@ -337,51 +336,51 @@ with_signals() {
 	wait_for_open "$2"
 }
 
-# ticked: the timer of the system call was there.
-ticked() {
+# check_timer: the handler of the timer must have run.
+check_timer() {
 	note "the handler of the timer ran $(<"$TMP/ticks") times"
 	at_least "the number of times that the timer's handler ran" "$(<"$TMP/ticks")" 1
 }
 
-# The size of a disk whose pages take much longer to be looked at than the timer of signals.c takes to come again.
+# The size of a disk to scan whose pages takes much longer than the period of the timer of signals.c.
 large=16G
 
-# A profiler has such a timer. The walk through all pages used to begin again at each tick, for ever.
+# A profiler uses such a timer. The walk over all pages once restarted at each tick, and never ended.
 test_a_timer_does_not_keep_idle_from_ending() {
-	c_waits
+	skip_c_zram
 	disk $large
 	with_signals restart "$sys/idle" all
-	ends a $pid OK 60000
-	ticked
+	ends_with a $pid OK 60000
+	check_timer
 }
 
 test_a_timer_does_not_keep_block_state_from_ending() {
-	c_waits
+	skip_c_zram
 	disk $large
 	eventually 5 [ -e "/sys/kernel/debug/zram/zram$id/block_state" ] || skip "this kernel has no debugfs"
 	with_signals restart "/sys/kernel/debug/zram/zram$id/block_state"
-	ends a $pid OK 60000
-	ticked
+	ends_with a $pid OK 60000
+	check_timer
 }
 
 test_a_timer_does_not_keep_writeback_from_ending() {
-	c_waits
+	skip_c_zram
 	local limited
 	for limited in 1 0; do
 		[ $limited = 1 ] || { remove && tidy; }
 		long_disk 0 4 $large
-		# Without a limit, a worker takes part, and looks at the same signals.
+		# Without a limit, a worker takes part, which checks the task's signals.
 		stores "$sys/writeback_limit_enable" $limited
 		with_signals restart "$sys/writeback" idle
-		ends a $pid OK 60000
-		ticked
+		ends_with a $pid OK 60000
+		check_timer
 		counts "after the writeback" $pages 0 $pages
-		data_is_right
+		check_data
 	done
 }
 
-# to_recompress: a large disk with pages that recompression makes smaller.
-to_recompress() {
+# recompression_disk: adds a large disk with pages that recompression makes smaller.
+recompression_disk() {
 	add
 	if ! has lz4 || ! has zstd; then
 		skip "there is no lz4, or no zstd"
@@ -397,13 +396,13 @@ to_recompress() {
 }
 
 test_a_timer_does_not_keep_recompress_from_ending() {
-	c_waits
+	skip_c_zram
 	local what
 	for what in threshold=0 max_pages=$((pages / 2)); do
-		to_recompress
+		recompression_disk
 		with_signals restart "$sys/recompress" $what
-		ends a $pid OK 60000
-		ticked
+		ends_with a $pid OK 60000
+		check_timer
 		mm_stat
 		note "the pages took $text bytes, and $compr after '$what'"
 		[ "$compr" -lt "$text" ] || fail "the pages were not recompressed"
@@ -414,94 +413,94 @@ test_a_timer_does_not_keep_recompress_from_ending() {
 	done
 }
 
-# The same timer ends what goes on for so long when its handler does not let system calls go on.
+# The timer interrupts these operations if its handler does not restart system calls.
 test_a_timer_without_restart_ends_them() {
-	c_waits
+	skip_c_zram
 	disk $large
 	with_signals interrupt "$sys/idle" all
-	ends a $pid EINTR 60000
-	ticked
+	ends_with a $pid EINTR 60000
+	check_timer
 	remove
-	to_recompress
+	recompression_disk
 	with_signals interrupt "$sys/recompress" threshold=0
-	ends a $pid EINTR 60000
-	ticked
+	ends_with a $pid EINTR 60000
+	check_timer
 	remove
 	long_disk 0 1
 	with_signals interrupt "$sys/writeback" idle
-	ends a $pid EINTR 60000
-	ticked
-	rest_can_be_written
+	ends_with a $pid EINTR 60000
+	check_timer
+	write_the_rest
 }
 
-# Whatever else is pending: a signal to end the writeback, to kill its process or to stop it does so at once.
+# A signal that ends, kills or stops a writeback does so at once, also while the timer's signal is pending.
 test_what_ends_a_writeback_with_a_timer() {
-	c_waits
+	skip_c_zram
 	long_disk 0 1
 	with_signals restart "$sys/writeback" idle
-	progress 100
+	wait_for_progress 100
 	kill -INT $pid
-	ends a $pid EINTR 1000
-	partial
+	ends_with a $pid EINTR 1000
+	check_partial
 	with_signals restart "$sys/writeback" idle
-	progress 300
+	wait_for_progress 300
 	kill -KILL $pid
-	ends a $pid '' 1000 2>/dev/null
-	partial
-	data_is_right
-	# Reading is using.
+	ends_with a $pid '' 1000 2>/dev/null
+	check_partial
+	check_data
+	# The check has read the pages.
 	stores "$sys/idle" all
 	with_signals restart "$sys/writeback" idle
-	progress 500
+	wait_for_progress 500
 	kill -STOP $pid
 	eventually 5 eval '[[ $(<"/proc/$pid/stat") == *") T "* ]]' || fail "the process was not stopped"
-	partial
+	check_partial
 	kill -CONT $pid
-	ends a $pid OK 60000
-	ticked
+	ends_with a $pid OK 60000
+	check_timer
 	bd_stat
 	is "bd_count and bd_writes after the writeback" "$bd_count $bd_writes" "$pages $pages"
-	data_is_right
+	check_data
 }
 
-# A writeback whose disk is reset must not be done again on the disk that is made of it.
+# A writeback that ends with a reset must not be restarted on the new disk.
 test_reset_with_a_timer() {
-	c_waits
+	skip_c_zram
 	long_disk 0 1
 	with_signals restart "$sys/writeback" idle
-	progress 100
+	wait_for_progress 100
 	within 1000 stores "$sys/reset" 1
-	ends a $pid EINTR 200
-	ticked
+	ends_with a $pid EINTR 200
+	check_timer
 }
 
 # The process is gone and returns no error, as after SIGKILL.
 test_sigint_that_kills() {
-	c_waits
+	skip_c_zram
 	long_disk 0 1
 	with_signals default "$sys/writeback" idle
-	progress 200
+	wait_for_progress 200
 	kill -INT $pid
-	ends a $pid '' 1000 2>/dev/null
-	partial
-	data_is_right
-	rest_can_be_written
+	ends_with a $pid '' 1000 2>/dev/null
+	check_partial
+	check_data
+	write_the_rest
 }
 
 # --- Reset, remove, unload ------------------------------------------------------------------------
 
 test_reset() {
-	c_waits
+	skip_c_zram
 	local n compressed
 	long_disk 0 1
 	for n in 1 2 3 4; do
 		store_in_background a "$sys/writeback" idle
-		progress 100
+		wait_for_progress 100
 		within 1000 stores "$sys/reset" 1
-		# At once, and not only when the last one who did something has noticed.
+		# At once, even before the interrupted task has ended.
 		is "the backing device" "$(<"$sys/backing_dev")" none
 		stores "$sys/backing_dev" "$nullb"
-		ends a $pid EINTR 200
+		ends_with a $pid EINTR 200
 		is "disksize" "$(<"$sys/disksize")" 0
 		is "initstate" "$(<"$sys/initstate")" 0
 		counts "after reset" 0 0 0
@@ -514,22 +513,22 @@ test_reset() {
 		does close
 		fill_disk 1
 	done
-	rest_can_be_written
+	write_the_rest
 }
 
-# Also those who still wait for their turn.
+# A reset also ends tasks that wait for their turn.
 test_reset_with_others_waiting() {
-	c_waits
+	skip_c_zram
 	local first
 	long_disk 0 1
 	store_in_background a "$sys/writeback" idle
 	first=$pid
-	progress 100
+	wait_for_progress 100
 	store_in_background b "$sys/writeback" huge
 	sleep 0.3
 	within 1000 stores "$sys/reset" 1
-	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
-	ends a $first EINTR 200
+	is "opening the backing device exclusively" "$(wbtool exclusive "$nullb")" OK
+	ends_with a $first EINTR 200
 	wait $pid
 	note "writeback b: $(<"$TMP/b")"
 	[[ $(<"$TMP/b") =~ ^(EINTR|EINVAL)$ ]] || fail "the result of writeback b is $(<"$TMP/b")"
@@ -537,22 +536,22 @@ test_reset_with_others_waiting() {
 }
 
 test_an_open_disk_goes_on() {
-	c_waits
+	skip_c_zram
 	long_disk 0 2
 	exec 7<"$dev"
 	store_in_background a "$sys/writeback" idle
-	progress 100
+	wait_for_progress 100
 	within 500 stores "$sys/reset" 1 EBUSY
 	within 500 stores $CONTROL/hot_remove "$id" EBUSY
 	not_ok rmmod "$DRIVER"
 	exec 7<&-
-	ends a $pid OK 20000
+	ends_with a $pid OK 20000
 	counts "after writeback" $pages 0 $pages
-	data_is_right
+	check_data
 }
 
 test_hot_remove() {
-	c_waits
+	skip_c_zram
 	local n
 	for n in 1 2 3; do
 		[ $n != 1 ] || long_disk 0 1
@@ -561,28 +560,28 @@ test_hot_remove() {
 			fill_disk 1
 		}
 		store_in_background a "$sys/writeback" idle
-		progress 100
+		wait_for_progress 100
 		within 1500 remove
 		[ ! -e "$sys" ] || fail "$sys is still there"
-		is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
-		ends a $pid EINTR 200
+		is "opening the backing device exclusively" "$(wbtool exclusive "$nullb")" OK
+		ends_with a $pid EINTR 200
 	done
 }
 
 test_rmmod() {
-	c_waits
+	skip_c_zram
 	local first
 	long_disk 0 1
 	store_in_background a "$sys/writeback" idle
 	first=$pid
-	progress 100
+	wait_for_progress 100
 	store_in_background b "$sys/writeback" huge
 	sleep 0.2
 	within 2000 ok rmmod "$DRIVER"
 	! loaded "$DRIVER" || fail "$DRIVER is still loaded"
-	ends a $first EINTR 200
+	ends_with a $first EINTR 200
 	wait $pid
-	is "opening the backing device exclusively" "$(tool exclusive "$nullb")" OK
+	is "opening the backing device exclusively" "$(wbtool exclusive "$nullb")" OK
 	load num_devices=0
 	backed "$nullb" 1M
 	does open "$dev" direct
@@ -594,39 +593,39 @@ test_rmmod() {
 # --- Two at a time --------------------------------------------------------------------------------
 
 test_a_second_one_waits_and_can_be_interrupted() {
-	c_waits
+	skip_c_zram
 	local first
 	long_disk 0 1
 	store_in_background a "$sys/writeback" huge
 	first=$pid
-	progress 100
+	wait_for_progress 100
 	store_in_background b "$sys/writeback" page_indexes=$((pages / 2))-$((pages - 1))
 	sleep 0.3
 	! ended $pid || fail "the second writeback did not wait: $(<"$TMP/b")"
 	kill -INT $pid
-	ends b $pid EINTR 500
+	ends_with b $pid EINTR 500
 	! ended "$first" || fail "the first writeback has ended, so this proves nothing"
-	# One more, which gets its turn.
+	# A third writeback gets its turn.
 	store_in_background c "$sys/writeback" page_indexes=$((pages / 2))-$((pages / 2 + 99))
 	sleep 0.2
 	! ended $pid || fail "the third writeback did not wait: $(<"$TMP/c")"
 	! ended "$first" || fail "the first writeback has ended, so this proves nothing"
 	bd_stat
 	[ "$bd_count" -lt $((pages / 2)) ] || fail "there is something of the third writeback already"
-	ends a "$first" OK 10000
-	ends c $pid OK 5000
+	ends_with a "$first" OK 10000
+	ends_with c $pid OK 5000
 	counts "after both" $((pages / 2 + 100)) 0 $((pages / 2 + 100))
-	data_is_right
+	check_data
 }
 
-# The other disk has a device of its own, and does not wait.
+# Another disk, which has its own backing device, does not wait.
 test_other_disks_do_not_wait() {
 	local slow slow_pid
 	long_disk 0 1
 	slow=$id
 	store_in_background a "$sys/writeback" idle
 	slow_pid=$pid
-	[ "$DRIVER" = zram ] || progress 100
+	[ "$DRIVER" = zram ] || wait_for_progress 100
 	nullb wb1 1
 	within 5000 backed "$nullb" 1M
 	does open "$dev" direct
@@ -638,17 +637,17 @@ test_other_disks_do_not_wait() {
 	within 1000 remove
 	! ended $slow_pid || fail "the writeback has ended, so this proves nothing"
 	use "$slow"
-	ends a $slow_pid OK 20000
-	data_is_right
+	ends_with a $slow_pid OK 20000
+	check_data
 }
 
-# Pages can be read, written and thrown away meanwhile; each ends where it should.
+# Pages can be read, written and discarded during a writeback; each keeps the right data, in one place.
 test_using_pages_meanwhile() {
-	c_waits
+	skip_c_zram
 	local index step=64
 	long_disk 0 1
 	store_in_background a "$sys/writeback" huge
-	progress 64
+	wait_for_progress 64
 	does open "$dev" direct
 	for ((index = 0; index < pages / 2; index += step)); do
 		does write $index 1 text 2
@@ -658,7 +657,7 @@ test_using_pages_meanwhile() {
 		does write $((index + 4)) 1 random 2
 	done
 	! ended $pid || fail "the writeback has ended, so this proves nothing"
-	ends a $pid OK 20000
+	ends_with a $pid OK 20000
 	for ((index = 0; index < pages / 2; index += step)); do
 		does check $index 1 text 2
 		does check $((index + 1)) 1 random 1
@@ -668,7 +667,7 @@ test_using_pages_meanwhile() {
 		does bulkcheck $((index + 5)) $((step - 5)) random 1
 	done
 	does bulkcheck $((pages / 2)) $((pages / 2)) text 1
-	# Each page is in one place: writing all that is left fits exactly.
+	# Each page is in one place: all others fit exactly.
 	bd_stat
 	mm_stat
 	is "limit and writes" $((bd_writes + $(<"$sys/writeback_limit"))) 10000

@@ -25,7 +25,7 @@ run_zram_sh() {
 	while IFS= read -r line; do
 		note "$line"
 	done <"$TMP/out"
-	# They end with "rmmod zram", which is no name of this driver: so it shows which one it was.
+	# The selftests end with "rmmod zram", which does not unload this driver: this shows that they used it.
 	if [ "$DRIVER" != zram ]; then
 		loaded "$DRIVER" || fail "$DRIVER is not loaded"
 		! loaded zram || fail "C zram is loaded"
@@ -35,7 +35,7 @@ zram02 : [PASS]'
 	! grep -qi 'fail\|skip\|error' "$TMP/out" || fail "something failed or was left out, see above"
 }
 
-# They want lzo.
+# The selftests need lzo.
 need_lzo() {
 	add
 	[ "$DRIVER" != zram ] || has lzo || skip "the C zram of this kernel has no lzo"

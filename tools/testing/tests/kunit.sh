@@ -36,7 +36,7 @@ while IFS= read -r line; do
 done <<<"$log"
 
 ktap_print_header
-# One more: that there were as many as announced, and any at all.
+# One more result: the log has as many results as KUnit announced, and at least one.
 ktap_set_plan $((${#results[@]} + 1))
 for result in "${results[@]}"; do
 	case $result in

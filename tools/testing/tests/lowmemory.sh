@@ -17,8 +17,8 @@ read -r disk _ <<<"${ZR_DISKS:-}"
 	exit "$KSFT_SKIP"
 }
 
-# Nothing is to be killed, so nothing here may be. What is free is to be free for all: little is kept as a reserve, or
-# on the lists of processors. DAMON, which Debian's kernel starts, allocates now and then.
+# No process may be killed. All free memory is for all tasks: the reserve and the lists of the processors are small.
+# DAMON, which Debian's kernel starts, allocates at times.
 echo -1000 >/proc/self/oom_score_adj
 stores /proc/sys/vm/min_free_kbytes 512
 stores /proc/sys/vm/watermark_boost_factor 0
@@ -26,23 +26,23 @@ stores /proc/sys/vm/lowmem_reserve_ratio '65536 65536 65536 65536 65536'
 stores /proc/sys/vm/percpu_pagelist_high_fraction 100000
 [ ! -w /sys/module/damon_stat/parameters/enabled ] || stores /sys/module/damon_stat/parameters/enabled N
 
-# What is left, be it free or by dropping pages of files, in KiB, and how many incompressible pages are in memory.
+# The memory that is left, free or in clean pages of files, in KiB, and the number of incompressible pages on the disk.
 left=2048 pages=$((160 * 256))
 
-# How long the first page may take, and the end of it, in microseconds: ten times what is to be expected, and more,
-# as the machine may have other things to do.
+# The limit for the first page and for the end, in microseconds: more than ten times the expected time, as the machine
+# may be busy.
 limit=5000000
 
-# killed: how many processes the OOM killer has ended.
-killed() {
+# oom_kills: prints the number of processes that the OOM killer has ended.
+oom_kills() {
 	local name value
 	while read -r name value; do
 		[ "$name" != oom_kill ] || echo "$value"
 	done </proc/vmstat
 }
 
-# full DEVICE: a disk with nothing but incompressible pages, to be written back there.
-full() {
+# full_disk DEVICE: adds a disk with incompressible pages and this backing device.
+full_disk() {
 	backed "$1" $((pages * PAGE)) lz4
 	does open "$dev" direct
 	does bulk 0 $pages random 1
@@ -51,10 +51,10 @@ full() {
 
 locked='' first='' end='' result='' signal='' more=''
 
-# squeezed ACTION [MS]: its figures are variables.
-squeezed() {
+# run_lowmemory ACTION [MS]: runs lowmemory, and sets variables to the numbers of its report.
+run_lowmemory() {
 	local before report word
-	before=$(killed)
+	before=$(oom_kills)
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	ok "$(program lowmemory)" "$id" "${disk##*/}" $left "$@" || exit 1
@@ -64,11 +64,11 @@ squeezed() {
 		declare -g "${word%%=*}=${word#*=}"
 	done
 	at_least "MiB that were locked" "$locked" 16
-	is "processes that were killed for memory" $(($(killed) - before)) 0
+	is "processes that were killed for memory" $(($(oom_kills) - before)) 0
 }
 
-# soon WHAT US
-soon() {
+# within_limit WHAT US: the event must have happened, within the limit.
+within_limit() {
 	if [ "$2" = -1 ]; then
 		fail "$1 did not happen before the memory was given back"
 	else
@@ -77,9 +77,9 @@ soon() {
 }
 
 test_first_page_and_the_rest() {
-	full "$disk"
-	squeezed end
-	soon "the first page" "$first"
+	full_disk "$disk"
+	run_lowmemory end
+	within_limit "the first page" "$first"
 	note "the first page was written $((first / 1000)) ms after the request"
 	is "the result of writeback" "$result" 0
 	bd_stat
@@ -91,35 +91,35 @@ test_first_page_and_the_rest() {
 	remove
 }
 
-# slow: a device $mapped on the disk whose writes take 50 ms, so that it is not over before that is asked for.
-slow() {
+# slow_device: makes a device on the disk whose writes take 50 ms, so that the writeback takes longer than MS; sets $mapped.
+slow_device() {
 	mapped wbslow "0 $(($(<"/sys/block/${disk##*/}/size"))) delay $disk 0 0 $disk 0 50"
 }
 
-# ends ACTION MS: after so long, whatever it is doing by then.
-ends() {
-	slow
-	full "$mapped"
-	squeezed "$@"
-	# C zram goes on to the end.
-	[ "$DRIVER" = zram ] || soon "the end of it" "$end"
+# end_writeback ACTION MS: kills the process or resets the disk after MS.
+end_writeback() {
+	slow_device
+	full_disk "$mapped"
+	run_lowmemory "$@"
+	# C zram writes all pages.
+	[ "$DRIVER" = zram ] || within_limit "the end of it" "$end"
 	[ "$end" = -1 ] || note "it was over $((end / 1000)) ms after that"
 }
 
 test_kill_at_once() {
-	ends kill 0
+	end_writeback kill 0
 	is "the signal" "$signal" 9
 	remove
 }
 
 test_kill_soon() {
-	ends kill 200
+	end_writeback kill 200
 	is "the signal" "$signal" 9
 	remove
 }
 
 test_reset_soon() {
-	ends reset 200
+	end_writeback reset 200
 	[ "$DRIVER" = zram ] || is "the result of writeback" "$result" 4
 	mm_stat
 	is "mm_stat" "$orig $compr $used" "0 0 0"

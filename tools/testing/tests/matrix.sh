@@ -39,7 +39,7 @@ row() {
 	fi
 }
 
-# The loop that reads what matrix says is no process of its own: there is no /dev/fd in some guests.
+# The loop that reads the output of matrix runs in this shell (some guests have no /dev/fd).
 shopt -s lastpipe
 ktap_print_header
 loaded "$DRIVER" || load num_devices=0
@@ -49,14 +49,14 @@ for name in "${operations[@]}"; do
 	[ -z "${PAIRS:-}" ] || [[ ,$PAIRS, == *,$name,* ]] || continue
 	planned=$((planned + 1))
 done
-# With each of the operations chosen, all others are.
+# The pairs of a chosen operation contain all operations.
 [ -z "${PAIRS:-}" ] || planned=${#operations[@]}
 ktap_set_plan "$planned"
 kernel_log "$SCRIPT: begin"
 tidy
 disks=()
 for i in {0..7}; do
-	# Half of them answer from an interrupt, later.
+	# Half of the devices complete requests later, from an interrupt.
 	if [ $((i / 2 % 2)) = 0 ]; then
 		slow_nullb "wb$i" 1 $((i * 50000 + 100000))
 	else

@@ -16,7 +16,7 @@ test_mem_limit() {
 	for value in garbage '' -1 M; do
 		stores "$sys/mem_limit" "$value" EINVAL
 	done
-	# Without and with a size: it is kept in pages, rounded up.
+	# Before and after initialisation: the driver keeps the limit in pages, rounded up.
 	for _ in new ready; do
 		while read -r value want; do
 			stores "$sys/mem_limit" "$value"
@@ -41,7 +41,7 @@ test_mem_limit() {
 	is "the limit after reset" "$limit" 0
 }
 
-# A page that does not compress takes exactly one page, so what fits is known exactly.
+# A page that does not compress takes exactly one page of memory, so the test knows how many fit.
 test_writes_fail_at_mem_limit() {
 	local slot
 	disk 8M lz4
@@ -51,7 +51,7 @@ test_writes_fail_at_mem_limit() {
 	does write 100 156 random 1
 	mm_stat
 	is "mem_used_total at the limit" "$used" $((256 * PAGE))
-	# Overwriting takes a page before it gives one back.
+	# An overwrite allocates a page before it frees one.
 	for slot in 0 7 255 256 257; do
 		refuses EIO write $slot 1 random 2
 	done
@@ -64,10 +64,10 @@ test_writes_fail_at_mem_limit() {
 	is "huge_pages after failed writes" "$huge" 256
 	does bulkcheck 0 256 random 1
 	does bulkcheck 256 100 zero 0
-	# A part of a larger write.
+	# The first page of a larger write fails.
 	refuses EIO bulk 0 16 random 3
 	does bulkcheck 0 256 random 1
-	# Same-filled pages need no memory, and give some back.
+	# Same-filled pages need no memory, and overwriting with them frees some.
 	does write 0 1 same 4
 	does write 1 1 zero 4
 	does write 256 10 same 4
@@ -79,7 +79,7 @@ test_writes_fail_at_mem_limit() {
 	does check 2 1 random 5
 	does bulkcheck 3 253 random 1
 	does check 256 10 same 4
-	# Writes succeed again: after raising the limit, removing it, or a discard.
+	# Writes succeed again after the limit was raised or removed, or after a discard.
 	stores "$sys/mem_limit" 2M
 	does write 512 100 random 6
 	stores "$sys/mem_limit" 4K

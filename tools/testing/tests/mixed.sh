@@ -18,8 +18,8 @@ fi
 quarter=$((pages * PAGE / 4))
 image=$TMP/image
 
-# again_and_again FILE...: their content without end.
-again_and_again() {
+# repeat_files FILE...: prints the files repeatedly, without end.
+repeat_files() {
 	while cat "$@"; do
 		:
 	done 2>/dev/null
@@ -35,15 +35,15 @@ make_image() {
 		exit 1
 	}
 	{
-		again_and_again "${text[@]}" | head -c $quarter
-		again_and_again /usr/bin/* | head -c $quarter
+		repeat_files "${text[@]}" | head -c $quarter
+		repeat_files /usr/bin/* | head -c $quarter
 		head -c $quarter /dev/urandom
 		head -c $quarter /dev/zero
 	} >"$image"
 	is "the size of the image" "$(stat -c %s "$image")" $((4 * quarter))
 }
 
-through() {
+compress_and_compare() {
 	local want got
 	[ -s "$image" ] || make_image
 	disk $((4 * quarter)) "$1"
@@ -58,7 +58,7 @@ through() {
 	got=$(dd if="$dev" bs=1M iflag=direct status=none | sha256sum)
 	is "hash of what $1 gives back (direct)" "$got" "$want"
 	ok cmp -n $((4 * quarter)) "$dev" "$image"
-	# Overwrite the pages with the data a quarter further on.
+	# Overwrites the pages with data of another quarter.
 	ok dd if="$image" of="$dev" bs=1M seek=$((quarter / 1048576)) count=$((quarter * 3 / 1048576)) \
 		oflag=direct conv=notrunc status=none
 	ok cmp -n $((quarter * 3)) -i $quarter:0 "$dev" "$image"
@@ -67,19 +67,19 @@ through() {
 }
 
 test_lzo_rle() {
-	through lzo-rle
+	compress_and_compare lzo-rle
 }
 
 test_lzo() {
-	through lzo
+	compress_and_compare lzo
 }
 
 test_lz4() {
-	through lz4
+	compress_and_compare lz4
 }
 
 test_zstd() {
-	through zstd
+	compress_and_compare zstd
 }
 
 run_tests

@@ -16,11 +16,11 @@
 
 FAILSLAB=/sys/kernel/debug/failslab
 
-# How many pages, how many tasks write to each, and how often they move meanwhile. A read of the backing device takes so
-# many milliseconds.
+# The number of pages, of tasks that write to each page, and of moves of the pages. A read of the backing device takes
+# read_ms milliseconds.
 pages=4 tasks=3 moves=10 read_ms=500
 
-small_blocks() {
+need_small_blocks() {
 	local size
 	disk 1M
 	size=$(<"$sys/queue/logical_block_size")
@@ -29,7 +29,7 @@ small_blocks() {
 	[ -d $FAILSLAB ] || skip "this kernel does not inject faults"
 }
 
-# no_bios YES: with 1, none but those in reserve, for all sizes of bios that the driver has brought.
+# no_bios 1|0: makes all allocations of bios fail, of all sizes that the driver uses, except from the reserve; or not.
 no_bios() {
 	local path
 	for path in /sys/kernel/slab/bio-*; do
@@ -43,17 +43,17 @@ no_bios() {
 	stores $FAILSLAB/probability $((100 * $1))
 }
 
-# contents FILE: what is on the disk.
-contents() {
+# read_pages FILE: saves the pages of the disk.
+read_pages() {
 	ok dd if="$dev" of="$1" bs=$PAGE count=$pages iflag=direct status=none
 }
 
-# right SEED: all blocks are those of these pages, but for those of the tasks, which may be theirs.
-right() {
+# check_blocks SEED: each block must have the data of its page, or, if a task writes to it, possibly that of the task.
+check_blocks() {
 	local wrong
-	contents "$TMP/is"
+	read_pages "$TMP/is"
 	does bulk 0 $pages hex "$1"
-	contents "$TMP/was"
+	read_pages "$TMP/was"
 	wrong=$(perl -e 'local $/; my ($tasks, @text) = (shift, map { open(my $f, "<", $_) or die; <$f> } @ARGV);
 		for my $block (0 .. length($text[1]) / 512 - 1) {
 			my ($is, $was) = map { substr($_, $block * 512, 512) } @text;
@@ -63,11 +63,12 @@ right() {
 	is "the list of wrong blocks" "$wrong" ""
 }
 
-# Each task writes a block of its own to each page, while the pages are being read for that, they are written anew and
-# go to other blocks; so what was read has to be read again, by workers who would wait for each other's bios.
-moving() {
+# Each task writes one block to each page, for which the driver reads the page. Meanwhile, the test overwrites the pages
+# and writes them back to other blocks, so that the driver has to read them again, in workers that could wait for each
+# other's bios.
+write_to_moving_pages() {
 	local compressed=$1 round page task move before writers=()
-	small_blocks
+	need_small_blocks
 	delayed wb1 16 $read_ms 0
 	backed "$mapped" 1M lz4 "$compressed"
 	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
@@ -92,7 +93,7 @@ moving() {
 			fail "writers wait for each other in round $round"
 			break
 		}
-		right $round
+		check_blocks $round
 		writes_back page_indexes=0-$((pages - 1))
 	done
 	no_bios 0
@@ -104,24 +105,24 @@ moving() {
 	no_failed_io
 	bd_stat
 	note "$bd_reads pages were read for $((3 * pages * tasks)) writes"
-	# Otherwise this shows nothing.
+	# Without pages that were read again, the test shows nothing.
 	at_least "pages that were read" "$bd_reads" $((3 * pages * tasks + 3))
 	remove
 }
 
 test_pages_that_move_raw() {
-	moving 0
+	write_to_moving_pages 0
 }
 
 test_pages_that_move_compressed() {
-	moving 1
+	write_to_moving_pages 1
 }
 
-# As many writers of parts of one page as a block can have reads, while the page moves to that block: the worker that
-# finds the page there cannot pin the block, and must not wait for reads that need this worker.
+# A block has as many reads as it can count, from writers of parts of one page, and the page moves to that block: the
+# worker that finds the page there cannot pin the block, and must not wait for the reads, which need this worker.
 test_more_reads_than_can_be_counted() {
 	local inflight reads count writers=()
-	small_blocks
+	need_small_blocks
 	holdable wb1 64
 	backed "$mapped" 1M lz4
 	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
@@ -129,13 +130,13 @@ test_more_reads_than_can_be_counted() {
 	does bulk 0 1 random 1
 	writes_back page_index=0
 	hold_reads wb1
-	# One write reads the first block of the page, the others the second one.
-	part 1
+	# One write reads the block that the page has first, the others the one that it has then.
+	write_block 1
 	eventually 30 reads_in_flight 1 || fail "there is no read"
 	does bulk 0 1 random 2
 	writes_back page_index=0
 	for ((count = 0; count < 20; count++)); do
-		part $((2 + count % 6))
+		write_block $((2 + count % 6))
 	done
 	eventually 30 reads_in_flight 15 || fail "$reads reads are under way"
 	sleep 1
@@ -143,7 +144,7 @@ test_more_reads_than_can_be_counted() {
 	is "the number of reads under way" "$reads" 15
 	release_reads wb1
 	if ! eventually 60 ended "${writers[@]}"; then
-		# A worker that waits for itself would keep the guest from ending.
+		# The guest could not end with a worker that waits for itself.
 		fail "writers wait for each other"
 		echo b >/proc/sysrq-trigger
 	fi
@@ -154,8 +155,8 @@ test_more_reads_than_can_be_counted() {
 	remove
 }
 
-# part BLOCK: a task that writes this block of 512 bytes.
-part() {
+# write_block BLOCK: starts a task that writes this block of 512 bytes.
+write_block() {
 	dd if="$TMP/x" of="$dev" bs=512 seek="$1" count=1 oflag=direct conv=notrunc status=none &
 	writers+=($!)
 }

@@ -22,7 +22,7 @@
 
 seconds=${1:-${DURATION:-20}}
 
-reported() {
+check_report() {
 	local what report
 	while IFS= read -r report; do
 		note "$report"
@@ -34,8 +34,7 @@ reported() {
 	for what in reads writes discards writebacks; do
 		at_least "$what on $dev" "$(result $what)" 20
 	done
-	# Two processors are busy with many tasks, and may be so with other guests, so seconds may pass for any
-	# file; but no file waits for a writeback.
+	# On a busy machine, an access to any file can take seconds. But no file waits for a writeback.
 	[ "$(result slowest)" -lt $((4000 + $(result undisturbed))) ] ||
 		fail "statistics of $dev took $(result slowest) ms, where others took $(result undisturbed)"
 	bd_stat
@@ -45,7 +44,7 @@ reported() {
 	[ "$bd_count" -le $pages ] || fail "$bd_count of $pages pages are on the backing device of $dev"
 }
 
-# churn NULL_DISK: disks that do not live long. Ends when $TMP/done is there.
+# churn DEVICE: adds disks, starts their writeback to DEVICE, and resets or removes them, until $TMP/done exists.
 churn() {
 	local round=0 writer file kinds=(random text)
 	while [ ! -e "$TMP/done" ]; do
@@ -54,7 +53,7 @@ churn() {
 		does bulk 0 512 "${kinds[round / 2 % 2]}" $round
 		does bulkcheck 0 512 "${kinds[round / 2 % 2]}" $round
 		does close
-		# A batch of one makes it last.
+		# With a small batch, it takes long.
 		stores "$sys/writeback_batch_size" $((round % 3 + 1))
 		exec {file}>"$sys/writeback"
 		(
@@ -70,7 +69,7 @@ churn() {
 			is "backing_dev of $dev" "$(<"$sys/backing_dev")" none
 			is "bd_stat of $dev" "$(<"$sys/bd_stat")" "$(printf '%8d %8d %8d' 0 0 0)"
 			wait $writer
-			# Its backing device is free again.
+			# The reset has released the backing device.
 			stores "$sys/backing_dev" "$1"
 			stores "$sys/disksize" 1M
 			does open "$dev" direct
@@ -83,7 +82,7 @@ churn() {
 		wait $writer
 		read -r errno <"$TMP/churn.writeback"
 		case $errno in
-		# In time; stopped; too late for the reset; too late for the removal.
+		# It ended before; was interrupted; began after the reset; began after the removal.
 		OK | EINTR | EINVAL | ENODEV) ;;
 		*) fail "a writeback during reset or removal: $errno" ;;
 		esac
@@ -96,7 +95,7 @@ churn() {
 
 test_everything_at_once() {
 	local n racers=() churner ids most=()
-	# With the largest number there is, any writeback of C zram takes all memory.
+	# With the largest batch size, a writeback of C zram allocates all memory.
 	[ "$DRIVER" != zram ] || most=(-m 1000)
 	delayed wb3 $mib 5 2
 	slow_nullb wb0 $mib 200000
@@ -122,11 +121,11 @@ test_everything_at_once() {
 	wait $churner || failed=1
 	for id in "${ids[@]}"; do
 		use "$id"
-		reported "$id"
+		check_report "$id"
 		does open "$dev" direct
-		all_discarded "after the races"
-		every_block_is_usable
-		all_discarded "in the end"
+		discard_all "after the races"
+		use_every_block
+		discard_all "in the end"
 		does close
 		remove
 	done

@@ -14,16 +14,16 @@
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
 
-# multi: the driver must be able to recompress at all.
-multi() {
+# need_recompression: skips the test if the driver cannot recompress. Sets $slow to an algorithm that is not the best.
+need_recompression() {
 	add
 	[ -e "$sys/recompress" ] || skip "the C zram of this kernel cannot recompress"
 	has lzo && slow=lzo || slow=lz4
 	remove
 }
 
-# recompressible SIZE PRIMARY SECONDARY...: a new disk with these algorithms.
-recompressible() {
+# recompression_disk SIZE PRIMARY SECONDARY...: adds and opens a disk with these algorithms.
+recompression_disk() {
 	local size=$1 priority=0
 	shift
 	add
@@ -38,14 +38,14 @@ recompressible() {
 	does open "$dev" direct
 }
 
-# recompresses WHAT [ERRNO]
+# recompresses WHAT [ERRNO]: a write of WHAT to the file recompress must return ERRNO (default OK).
 recompresses() {
 	stores "$sys/recompress" "$1" "${2:-OK}"
 }
 
-# marked MARK: how many pages have it in block_state, into $marked. (Not read by the shell itself, which seeks
-# back to the ends of lines: the offsets of this file are those of pages.)
-marked() {
+# count_marked MARK: sets $marked to the number of pages with this mark in block_state. ("read" from the file itself seeks
+# back to the end of a line, and the offsets of this file are numbers of pages.)
+count_marked() {
 	local marks
 	marked=0
 	while read -r _ _ marks; do
@@ -53,14 +53,14 @@ marked() {
 	done <<<"$(<"/sys/kernel/debug/zram/zram$id/block_state")"
 }
 
-# marks MARK WANT
-marks() {
-	marked "$1"
+# check_marked MARK WANT: so many pages must have this mark.
+check_marked() {
+	count_marked "$1"
 	is "the number of pages marked $1" "$marked" "$2"
 }
 
 test_refusals() {
-	multi
+	need_recompression
 	add
 	recompresses type=idle EINVAL
 	stores "$sys/recomp_algorithm" "algo=zstd priority=2"
@@ -75,60 +75,60 @@ test_refusals() {
 	recompresses 'priority=2 algo=zstd type=huge_idle max_pages=1 threshold=100 colour=blue'
 }
 
-test_what_was_asked_for() {
+test_requested_pages() {
 	local before
-	multi
-	recompressible 4M "$slow" zstd
+	need_recompression
+	recompression_disk 4M "$slow" zstd
 	does bulk 0 64 hex 1
 	does bulk 64 64 same 1
 	does bulk 128 64 random 1
 	mm_stat
 	before=$compr
 	stores "$sys/idle" all
-	marks i 128
+	check_marked i 128
 	does check 0 32 hex 1
-	marks i 96
+	check_marked i 96
 	recompresses type=idle
-	marks r 32
-	# What was tried is not idle any more.
-	marks i 0
-	marks n 64
+	check_marked r 32
+	# Recompression ends the idleness also of pages that it does not make smaller.
+	check_marked i 0
+	check_marked n 64
 	mm_stat
 	[ "$compr" -lt "$before" ] || fail "pages of $before bytes were recompressed to $compr"
 	is "pages and huge pages" "$orig $huge $same" "$((192 * PAGE)) 64 64"
 	recompresses 'max_pages=10'
-	marks r 42
+	check_marked r 42
 	recompresses threshold=3000
-	marks r 42
+	check_marked r 42
 	recompresses 'priority=1'
-	marks r 64
+	check_marked r 64
 	does bulkcheck 0 64 hex 1
 	does bulkcheck 64 64 same 1
 	does bulkcheck 128 64 random 1
-	# Whatever is written anew begins at the bottom again.
+	# An overwritten page has no mark.
 	does bulk 0 32 hex 2
 	does bulk 128 32 random 2
-	marks r 32
-	marks n 32
+	check_marked r 32
+	check_marked n 32
 	recompresses type=huge
-	marks n 64
-	marks r 32
+	check_marked n 64
+	check_marked r 32
 	does discard 0 $((192 * PAGE))
-	marks . 0
+	check_marked . 0
 	eventually 5 pool_is_empty || fail "$used bytes are in use by nothing"
 }
 
-# All that matters to a reader is that pages are what they were.
+# Recompression by any algorithm after any other keeps the data.
 test_by_every_algorithm_after_every_other() {
 	local first second
-	multi
+	need_recompression
 	algorithms
 	for first in $ALGORITHMS; do
 		for second in $ALGORITHMS; do
-			recompressible 1M "$first" "$second"
+			recompression_disk 1M "$first" "$second"
 			does bulk 0 128 mixed 3
 			recompresses type=idle
-			marks r 0
+			check_marked r 0
 			recompresses max_pages=100
 			does bulkcheck 0 128 mixed 3
 			recompresses algo="$second"
@@ -141,31 +141,31 @@ test_by_every_algorithm_after_every_other() {
 
 test_one_priority_after_the_other() {
 	local sizes
-	multi
-	recompressible 2M lz4 "$slow" deflate zstd
+	need_recompression
+	recompression_disk 2M lz4 "$slow" deflate zstd
 	does bulk 0 128 hex 1
 	does bulk 128 128 random 1
 	mm_stat
 	recompresses priority=2
-	marks r 128
+	check_marked r 128
 	mm_stat
 	sizes=$compr
-	# A lower priority is no step forward.
+	# A lower priority recompresses nothing.
 	recompresses priority=1
 	mm_stat
 	is "compr_data_size" "$compr" "$sizes"
-	marks n 0
-	# What zstd does not make smaller than deflate has made it, nothing does.
+	check_marked n 0
+	# A page that zstd does not make smaller than deflate made it is incompressible.
 	recompresses priority=3
-	marked n
+	count_marked n
 	at_least "incompressible pages" "$marked" 128
-	marks r 128
+	check_marked r 128
 	does bulkcheck 0 128 hex 1
 	does bulkcheck 128 128 random 1
 }
 
-written_back() {
-	multi
+write_back_recompressed() {
+	need_recompression
 	nullb wb0 8
 	add
 	stores "$sys/comp_algorithm" lz4
@@ -177,13 +177,13 @@ written_back() {
 	does bulk 0 128 mixed 1
 	does bulk 256 128 hex 1
 	recompresses max_pages=400
-	marked r
+	count_marked r
 	at_least "recompressed pages" "$marked" 128
-	marked n
+	count_marked n
 	at_least "incompressible pages" "$marked" 30
 	writes_back incompressible
-	marks w "$marked"
-	marks n "$marked"
+	check_marked w "$marked"
+	check_marked n "$marked"
 	stores "$sys/idle" all
 	writes_back idle
 	mm_stat
@@ -191,25 +191,25 @@ written_back() {
 	does bulkcheck 0 128 mixed 1
 	does bulkcheck 256 128 hex 1
 	does check 256 128 hex 1
-	# Pages that are on the device are left alone.
+	# Recompression skips pages on the backing device.
 	recompresses max_pages=400
 	does bulkcheck 0 128 mixed 1
 }
 
 test_written_back_raw() {
-	written_back 0
+	write_back_recompressed 0
 }
 
 test_written_back_compressed() {
-	written_back 1
+	write_back_recompressed 1
 }
 
 # --- While it runs --------------------------------------------------------------------------------
 
-# long_disk: so many pages that recompressing them takes seconds.
+# long_disk: starts a recompression that takes seconds, as the process $pid. Its result will be in $TMP/result.
 long_disk() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram lets all others wait until a recompression has ended"
-	multi
+	need_recompression
 	add
 	stores "$sys/comp_algorithm" lz4
 	stores "$sys/recomp_algorithm" algo=zstd
@@ -220,25 +220,25 @@ long_disk() {
 	does bulk $pages 256 text 1
 	does close
 	store_in_background result "$sys/recompress" type=huge
-	# It takes the page that is first in line at some time.
-	eventually 30 begun || fail "no page was ever recompressed"
+	# A mark shows that the recompression has begun.
+	eventually 30 any_page_is_marked || fail "no page was ever recompressed"
 }
 
 pages=6000
 
-begun() {
-	marked n
+any_page_is_marked() {
+	count_marked n
 	[ "$marked" -gt 0 ]
 }
 
-data_is_right() {
+check_data() {
 	does open "$dev" direct
 	does bulkcheck 0 $pages random 1
 	does bulkcheck $pages 256 text 1
 	does close
 }
 
-test_keeps_nobody_waiting() {
+test_statistics_answer_at_once() {
 	local from worst=0 reads=0
 	long_disk
 	while kill -0 $pid 2>/dev/null && [ $reads -lt 100 ]; do
@@ -256,13 +256,13 @@ test_keeps_nobody_waiting() {
 	wait $pid
 }
 
-# While others may wait for the stream, an object is allocated from free memory only, which here there is none of, and
-# otherwise with some patience.
+# While the task holds the stream, it allocates objects from free memory only. Here there is none, so it allocates them
+# after it has released the stream.
 test_without_free_memory() {
 	[ "$DRIVER" != zram ] || skip "C zram waits for memory with the stream in hand"
-	multi
+	need_recompression
 	local before
-	recompressible 4M $slow zstd
+	recompression_disk 4M $slow zstd
 	does bulk 0 1000 hex 1
 	mm_stat
 	before=$compr
@@ -272,10 +272,10 @@ test_without_free_memory() {
 		recompresses algo=zstd
 		exit $failed
 	) || failed=1
-	injected
+	count_injected
 	no_free_memory 0
-	marks r 1000
-	# New pages for objects, and for slabs; how many is up to what the allocators have.
+	check_marked r 1000
+	# The number of allocations depends on what the allocators have in reserve.
 	at_least "how often there was no page" "$injected" 100
 	mm_stat
 	note "$before bytes became $compr, and $injected times there was no page"
@@ -295,12 +295,12 @@ test_signal_ends_it() {
 	now
 	is "what the writer got" "$(<"$TMP/result")" EINTR
 	[ $((now - from)) -lt 5000 ] || fail "it took $((now - from)) ms to end"
-	marked n
+	count_marked n
 	[ "$marked" -lt $pages ] || fail "all pages had been recompressed"
 	before=$marked
-	data_is_right
+	check_data
 	recompresses "type=huge max_pages=10"
-	marks n $((before + 10))
+	check_marked n $((before + 10))
 }
 
 test_reset_ends_it() {
@@ -320,11 +320,11 @@ test_removal_ends_it() {
 	is "what the writer got" "$(<"$TMP/result")" EINTR
 }
 
-# Pages that are overwritten meanwhile stay what was written.
+# A page that is overwritten during the recompression keeps the new data.
 test_while_pages_are_written() {
 	local round
-	multi
-	recompressible 8M lz4 zstd
+	need_recompression
+	recompression_disk 8M lz4 zstd
 	does bulk 0 2048 mixed 1
 	(
 		for round in 1 2 3 4 5 6 7 8; do

@@ -20,10 +20,10 @@
 . "${0%/*}/../lib/races.sh"
 
 seconds=${1:-${DURATION:-7}}
-# 768 blocks: for these, for those that are still being read, and for what a request can set aside.
+# The device has 768 blocks: for these pages, for blocks that reads pin, and for those that a request reserves.
 pages=600
 
-race() {
+race_with_slow_reads() {
 	local what
 	delayed wb0 3 20 0
 	backed "$mapped" $((pages * PAGE)) lz4 "$1"
@@ -42,18 +42,18 @@ race() {
 	bd_stat
 	note "bd_stat: $bd_count $bd_reads $bd_writes"
 	at_least "reads from the backing device" "$bd_reads" 200
-	# Each block was used several times.
+	# Each block was reused.
 	at_least "writes to the backing device" "$bd_writes" 1024
 	no_failed_io
 	remove
 }
 
 test_raw() {
-	race 0
+	race_with_slow_reads 0
 }
 
 test_compressed() {
-	race 1
+	race_with_slow_reads 1
 }
 
 run_tests

@@ -11,13 +11,13 @@
 
 mnt=$TMP/mnt
 mkdir -p "$mnt"
-# There is no udev to wait for.
+# Guests have no udev that dmsetup could wait for.
 export DM_DISABLE_UDEV=1
-# Neither is there a place for LVM to keep backups of its metadata. And it has to be told that zram is a disk.
+# LVM writes no backups of its metadata, and accepts zram as a type of disk.
 LVM='activation { udev_sync=0 udev_rules=0 } backup { backup=0 archive=0 }
 devices { use_devicesfile=0 types=[ "zram", 16 ] }'
 
-# tidy: also after a test that failed, what is on top of the devices goes first.
+# tidy: removes what a test left behind: the devices on top of the disks, then the disks.
 tidy() {
 	local where what
 	while read -r where what _; do
@@ -33,8 +33,8 @@ tidy() {
 	! loaded "$DRIVER" || hot_remove_all
 }
 
-# with MODULE...: skips the test where the kernel does not have one.
-with() {
+# need_modules MODULE...: loads modules, and skips the test if the kernel lacks one.
+need_modules() {
 	local module
 	for module in "$@"; do
 		[ -d "/sys/module/${module//-/_}" ] || modprobe "$module" 2>/dev/null ||
@@ -42,7 +42,7 @@ with() {
 	done
 }
 
-# stored: what all devices hold, in bytes of data into $stored.
+# stored: sets $stored to the number of bytes of data on all disks.
 stored() {
 	local path columns
 	stored=0
@@ -52,7 +52,7 @@ stored() {
 	done
 }
 
-# no_errors: on any device.
+# no_errors: no read or write of any disk may have failed.
 no_errors() {
 	local path columns
 	for path in /sys/block/zram*/io_stat; do
@@ -61,9 +61,9 @@ no_errors() {
 	done
 }
 
-# carries DEVICE PAGES: data of all kinds written there comes back, directly and through the page cache; and all
-# of it can be discarded.
-carries() {
+# check_data DEVICE PAGES: writes data of all kinds to the device, and reads it directly and through the page cache. A
+# discard must free all of it.
+check_data() {
 	local top=$1 pages=$2 before
 	sync
 	stored
@@ -80,15 +80,15 @@ carries() {
 		does close
 	done
 	stored
-	# A few of these may have been there before.
+	# A few of these pages may have been in use before.
 	at_least "bytes stored below $top" $((stored - before)) $(((pages - 64) * PAGE))
 	ok blkdiscard --force --length $((pages * PAGE)) "$top"
 	stored
 	[ "$stored" -le $((before + 256 * 1024)) ] || fail "$stored bytes are stored after all of $top was discarded, and $before before it was written to"
 }
 
-# holds_files DEVICE: as a file system
-holds_files() {
+# check_files DEVICE: makes a file system there, and checks its files after it was mounted again.
+check_files() {
 	ok mkfs.ext4 -q "$1" || return
 	ok mount -o discard "$1" "$mnt" || return
 	cp -r /usr/share/common-licenses "$mnt/text"
@@ -108,7 +108,7 @@ same_files() {
 	ok e2fsck -fn "$1"
 }
 
-# The disk itself has no partitions, whatever is written to it.
+# The disk has no partitions, even with a partition table.
 test_no_partitions() {
 	disk 32M lz4
 	ok sfdisk --no-reread --no-tell-kernel "$dev" <<<$'label: gpt\nsize=8M\nsize=8M'
@@ -120,7 +120,7 @@ test_no_partitions() {
 
 loop_with_partitions() {
 	local loop number pages
-	with loop
+	need_modules loop
 	disk 160M lz4
 	ok losetup --find --show --partscan "$@" "$dev" || exit 1
 	loop=$(<"$TMP/out")
@@ -129,14 +129,14 @@ loop_with_partitions() {
 		eventually 20 [ -b "${loop}p$number" ] || fail "${loop}p$number did not appear"
 	done
 	ok sfdisk --verify "$loop"
-	holds_files "${loop}p1"
+	check_files "${loop}p1"
 	ok mkswap "${loop}p2"
 	ok swapon "${loop}p2"
 	pages=$("$(program swapcheck)" -m 12 -j 2 -p 1 | tail -n 1) || fail "swapcheck failed"
 	[[ $pages == *' mismatches=0 '* ]] || fail "swapcheck reports '$pages'"
 	ok swapoff "${loop}p2"
-	carries "${loop}p3" 4096
-	# All of it is in the device, wherever it is seen from.
+	check_data "${loop}p3" 4096
+	# Another loop device finds all data on the disk.
 	ok losetup --detach "$loop"
 	ok losetup --find --show --partscan --read-only "$@" "$dev" || return
 	loop=$(<"$TMP/out")
@@ -163,17 +163,17 @@ test_loop_with_direct_io() {
 
 test_dm_linear() {
 	local first second
-	with dm-mod
+	need_modules dm-mod
 	disk 24M lz4
 	first=$dev
 	disk 24M zstd
 	second=$dev
-	# Half of each, and the seam is not at the end of either.
+	# Half of each disk; the seam is at the end of neither.
 	ok dmsetup create zr-linear <<<"0 24576 linear $first 16
 24576 24576 linear $second 24504" || exit 1
-	carries /dev/mapper/zr-linear 6144
-	holds_files /dev/mapper/zr-linear
-	# A device that others use cannot be reset.
+	check_data /dev/mapper/zr-linear 6144
+	check_files /dev/mapper/zr-linear
+	# A disk with a device on top of it is busy.
 	stores "$sys/reset" 1 EBUSY
 	stores $CONTROL/hot_remove "$id" EBUSY
 	ok dmsetup remove zr-linear
@@ -183,21 +183,21 @@ test_dm_linear() {
 
 test_dm_crypt() {
 	local key=$TMP/key
-	with dm-crypt
+	need_modules dm-crypt
 	disk 64M lz4
 	printf 'a phrase that nobody knows' >"$key"
 	ok cryptsetup luksFormat --batch-mode --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
 		--sector-size 4096 "$dev" "$key" || exit 1
 	ok cryptsetup open --allow-discards --key-file "$key" "$dev" zr-crypt || exit 1
-	carries /dev/mapper/zr-crypt 8192
+	check_data /dev/mapper/zr-crypt 8192
 	does open /dev/mapper/zr-crypt direct
 	does bulk 0 2048 text 1
 	does bulkcheck 0 2048 text 1
 	does close
-	# What is encrypted cannot be compressed.
+	# Encrypted data cannot be compressed.
 	mm_stat
 	at_least "huge_pages" "$huge" 2048
-	holds_files /dev/mapper/zr-crypt
+	check_files /dev/mapper/zr-crypt
 	ok cryptsetup close zr-crypt
 	ok cryptsetup open --allow-discards --key-file "$key" "$dev" zr-crypt || exit 1
 	same_files /dev/mapper/zr-crypt
@@ -210,16 +210,16 @@ lvm() {
 }
 
 test_lvm() {
-	with dm-mod dm-snapshot
+	need_modules dm-mod dm-snapshot
 	disk 96M lz4
 	disk 96M zstd
 	ok lvm pvcreate -q /dev/zram0 /dev/zram1 || exit 1
 	ok lvm vgcreate -q --physicalextentsize 1M zr /dev/zram0 /dev/zram1 || exit 1
 	ok lvm lvcreate -q --yes --name striped --stripes 2 --size 32M zr
 	ok lvm lvcreate -q --yes --name files --size 64M zr
-	carries /dev/mapper/zr-striped 8192
-	holds_files /dev/mapper/zr-files
-	# A snapshot keeps what was, while the volume changes.
+	check_data /dev/mapper/zr-striped 8192
+	check_files /dev/mapper/zr-files
+	# A snapshot keeps the old data while the volume changes.
 	ok lvm lvcreate -q --yes --snapshot --name before --size 40M zr/files
 	ok mount /dev/mapper/zr-files "$mnt"
 	rm -r "$mnt/text"
@@ -231,7 +231,7 @@ test_lvm() {
 	ok e2fsck -fp /dev/mapper/zr-files
 	ok resize2fs /dev/mapper/zr-files
 	ok e2fsck -fn /dev/mapper/zr-files
-	# All of one disk moves to the other devices.
+	# One more disk joins the volume group.
 	disk 128M lz4
 	ok lvm pvcreate -q /dev/zram2
 	ok lvm vgextend -q zr /dev/zram2
@@ -247,23 +247,23 @@ synced() {
 	[[ $(</proc/mdstat) == *'[UU]'* && $(</sys/block/md0/md/sync_action) == idle ]]
 }
 
-# One half of a mirror is lost, and made anew.
+# One half of a mirror fails, and is rebuilt.
 test_raid1() {
-	with raid1
+	need_modules raid1
 	disk 32M lz4
 	disk 32M zstd
 	ok mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --bitmap=none \
 		/dev/zram0 /dev/zram1 || exit 1
 	eventually 20 [ -b /dev/md0 ] || fail "/dev/md0 did not appear"
 	eventually 120 synced || fail "the mirror did not come to rest: $(</proc/mdstat)"
-	carries /dev/md0 4096
+	check_data /dev/md0 4096
 	does open /dev/md0 direct
 	does bulk 0 4096 mixed 7
 	ok mdadm /dev/md0 --fail /dev/zram0
 	eventually 20 mdadm -q /dev/md0 --remove /dev/zram0 >"$TMP/out" 2>&1 || fail "zram0 stays in the mirror"
 	does write 64 64 text 8
 	use 0
-	eventually 20 reset_at_last || fail "zram0 cannot be reset: $errno"
+	eventually 20 can_be_reset || fail "zram0 cannot be reset: $errno"
 	stores "$sys/disksize" 32M
 	ok mdadm /dev/md0 --add /dev/zram0
 	eventually 120 synced || fail "the mirror was not made anew: $(</proc/mdstat)"
@@ -279,12 +279,12 @@ test_raid1() {
 	no_errors
 }
 
-reset_at_last() {
+can_be_reset() {
 	put "$sys/reset" 1
 	[ "$errno" = OK ]
 }
 
-# One device writes back to another.
+# One disk is the backing device of another.
 test_zram_on_zram() {
 	disk 32M zstd
 	add

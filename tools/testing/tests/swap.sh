@@ -10,7 +10,7 @@
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
 
-# disk_stat: fields of $sys/stat, see Documentation/block/stat.rst of the kernel.
+# disk_stat: sets variables to fields of $sys/stat, see Documentation/block/stat.rst of the kernel.
 disk_stat() {
 	local fields
 	read -ra fields <"$sys/stat"
@@ -42,7 +42,7 @@ test_disk_statistics() {
 	is "in flight" "$in_flight" 0
 }
 
-# A slot that swap has freed is free.
+# The disk has freed the slots that swap has freed.
 few_pages_stored() {
 	mm_stat
 	[ "$orig" -le $((2 * PAGE)) ]
@@ -70,7 +70,7 @@ test_swapped_out_and_in() {
 		disk_stat
 		at_least "sectors written" "$write_sectors" $((8 * 1024))
 		at_least "sectors read" "$read_sectors" $((8 * 1024))
-		# Its processes are gone, and with them what they had swapped out.
+		# The processes have ended, so their swap is free.
 		eventually 10 few_pages_stored || fail "$orig bytes are stored after all was freed"
 		io_stat
 		at_least "notify_free" "$notify_free" 1024

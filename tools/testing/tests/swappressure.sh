@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# More data than memory: the rest of it fits only into swap on a device. All of it is verified when it is swapped in.
-# Then swapoff removes the device while a load runs.
+# More data than memory, the rest of which is in swap on a disk. All of it is verified when it is swapped in. Then
+# swapoff removes the swap while a load runs.
 #
 # Guest: stock group=pressure memory=512M disk=1G seconds=900
 
@@ -16,8 +16,8 @@ while read -r key value _; do
 	esac
 done </proc/meminfo
 
-# Swap itself allocates while it swaps out (tables of its clusters), and complains when it cannot: a larger
-# reserve keeps that from happening while stress-ng takes everything.
+# The swap code allocates tables of its clusters to swap out, and prints a warning when it cannot. A larger reserve
+# prevents that while stress-ng uses all memory.
 stores /proc/sys/vm/min_free_kbytes 16384
 
 swap_on() {
@@ -32,7 +32,7 @@ no_failures() {
 	note "$((orig >> 20)) MiB still stored in $((used >> 20)) MiB, at most $((used_max >> 20)) MiB"
 }
 
-past_ram() {
+swap_more_than_memory() {
 	local report
 	swap_on "$1"
 	report=$("$(program swapcheck)" -m $((available * 13 / 10)) -j 2 -p 2 | tail -n 1) ||
@@ -49,11 +49,11 @@ past_ram() {
 }
 
 test_more_than_memory_lz4() {
-	past_ram lz4
+	swap_more_than_memory lz4
 }
 
 test_more_than_memory_zstd() {
-	past_ram zstd
+	swap_more_than_memory zstd
 }
 
 test_stress_ng() {
@@ -68,7 +68,7 @@ test_stress_ng() {
 	ok swapoff "$dev"
 }
 
-# What swapcheck holds fits in memory, so swapoff must succeed, and everything must come back right.
+# The data of swapcheck fits in memory, so swapoff must succeed, and all data must be right.
 test_swapoff_under_load() {
 	local pid round
 	swap_on lz4

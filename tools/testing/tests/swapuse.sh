@@ -13,14 +13,14 @@
 MIB=$((1 << 20))
 CGROUP=/sys/fs/cgroup/zram-test
 
-# swap_disk SIZE ALGORITHM [OPTION...]: of mkswap
+# swap_disk SIZE ALGORITHM [OPTION...]: adds a disk, and runs mkswap with these options.
 swap_disk() {
 	disk "$1" "$2"
 	shift 2
 	ok mkswap "$@" "$dev"
 }
 
-# swap_of DEVICE: its pages in use and its priority into $swapped and $priority.
+# swap_of DEVICE: sets $swapped to the number of its pages in use, and $priority to its priority.
 swap_of() {
 	local where
 	swapped='' priority=''
@@ -35,8 +35,8 @@ said() {
 	grep -q "$1" "$TMP/report"
 }
 
-# fill MIB: swapcheck, with so much memory, all of which is in swap when this returns. It is $pid.
-fill() {
+# swap_out MIB: starts swapcheck with so much memory, as the process $pid. Returns when all of it is in swap.
+swap_out() {
 	: >"$TMP/report"
 	rm -f "$TMP/go"
 	"$(program swapcheck)" -m "$1" -j 2 -p 1 -w "$TMP/go" >"$TMP/report" 2>&1 &
@@ -48,8 +48,8 @@ fill() {
 	}
 }
 
-# verified PAGES: everything that was filled comes back as it was; so many pages from swap.
-verified() {
+# swap_in PAGES: swapcheck must find all pages right, and at least PAGES of them in swap.
+swap_in() {
 	local report
 	: >"$TMP/go"
 	eventually 120 said 'one half is in use' || fail "one half was not used"
@@ -64,14 +64,14 @@ verified() {
 	at_least "pages swapped in" "${BASH_REMATCH[2]}" "$1"
 }
 
-# nothing_left: in $dev, but the header of the swap area and what is beside it.
+# nothing_left: succeeds if the disk has no pages but those at the header of the swap area.
 nothing_left() {
 	mm_stat
 	[ "$orig" -le $((2 * PAGE)) ]
 }
 
-# gives_back: after swapoff
-gives_back() {
+# check_freed: after swapoff, the disk must use no memory, and no read or write may have failed.
+check_freed() {
 	nothing_left || fail "$orig bytes are stored in $dev after swapoff"
 	eventually 10 little_used || fail "$used bytes of memory are used by $dev after swapoff"
 	no_failed_io
@@ -99,10 +99,10 @@ test_options_of_swapon() {
 		"$dev partition $((16 * MIB - PAGE)) 0 42"
 	ok swapoff --all
 	is "swapon --show" "$(swapon --show)" ''
-	gives_back
+	check_freed
 }
 
-# Of two devices, the better one is filled first.
+# The kernel fills the device with the higher priority first.
 test_priorities() {
 	local low high
 	swap_disk 64M lz4
@@ -111,7 +111,7 @@ test_priorities() {
 	swap_disk 24M zstd
 	ok swapon -o pri=100 "$dev"
 	high=$dev
-	fill 40
+	swap_out 40
 	swap_of "$high"
 	note "$swapped pages are on $high"
 	at_least "pages on the device of priority 100" "$swapped" $((6143 * 9 / 10))
@@ -119,37 +119,36 @@ test_priorities() {
 	note "$swapped pages are on $low"
 	at_least "pages on the device of priority 10" "$swapped" 3072
 	[ "$swapped" -lt 6144 ] || fail "$swapped pages are on the device of priority 10"
-	verified 4096
+	swap_in 4096
 	ok swapoff "$high"
-	gives_back
+	check_freed
 	use 0
 	ok swapoff "$low"
-	gives_back
+	check_freed
 }
 
-# Of two devices that are as good, each gets its part.
+# The kernel uses devices with equal priorities in turn.
 test_same_priority() {
 	local number
 	for number in 0 1; do
 		swap_disk 32M lz4
 		ok swapon -p 5 "$dev"
 	done
-	fill 32
+	swap_out 32
 	for number in 0 1; do
 		swap_of /dev/zram$number
 		note "$swapped pages are on /dev/zram$number"
 		at_least "pages on /dev/zram$number" "$swapped" 2048
 	done
-	verified 3072
+	swap_in 3072
 	for number in 0 1; do
 		use $number
 		ok swapoff "$dev"
-		gives_back
+		check_freed
 	done
 }
 
-# What the kernel says about a new swap area ends with what it discards: s all at first, c clusters that
-# became free.
+# The kernel's message about a new swap area ends with what it discards: s for all of it at swapon, c for free clusters.
 discards() {
 	local line
 	line=$(dmesg | grep 'Adding .* swap on' | tail -n 1)
@@ -157,16 +156,16 @@ discards() {
 	is "what the kernel says of swapon $1" "$line" "$2"
 }
 
-# counted WANT OPTION...: pages that $dev was told are free, while swap of 16 MiB was used; at least WANT for each
-# that was swapped out.
-counted() {
+# swap_with_discard WANT OPTION...: swaps 16 MiB out and in, with these options of swapon. Sets $freed to the number of pages that
+# the kernel reported as free, which must be at least WANT for each page that was swapped out.
+swap_with_discard() {
 	local before want=$1
 	shift
 	ok swapon "$@" "$dev"
 	io_stat
 	before=$notify_free
-	fill 16
-	verified 1536
+	swap_out 16
+	swap_in 1536
 	eventually 10 nothing_left || fail "$orig bytes are stored after all was freed"
 	eventually 10 free_enough $((before + want * 4096)) ||
 		fail "$((notify_free - before)) pages were told to be free with $*, should be $((want * 4096))"
@@ -183,17 +182,17 @@ free_enough() {
 test_discard_of_pages() {
 	local freed
 	swap_disk 32M lz4
-	counted 1 --priority 1
+	swap_with_discard 1 --priority 1
 	discards '' SS
-	# A page that is free is told at once. With discard, it is told once more, with all of its cluster.
+	# The kernel reports a free page at once. With discard, it reports the page again, with all of its cluster.
 	[ "$freed" -lt 6144 ] || fail "without discard $freed pages were told to be free"
-	counted 2 --discard=pages
+	swap_with_discard 2 --discard=pages
 	discards --discard=pages SSDc
-	counted 2 --discard
+	swap_with_discard 2 --discard
 	discards --discard SSDsc
 }
 
-# Whatever was in the device before goes when it becomes swap.
+# swapon with discard frees the old data of the disk.
 test_discard_once() {
 	disk 32M lz4
 	does open "$dev" direct
@@ -206,15 +205,15 @@ test_discard_once() {
 	ok swapoff "$dev"
 	ok swapon --discard=once "$dev"
 	discards --discard=once SSDs
-	gives_back
-	fill 8
-	verified 768
+	check_freed
+	swap_out 8
+	swap_in 768
 	ok swapoff "$dev"
-	gives_back
+	check_freed
 }
 
-# The load exceeds the group's limit, so that the kernel swaps without a request to page out. Then swapoff brings all
-# of it back into memory.
+# The load exceeds the group's memory limit, so that the kernel swaps without a request to page out. Then swapoff moves
+# all of it back into memory.
 test_group_without_memory() {
 	[ -w /sys/fs/cgroup/cgroup.subtree_control ] || skip "there are no control groups"
 	echo +memory >/sys/fs/cgroup/cgroup.subtree_control || fail "groups cannot be limited"
@@ -234,24 +233,24 @@ test_group_without_memory() {
 	pid=$!
 	eventually 240 said 'waiting for' || fail "the memory was not filled: $(<"$TMP/report")"
 	: >"$TMP/go"
-	# One half is in use now, as far as it fits into memory.
+	# Half of it is in use now, as far as it fits into memory.
 	eventually 240 said 'one half is in use' || fail "one half was not used"
 	swap_of "$dev"
 	note "$swapped pages are in swap, and the group has $(<$CGROUP/memory.current) bytes"
 	at_least "pages in swap" "$swapped" $(((48 - 20) * 256))
 	stores $CGROUP/memory.max max
 	ok swapoff "$dev"
-	gives_back
+	check_freed
 	stores $CGROUP/memory.max 20M
 	rm "$TMP/go"
 	wait $pid || fail "swapcheck ended with $?"
 	[[ $(tail -n 1 "$TMP/report") == *' mismatches=0 '* ]] || fail "swapcheck: $(tail -n 1 "$TMP/report")"
-	# What did not fit any more went to the other one.
+	# The rest went to the other disk.
 	use 1
 	read -ra stat <"$sys/stat"
 	at_least "sectors written to the other device" "${stat[6]}" 2048
 	ok swapoff "$dev"
-	gives_back
+	check_freed
 	eventually 10 rmdir $CGROUP || fail "the group does not go away"
 }
 
@@ -264,12 +263,12 @@ test_swap_file() {
 	chmod 600 "$TMP/mnt/swap"
 	ok mkswap "$TMP/mnt/swap"
 	ok swapon -p 3 "$TMP/mnt/swap"
-	fill 32
+	swap_out 32
 	swap_of "$TMP/mnt/swap"
 	at_least "pages in the file" "$swapped" 6000
 	mm_stat
 	at_least "compr_data_size" "$compr" $((4 * MIB))
-	verified 3000
+	swap_in 3000
 	ok swapoff "$TMP/mnt/swap"
 	ok umount "$dev"
 	ok e2fsck -fn "$dev"

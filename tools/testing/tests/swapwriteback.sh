@@ -15,10 +15,10 @@ read -r disk _ <<<"${ZR_DISKS:-}"
 	exit "$KSFT_SKIP"
 }
 
-# Swap itself allocates while it swaps out, see swappressure.sh.
+# The swap code allocates memory to swap out, see swappressure.sh.
 stores /proc/sys/vm/min_free_kbytes 16384
 
-# memory NAME: a line of /proc/meminfo, in MiB.
+# memory NAME: prints a value of /proc/meminfo in MiB.
 memory() {
 	local key value
 	while read -r key value _; do
@@ -39,8 +39,8 @@ said() {
 	grep -q "$1" "$TMP/report"
 }
 
-# swap_out MIB: fills so much memory, and leaves the cold half of it, marked as idle, in swap. What checks
-# it in the end is $pid; what must come from the device then, and from nowhere else, is $cold pages.
+# swap_out MIB: starts swapcheck, as the process $pid, which fills so much memory and leaves half of it in swap. Marks
+# this half as idle. Sets $cold to the number of its pages that are only on the swap device.
 swap_out() {
 	backed_disk "$compressed" $((2 * $(memory MemTotal) + 2 * $1))M
 	ok mkswap "$dev"
@@ -63,8 +63,8 @@ swap_out() {
 	}
 }
 
-# write_back_idle PAGES: must write so many cold ones at least; what memory this freed is told. Where memory is
-# short, more than those have been swapped out and left alone: files in tmpfs, and other programs.
+# write_back_idle PAGES: writes back all idle pages, at least PAGES. There may be more than the cold pages: those of
+# files in tmpfs and of other programs.
 write_back_idle() {
 	local before
 	mm_stat
@@ -90,13 +90,13 @@ swapped_in_and_right() {
 	no_failed_io
 	ok swapoff "$dev"
 	bd_stat
-	# The header is a page of the swap area, too.
+	# The header of the swap area is a page, too.
 	[ "$bd_count" -le 2 ] || fail "$bd_count pages are on the backing device after swapoff"
 	mm_stat
 	[ "$orig" -le $((2 * PAGE)) ] || fail "$orig bytes are stored after swapoff"
 }
 
-# More than fits into memory, while other processes need memory as well.
+# The data does not fit into memory, and another process needs memory, too.
 under_pressure() {
 	local compressed=$1 available workload other
 	available=$(memory MemAvailable)
@@ -104,7 +104,7 @@ under_pressure() {
 	swap_out $workload
 	"$(program swapcheck)" -m $((available / 4)) -p 3 -s 2 >"$TMP/other" &
 	other=$!
-	# A quarter of the pages is the same all over, or zero, and has no place on a disk.
+	# A quarter of the pages is same-filled or zero, and is not written back.
 	write_back_idle $((workload * 256 / 2 / 2))
 	rm "$TMP/go"
 	swapped_in_and_right
@@ -120,7 +120,7 @@ test_cold_half_under_pressure_compressed() {
 	under_pressure 1
 }
 
-# counter NAME: of /proc/vmstat.
+# counter NAME: prints a counter of /proc/vmstat.
 counter() {
 	local name value
 	echo 1 >/proc/sys/vm/stat_refresh
@@ -129,9 +129,9 @@ counter() {
 	done </proc/vmstat
 }
 
-# Another process locks nearly all memory. So each page that is read from the disk displaces another one, which must
-# be compressed with next to no free memory.
-exhausted() {
+# A file in ramfs takes nearly all memory. So each page that is swapped in displaces another one, which the driver must
+# compress with next to no free memory.
+swap_in_without_memory() {
 	local compressed=$1 workload out
 	workload=$(($(memory MemAvailable) / 2))
 	swap_out $workload
@@ -150,14 +150,14 @@ exhausted() {
 }
 
 test_next_to_no_memory_raw() {
-	exhausted 0
+	swap_in_without_memory 0
 }
 
 test_next_to_no_memory_compressed() {
-	exhausted 1
+	swap_in_without_memory 1
 }
 
-# write_back_all PAGES: so many at least must go to the disk, and nothing stay in memory.
+# write_back_all PAGES: writes back all pages, at least PAGES; none may stay in memory.
 write_back_all() {
 	sync
 	stores "$sys/idle" all
@@ -183,7 +183,7 @@ hash_files() {
 	at_least "files" "$(wc -l <"$TMP/hashes")" 50
 }
 
-file_system() {
+use_file_system() {
 	local n
 	backed_disk "$1" 128M
 	mkdir -p "$TMP/mnt"
@@ -196,7 +196,7 @@ file_system() {
 	hash_files
 	write_back_all 3000
 	same_files 3000
-	# Some of it changes in place, goes, or moves.
+	# Some files change, are removed, or are copied.
 	for n in 1 3 5 7; do
 		ok dd if=/dev/urandom of="$TMP/mnt/noise" bs=64K seek=$((n * 10)) count=1 conv=notrunc status=none
 	done
@@ -216,11 +216,11 @@ file_system() {
 }
 
 test_ext4_raw() {
-	file_system 0
+	use_file_system 0
 }
 
 test_ext4_compressed() {
-	file_system 1
+	use_file_system 1
 }
 
 run_tests

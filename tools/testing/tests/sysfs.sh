@@ -13,7 +13,7 @@
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
 
-# write_only FILE...: reading must fail, for root too.
+# write_only FILE...: a read must fail, also for root.
 write_only() {
 	local file
 	for file in "$@"; do
@@ -104,7 +104,7 @@ test_disksize_refuses() {
 	done
 }
 
-# C zram answers the same, with a backtrace of the allocator in the kernel log, which fails a run.
+# C zram returns these errors, too, but the allocator prints a backtrace, which fails the run.
 test_disksize_beyond_all_memory() {
 	[ "$DRIVER" != zram ] || skip "C zram lets the allocator print a backtrace for this"
 	local value
@@ -121,7 +121,7 @@ test_disksize_beyond_all_memory() {
 	reads disksize $'1048576\n'
 }
 
-# On uml-debug every slot of the table takes time; elsewhere, use up to a quarter of memory.
+# The table of slots takes up to a quarter of the memory; on uml-debug, where each slot takes time, 64 MiB of disk.
 test_disksize_from_a_page_to_terabytes() {
 	local size max pages key value
 	while read -r key value _; do
@@ -173,7 +173,7 @@ test_reset() {
 	done
 	stores "$sys/reset" 65536 ERANGE
 	default=$(<"$sys/comp_algorithm")
-	# Of a device that was never set up, and twice: no complaint.
+	# The reset of an uninitialised disk succeeds, also twice.
 	stores "$sys/reset" 1
 	stores "$sys/reset" 1
 
@@ -197,7 +197,7 @@ test_reset() {
 	is "reads in stat after reset" "${stat[0]}" 0
 	is "writes in stat after reset" "${stat[4]}" 0
 
-	# Another size, and nothing of what was there.
+	# Another size, and no old data.
 	stores "$sys/disksize" 8M
 	does open "$dev" direct
 	does bulkcheck 0 2048 zero 0
@@ -218,7 +218,7 @@ test_compact() {
 	stores "$sys/compact" 1
 	stores "$sys/compact" 0
 	stores "$sys/compact" anything
-	# Holes in every zsmalloc page: what is left must fit in less, and be the same.
+	# Makes holes in all zspages. The remaining objects must fit into fewer pages, and keep their data.
 	does open "$dev" direct
 	does bulk 0 1024 text 5
 	for ((page = 0; page < 1024; page += 4)); do
@@ -235,7 +235,7 @@ test_compact() {
 	done
 }
 
-# Every column of a ready device, and that it stands where C zram's stands.
+# All columns of the statistics of a disk in use, in the order of C zram.
 test_columns() {
 	local text column columns
 	disk 4M lz4
@@ -265,7 +265,7 @@ test_columns() {
 	reads debug_stat $'version: 1\n0        0\n'
 }
 
-# The limits of the queue. What is absent from a kernel's sysfs is not looked at.
+# The limits of the queue. Some kernels lack some of the files.
 test_queue_limits() {
 	local name want
 	disk 4M
@@ -316,7 +316,7 @@ test_zramctl() {
 	is "what zramctl shows" \
 		"$(zramctl --bytes --noheadings --output NAME,DISKSIZE,ALGORITHM,DATA "$dev" | tr -s ' ')" \
 		"$dev 8388608 zstd 0"
-	# Which also removes the device.
+	# This also removes the disk.
 	ok zramctl --reset "$dev"
 	[ ! -e "$sys" ] || fail "$sys is still there"
 }

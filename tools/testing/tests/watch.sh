@@ -12,7 +12,7 @@
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
 
-# shows TEXT...: the last output has these texts, in this order.
+# shows TEXT...: the last output must contain these texts, in this order.
 shows() {
 	local text rest
 	rest=$(<"$TMP/out")
@@ -25,8 +25,8 @@ shows() {
 	done
 }
 
-# field NAME: a column of the last line of $TMP/csv, into $field
-field() {
+# read_column NAME: sets $field to a column of the last line of $TMP/csv.
+read_column() {
 	local lines names values i
 	mapfile -t lines <"$TMP/csv"
 	IFS=, read -ra names <<<"${lines[0]}"
@@ -37,11 +37,11 @@ field() {
 	done
 }
 
-# fields NAME=WANT...
-fields() {
+# columns_are NAME=WANT...: the columns of the last line of $TMP/csv must have these values.
+columns_are() {
 	local pair
 	for pair in "$@"; do
-		field "${pair%%=*}"
+		read_column "${pair%%=*}"
 		is "column ${pair%%=*}" "$field" "${pair#*=}"
 	done
 }
@@ -80,16 +80,16 @@ test_memory() {
 	shows "zram$id  lz4, 16 MiB" data '  768 KiB  #...................' memory ' : 1,' 'of 8192 KiB' 'same 64, huge 64' \
 		'in flight' '0 reads, 0 writes'
 	ok zram-watch --once --csv "$TMP/csv" "zram$id"
-	fields device="zram$id" disksize=$((16 << 20)) data=$((192 * PAGE)) compressed="$compr" memory="$used" \
+	columns_are device="zram$id" disksize=$((16 << 20)) data=$((192 * PAGE)) compressed="$compr" memory="$used" \
 		memory_limit=$((8 << 20)) memory_most="$used_max" same=64 huge=64 backed= budget= reads=0 writes=0 \
 		failed_reads=0 failed_writes=0
 	if [ -r "/sys/kernel/debug/zram/zram$id/block_state" ]; then
-		fields idle=128
+		columns_are idle=128
 		ok zram-watch --once
 		shows 'idle 128'
 	fi
 	ok zram-watch --once --csv "$TMP/csv" --no-idle "$dev"
-	fields idle=
+	columns_are idle=
 }
 
 test_backing_device() {
@@ -107,14 +107,14 @@ test_backing_device() {
 	ok zram-watch --once "zram$id"
 	shows backing '  128 KiB' "$nullb" budget '272 KiB left' 'in flight' 'backing device 0 reads, 0 writes'
 	ok zram-watch --once --csv "$TMP/csv" "zram$id"
-	fields data=$((64 * PAGE)) backed=$((32 * PAGE)) read=$((16 * PAGE)) written=$((32 * PAGE)) \
+	columns_are data=$((64 * PAGE)) backed=$((32 * PAGE)) read=$((16 * PAGE)) written=$((32 * PAGE)) \
 		backing_reads=0 backing_writes=0 budget=$((68 * PAGE))
 	stores "$sys/writeback_limit_enable" 0
 	ok zram-watch --once "zram$id"
 	shows 'no limit'
 }
 
-# Several devices, each look a line for each; ended by a signal.
+# zram-watch records a line for each of several disks, until a signal ends it.
 test_recording() {
 	local pid
 	disk 16M
@@ -132,7 +132,7 @@ test_recording() {
 	is "devices that were recorded" "$(cut -d , -f 2 "$TMP/csv" | sort -u | tr '\n' ' ')" "device zram0 zram1 "
 }
 
-# In a terminal it goes on until q is typed; a terminal that can do nothing gets no control characters.
+# In a terminal, zram-watch runs until the key q; a dumb terminal gets no control characters.
 test_terminals() {
 	local esc=$'\e'
 	command -v script >/dev/null || skip "there is no script(1) here"

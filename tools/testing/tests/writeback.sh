@@ -61,11 +61,11 @@ test_what_a_reset_keeps() {
 	reads compressed_writeback $'1\n'
 }
 
-# --- What is written back -------------------------------------------------------------------------
+# --- Requests -------------------------------------------------------------------------------------
 
-# scene: 16 pages of text, 16 that do not compress, 8 same-filled, 8 of zeros, 16 empty ones. Of the first two
-# kinds the first four each are idle.
-scene() {
+# prepare_pages: writes 16 pages of text, 16 incompressible, 8 same-filled and 8 zero ones, and leaves 16 empty. The first four
+# pages of text and the first four incompressible pages are idle.
+prepare_pages() {
 	does bulk 0 16 text 1
 	does bulk 16 16 random 1
 	does bulk 32 8 same 1
@@ -76,15 +76,15 @@ scene() {
 	does read $((20 * PAGE)) $((12 * PAGE))
 }
 
-scene_is_right() {
+check_pages() {
 	does bulkcheck 0 16 text 1
 	does bulkcheck 16 16 random 1
 	does bulkcheck 32 8 same 1
 	does bulkcheck 40 24 zero 0
 }
 
-# moves WHAT [PAGE|FROM-TO]...: writing WHAT moves exactly these pages.
-moves() {
+# writes_exactly WHAT [PAGE|FROM-TO]...: a write of WHAT to the file writeback must write back exactly these pages.
+writes_exactly() {
 	local what=$1 want=() i range count=0 text
 	shift
 	for ((i = 0; i < 64; i++)); do
@@ -97,7 +97,7 @@ moves() {
 		done
 	done
 	printf -v text %s "${want[@]}"
-	scene
+	prepare_pages
 	bd_stat
 	is "bd_count before '$what'" "$bd_count" 0
 	i=$bd_writes
@@ -105,77 +105,77 @@ moves() {
 	bd_stat
 	is "bd_count after '$what'" "$bd_count" $count
 	is "bd_writes after '$what'" $((bd_writes - i)) $count
-	places 0 64
+	find_places 0 64
 	is "pages after '$what'" "$places" "$text"
-	scene_is_right
+	check_pages
 }
 
-# forms COMPRESSED
-forms() {
+# write_all_forms COMPRESSED: all forms of a request.
+write_all_forms() {
 	nullb wb0 1
 	backed "$nullb" 256K lz4 "$1"
 	does open "$dev" direct
-	moves idle 0-3 16-19
-	moves huge 16-31
-	moves huge_idle 16-19
-	moves incompressible
-	moves type=idle 0-3 16-19
-	moves type=huge 16-31
-	moves type=huge_idle 16-19
-	moves type=incompressible
-	moves '  idle' 0-3 16-19
-	moves 'huge ' 16-31
-	moves 'type="huge"' 16-31
-	moves page_index=0 0
-	moves page_index=31 31
-	moves page_index=+5 5
-	moves page_index=007 7
-	moves 'page_index="9"' 9
-	moves page_index=32
-	moves page_index=47
-	moves page_index=63
-	moves 'page_index=17 page_index=5 page_index=7' 5 7 17
-	moves page_indexes=3-6 3-6
-	moves page_indexes=6-6 6
-	moves page_indexes=0-63 0-31
-	moves page_indexes=30-40 30-31
-	moves 'page_indexes=20-22 page_index=1 page_indexes=10-17' 1 10-17 20-22
-	# A kind ends the list, and adds nothing to pages.
-	moves 'type=huge page_index=1' 16-31
-	moves 'idle garbage' 0-3 16-19
-	moves 'type=idle page_index=100' 0-3 16-19
-	moves 'page_index=5 type=idle' 5
-	moves 'page_index=5 huge' 5
-	moves 'page_indexes=5-17 type=incompressible' 5-17
-	# What is not known is not looked at.
-	moves foo=bar
-	moves 'foo=bar page_index=1' 1
-	moves 'algo=lz4 type=huge_idle' 16-19
-	moves ''
+	writes_exactly idle 0-3 16-19
+	writes_exactly huge 16-31
+	writes_exactly huge_idle 16-19
+	writes_exactly incompressible
+	writes_exactly type=idle 0-3 16-19
+	writes_exactly type=huge 16-31
+	writes_exactly type=huge_idle 16-19
+	writes_exactly type=incompressible
+	writes_exactly '  idle' 0-3 16-19
+	writes_exactly 'huge ' 16-31
+	writes_exactly 'type="huge"' 16-31
+	writes_exactly page_index=0 0
+	writes_exactly page_index=31 31
+	writes_exactly page_index=+5 5
+	writes_exactly page_index=007 7
+	writes_exactly 'page_index="9"' 9
+	writes_exactly page_index=32
+	writes_exactly page_index=47
+	writes_exactly page_index=63
+	writes_exactly 'page_index=17 page_index=5 page_index=7' 5 7 17
+	writes_exactly page_indexes=3-6 3-6
+	writes_exactly page_indexes=6-6 6
+	writes_exactly page_indexes=0-63 0-31
+	writes_exactly page_indexes=30-40 30-31
+	writes_exactly 'page_indexes=20-22 page_index=1 page_indexes=10-17' 1 10-17 20-22
+	# A type ends the list, and has no effect after pages.
+	writes_exactly 'type=huge page_index=1' 16-31
+	writes_exactly 'idle garbage' 0-3 16-19
+	writes_exactly 'type=idle page_index=100' 0-3 16-19
+	writes_exactly 'page_index=5 type=idle' 5
+	writes_exactly 'page_index=5 huge' 5
+	writes_exactly 'page_indexes=5-17 type=incompressible' 5-17
+	# Unknown parameters have no effect.
+	writes_exactly foo=bar
+	writes_exactly 'foo=bar page_index=1' 1
+	writes_exactly 'algo=lz4 type=huge_idle' 16-19
+	writes_exactly ''
 }
 
 test_all_forms() {
-	forms 0
+	write_all_forms 0
 }
 
 test_all_forms_compressed() {
-	forms 1
+	write_all_forms 1
 }
 
-# C zram writes a page twice that is named twice: one of the two blocks is freed again.
+# C zram writes a page twice that the request names twice, and frees one of the two blocks.
 test_pages_that_are_named_twice() {
 	[ "$DRIVER" != zram ] || skip "C zram writes them twice"
 	nullb wb0 1
 	backed "$nullb" 256K
 	does open "$dev" direct
-	moves 'page_index=5 page_index=5' 5
-	moves 'page_indexes=0-5 page_indexes=4-9' 0-9
-	moves 'page_indexes=0-31 page_indexes=4-9 page_index=31 page_indexes=0-0' 0-31
-	# To the last free block.
+	writes_exactly 'page_index=5 page_index=5' 5
+	writes_exactly 'page_indexes=0-5 page_indexes=4-9' 0-9
+	writes_exactly 'page_indexes=0-31 page_indexes=4-9 page_index=31 page_indexes=0-0' 0-31
+	# With no more free blocks than pages.
 	blocks wb1 10
 	backed "$mapped" 256K
 	does open "$dev" direct
-	moves 'page_indexes=4-9 page_indexes=0-5' 0-9
+	writes_exactly 'page_indexes=4-9 page_indexes=0-5' 0-9
 }
 
 test_bad_requests_write_nothing() {
@@ -254,7 +254,7 @@ test_nothing_to_write_back_to_or_from() {
 	writes_back page_index=0 ENODEV
 	counts "without a backing device" 0 0 0
 	does bulkcheck 0 64 random 1
-	# A disk with nothing on it.
+	# An empty disk.
 	nullb wb0 1
 	backed "$nullb" 256K
 	stores "$sys/idle" all
@@ -264,10 +264,10 @@ test_nothing_to_write_back_to_or_from() {
 	counts "of an empty disk" 0 0 0
 }
 
-# --- What is counted, and what is freed -----------------------------------------------------------
+# --- Data and blocks ------------------------------------------------------------------------------
 
-# through ALGORITHM: in both settings, with every size of a batch.
-through() {
+# write_back_in_batches ALGORITHM: writes back and reads pages, raw and compressed, with several batch sizes.
+write_back_in_batches() {
 	local compressed batch seed=0 count reads writes batches='1 2 32 1000 4294967295'
 	[ "$DRIVER" != zram ] || batches='1 2 32 1000'
 	for compressed in 0 1; do
@@ -290,14 +290,14 @@ through() {
 			mm_stat
 			is "compr_data_size of $1, batch $batch" "$compr" 0
 			eventually 5 pool_is_empty || fail "$used bytes are in use"
-			both_ways 0 512 mixed $seed
+			check_both_ways 0 512 mixed $seed
 			reads=$((reads + 2 * count))
 			counts "of $1, batch $batch, after reads" $count $reads $writes
-			# A part of it again, in memory.
+			# Overwrites some of the pages.
 			does bulk 100 150 mixed $((seed + 100))
-			both_ways 100 150 mixed $((seed + 100))
-			both_ways 0 100 mixed $seed
-			both_ways 250 262 mixed $seed
+			check_both_ways 100 150 mixed $((seed + 100))
+			check_both_ways 0 100 mixed $seed
+			check_both_ways 250 262 mixed $seed
 			bd_stat
 			reads=$bd_reads
 		done
@@ -307,22 +307,22 @@ through() {
 }
 
 test_lzo_rle() {
-	through lzo-rle
+	write_back_in_batches lzo-rle
 }
 
 test_lzo() {
-	through lzo
+	write_back_in_batches lzo
 }
 
 test_lz4() {
-	through lz4
+	write_back_in_batches lz4
 }
 
 test_zstd() {
-	through zstd
+	write_back_in_batches zstd
 }
 
-# One read of pages that are in memory, same-filled, zero, empty, huge, and written back, side by side.
+# One read of adjacent pages that are in memory, same-filled, zero, empty, huge, and written back.
 test_mixed_reads() {
 	local compressed step
 	for compressed in 0 1; do
@@ -341,8 +341,8 @@ test_mixed_reads() {
 			writes_back "$what"
 			bd_stat
 			at_least "bd_count" "$bd_count" $((200 / step / 4))
-			both_ways 0 200 mixed $step
-			both_ways 200 56 zero 0
+			check_both_ways 0 200 mixed $step
+			check_both_ways 200 56 zero 0
 			does bulkcheck 0 199 mixed $step
 			does bulkcheck 1 199 mixed $step
 		done
@@ -350,7 +350,7 @@ test_mixed_reads() {
 	done
 }
 
-# Memory for direct I/O need only be aligned to 512 bytes, so a block may lie across two pages of it.
+# Direct I/O only needs memory that is aligned to 512 bytes, so that a block can lie in two pages.
 test_buffers_across_pages() {
 	[ "$DRIVER" != zram ] || skip "C zram writes outside of such a buffer: it takes every bio_vec for a page"
 	local compressed shift
@@ -367,7 +367,7 @@ test_buffers_across_pages() {
 			does shift $shift
 			does check 0 128 mixed $shift
 			does bulkcheck 0 128 mixed $shift
-			# Overwrite pages on the backing device and in memory; and write others.
+			# Overwrites pages on the backing device and in memory, and writes others.
 			does write 32 64 mixed $((shift + 1))
 			does bulk 256 128 mixed $((shift + 1))
 			writes_back page_indexes=0-511
@@ -408,15 +408,15 @@ test_blocks_are_used_again() {
 			does bulkcheck 10 20 zero 0
 			does bulkcheck 30 10 same $round
 			does bulkcheck 40 24 random 1
-			# As many as there are free again, at other places.
+			# Writes as many pages as there are free blocks, with other numbers.
 			does bulk 0 40 random $((round + 1))
 			bd_stat
 			is "bd_count after writing again" "$bd_count" 24
 			writes_back huge
 			bd_stat
 			is "bd_count after writing back again" "$bd_count" 64
-			both_ways 0 40 random $((round + 1))
-			both_ways 40 24 random 1
+			check_both_ways 0 40 random $((round + 1))
+			check_both_ways 40 24 random 1
 			mm_stat
 			is "compr_data_size" "$compr" 0
 		done
@@ -424,9 +424,8 @@ test_blocks_are_used_again() {
 	done
 }
 
-# What was written to once is written to again before the rest of the device is: a file that is a disk does not grow
-# for ever.
-test_as_much_of_the_device_as_it_takes() {
+# Writeback reuses blocks that it has used before: a sparse file as a backing device does not grow to its full size.
+test_used_blocks_come_before_unused_ones() {
 	local part=$((4096 * PAGE)) written=0 round number
 	nullb wbn $((8 * part >> 20))
 	backed "$nullb" $((part / 2)) lz4
@@ -446,7 +445,7 @@ test_as_much_of_the_device_as_it_takes() {
 	does close
 }
 
-# --- What ends it early ---------------------------------------------------------------------------
+# --- Few blocks -----------------------------------------------------------------------------------
 
 test_full_device() {
 	local compressed letters
@@ -464,10 +463,10 @@ test_full_device() {
 		counts "of a full device, after reads" 40 40 40
 		writes_back huge ENOSPC
 		counts "of a full device, tried again" 40 40 40
-		places 0 64
+		find_places 0 64
 		letters=${places//m/}
 		is "the number of pages on the device" ${#letters} 40
-		# Free blocks for eight more.
+		# Frees eight blocks.
 		index=0
 		freed=0
 		while [ $freed -lt 8 ]; do
@@ -483,7 +482,7 @@ test_full_device() {
 		bd_stat
 		is "bd_count of a full device" "$bd_count $bd_writes" "40 48"
 		does bulkcheck 0 64 random 1
-		# A full device is no error when there is nothing to be written.
+		# A full device is no error if there is no page to write.
 		does bulk 0 64 same 1
 		does bulk 0 40 random 2
 		writes_back huge
@@ -505,14 +504,14 @@ test_the_largest_go_first() {
 	does bulk 40 24 text 1
 	stores "$sys/idle" all
 	writes_back idle ENOSPC
-	times m 24
+	repeat_letter m 24
 	half=$times
-	times d 16
-	places 0 64
+	repeat_letter d 16
+	find_places 0 64
 	is "pages" "$places" "$half$times$half"
 }
 
-# --- Larger things --------------------------------------------------------------------------------
+# --- File systems, several disks ------------------------------------------------------------------
 
 test_ext4() {
 	local compressed want
@@ -533,7 +532,7 @@ test_ext4() {
 		is "hash of all files" "$(cd "$TMP/mnt" && find . -type f -exec sha256sum {} + | sort | sha256sum)" "$want"
 		bd_stat
 		at_least "bd_reads" "$bd_reads" 1000
-		# Change a part, write that back, too.
+		# Changes some of the files, and writes these back, too.
 		rm "$TMP"/mnt/[a-c]*
 		cp /usr/bin/[n-p]* "$TMP/mnt/" 2>/dev/null
 		sync

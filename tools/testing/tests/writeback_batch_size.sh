@@ -27,8 +27,8 @@ test_writeback_batch_size() {
 	reads writeback_batch_size $'8\n'
 }
 
-# most_free: into $free, MemFree in KiB, the most of several times. Others take memory for a moment: what frees
-# theirs may be late on a busy machine (RCU, the quarantine of KASAN), and so were lows of 90 MiB.
+# most_free: sets $free to MemFree in KiB, the largest of several readings. On a busy machine, RCU and the quarantine of
+# KASAN free memory late: single readings were up to 90 MiB too low.
 most_free() {
 	local name value
 	free=0
@@ -84,14 +84,14 @@ resume_backing_device() {
 	wait_all $writer
 }
 
-# What a writeback has taken can be seen in peace while its device takes all requests, and answers none.
+# The test measures the memory of a writeback while its device takes all requests and completes none.
 test_absurd_batch_size() {
 	[ "$DRIVER" != zram ] || skip "C zram allocates until the machine dies"
 	local compressed before writer pages=8192 free flying share
 	share=$(awk '/MemTotal/ { print int($2 / 4 / 256) }' /proc/meminfo)
 	for compressed in 0 1; do
 		suspendable_disk $compressed
-		# Once for whatever the machine keeps after the first time.
+		# The first writeback allocates what the kernel keeps.
 		does bulk 0 $pages text 1
 		writes_back page_indexes=0-$((pages - 1))
 		does bulk 0 $pages text 2
@@ -113,8 +113,8 @@ test_absurd_batch_size() {
 	done
 }
 
-# Without free memory, that is, where all allocations fail that would not wait for any: a writeback begins with what it
-# must have, a single page, and comes to its end with that.
+# If all allocations fail that may not wait, a writeback allocates the one page that it needs, and writes all pages with
+# it.
 test_one_page_is_enough() {
 	[ "$DRIVER" != zram ] || skip "C zram waits for memory for a whole batch"
 	local compressed writer pages=128 flying

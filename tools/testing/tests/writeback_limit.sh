@@ -24,7 +24,7 @@ test_writeback_limit() {
 	done
 	put_bare "$sys/writeback_limit" 5
 	reads writeback_limit $'5\n'
-	# The same when there is something to be limited.
+	# Also after initialisation.
 	stores "$sys/disksize" 1M
 	stores "$sys/writeback_limit" 9
 	reads writeback_limit $'9\n'
@@ -50,7 +50,7 @@ test_limit() {
 	backed "$nullb" 256K
 	does open "$dev" direct
 	does bulk 0 64 random 1
-	# Not in force: not looked at, and not changed.
+	# A limit that is not enabled has no effect, and does not change.
 	stores "$sys/writeback_limit" 3
 	writes_back page_indexes=0-9
 	counts "without a limit" 10 0 10
@@ -62,11 +62,11 @@ test_limit() {
 	writes_back huge EIO
 	counts "with a limit of 0" 13 0 13
 	is "writeback_limit" "$(<"$sys/writeback_limit")" 0
-	# Nothing to be done is done within any limit.
+	# Requests that write no page succeed with any limit.
 	writes_back page_indexes=0-9
 	writes_back incompressible
 	writes_back ''
-	# Just enough, and more than enough.
+	# A limit that is just enough, and one that is more than enough.
 	does bulk 0 64 text 1
 	stores "$sys/writeback_limit" 64
 	writes_back page_indexes=0-63
@@ -77,7 +77,7 @@ test_limit() {
 	stores "$sys/writeback_limit" 18446744073709551615
 	writes_back huge
 	is "writeback_limit" "$(<"$sys/writeback_limit")" 18446744073709551583
-	# Pages that are not to be written back cost nothing.
+	# Pages that are not written back are not charged.
 	does bulk 0 64 same 1
 	does bulk 10 5 text 1
 	stores "$sys/writeback_limit" 5
@@ -85,7 +85,7 @@ test_limit() {
 	is "writeback_limit" "$(<"$sys/writeback_limit")" 0
 	bd_stat
 	is "bd_count" "$bd_count" 5
-	# In and out of force.
+	# Enabled and disabled.
 	does bulk 0 64 random 3
 	stores "$sys/writeback_limit" 1
 	writes_back huge EIO
@@ -93,10 +93,10 @@ test_limit() {
 	writes_back huge
 	bd_stat
 	is "bd_count" "$bd_count" 64
-	both_ways 0 64 random 3
+	check_both_ways 0 64 random 3
 }
 
-# With every size of a batch, the limit is never overrun, also when the device is full.
+# No batch size exceeds the limit, also when the device is full.
 test_limit_and_batches() {
 	local batch batches='1 2 32 1000 4294967295' limit
 	[ "$DRIVER" != zram ] || batches='1 2 32 1000'

@@ -11,7 +11,7 @@
 MIB=$((1 << 20))
 COLUMNS_OF_MM_STAT=DATA,COMPR,TOTAL,MEM-LIMIT,MEM-USED,ZERO-PAGES,MIGRATED
 
-# finds NAME ARGUMENT...: zramctl must print the name of this device, which is then in use here.
+# finds NAME ARGUMENT...: zramctl must print the name of this disk. Sets $dev and $sys.
 finds() {
 	local want=$1 got
 	shift
@@ -20,7 +20,7 @@ finds() {
 	use "${want#zram}"
 }
 
-# columns LIST [OPTION]...: of $dev, as words in $columns.
+# columns LIST [OPTION]...: sets $columns to these columns of zramctl's table for the disk.
 columns() {
 	local list=$1
 	shift
@@ -28,13 +28,13 @@ columns() {
 	columns=${columns%"${columns##*[! ]}"}
 }
 
-# Not every kernel has that many streams that one can choose.
+# Some kernels have no file for the number of streams.
 streams() {
 	streams=
 	[ ! -e "$sys/max_comp_streams" ] || streams=$(<"$sys/max_comp_streams")
 }
 
-# complains MESSAGE ARGUMENT...: zramctl must fail with that in its message.
+# complains MESSAGE ARGUMENT...: zramctl must fail with a message that contains this.
 complains() {
 	local message=$1
 	shift
@@ -52,8 +52,8 @@ devices() {
 	devices=$(cd /sys/block && echo zram*)
 }
 
-# holds SECONDS: keeps $dev open; $holder is the process. Ready when it returns.
-holds() {
+# hold_open SECONDS: starts a process, $holder, that keeps the disk open.
+hold_open() {
 	rm -f "$TMP/ready"
 	(
 		exec 7<"$dev"
@@ -64,7 +64,7 @@ holds() {
 	eventually 30 [ -e "$TMP/ready" ] || fail "nobody holds $dev"
 }
 
-releases() {
+release() {
 	kill "$holder"
 	wait "$holder"
 } 2>/dev/null
@@ -118,7 +118,7 @@ test_algorithms() {
 		does bulk 0 256 mixed 1
 		does bulkcheck 0 256 mixed 1
 		does close
-		# One that is set up is reset by this, and may get another size.
+		# zramctl resets an initialised disk first, so it can get another size.
 		ok zramctl "$dev" --size 12M -a "$algorithm"
 		is "disksize" "$(<"$sys/disksize")" $((12 * MIB))
 		mm_stat
@@ -143,7 +143,7 @@ test_sizes_and_streams() {
 	done
 }
 
-# The parameters cannot be read back; but a higher level must show in what zstd makes of real data.
+# The parameters cannot be read, but with a higher level zstd compresses real data better.
 stored_with() {
 	ok zramctl "$dev" --size 16M --algorithm zstd --algorithm-params "$1"
 	cat /usr/bin/perl /usr/bin/bash 2>/dev/null | head -c 2M | dd of="$dev" bs=64K iflag=fullblock oflag=direct \
@@ -188,7 +188,7 @@ test_table_of_a_full_device() {
 	is "the table in bytes" "$columns" "$orig $compr $used $limit $used_max $same $compacted"
 	columns COMP-RATIO
 	is "the ratio" "$columns" "$(awk "BEGIN { printf \"%.4f\", $orig / $used }")"
-	# Without --bytes: numbers with a unit, whole if they come out even.
+	# Without --bytes, numbers have units.
 	columns DISKSIZE,MEM-LIMIT
 	is "the table for people" "$columns" '64M 48M'
 }
@@ -198,7 +198,7 @@ test_output_formats() {
 	add
 	stores "$sys/disksize" 32M
 	add
-	# What is not set up is not listed.
+	# The table has only initialised disks.
 	ok zramctl --noheadings --output NAME
 	is "devices in the table" "$(sort "$TMP/out" | tr -d ' ' | tr '\n' ' ')" '/dev/zram0 /dev/zram1 '
 	ok zramctl
@@ -234,7 +234,7 @@ test_mount_points() {
 	is "the table" "$columns" "$dev"
 }
 
-# What is reset is removed at once.
+# zramctl --reset also removes the disk.
 test_reset() {
 	for id in 0 1 2 3; do
 		finds zram$id --find --size 8M
@@ -253,16 +253,16 @@ test_reset_of_busy_devices() {
 	finds zram0 --find --size 16M
 	finds zram1 --find --size 16M
 	use 0
-	holds 100
+	hold_open 100
 	complains '/dev/zram0: failed to reset: Device or resource busy' --reset /dev/zram0
 	is "disksize after a refused reset" "$(<"$sys/disksize")" $((16 * MIB))
-	# The one that is free is reset all the same.
+	# zramctl resets the other disk nevertheless.
 	complains '/dev/zram0: failed to reset' --reset /dev/zram0 /dev/zram1
 	devices
 	is "devices" "$devices" zram0
 	complains '/dev/zram0: failed to reset' /dev/zram0 --size 8M
 	is "disksize after a refused set-up" "$(<"$sys/disksize")" $((16 * MIB))
-	releases
+	release
 	ok mkswap "$dev"
 	ok swapon "$dev"
 	complains 'Device or resource busy' --reset "$dev"
@@ -277,7 +277,7 @@ test_errors() {
 	is "disksize after an unknown algorithm" "$(<"$sys/disksize")" 0
 	complains 'failed to parse size' "$dev" --size many
 	complains 'failed to parse size' "$dev" --size 8Q
-	# Not even one page, and more than there are addresses for.
+	# Sizes that are too small or too large.
 	complains 'failed to set disksize' "$dev" --size 0
 	is "disksize after an impossible size" "$(<"$sys/disksize")" 0
 	complains 'failed to parse streams' "$dev" --size 8M --streams some
@@ -287,7 +287,7 @@ test_errors() {
 	complains 'no device specified' --size 8M
 	complains 'mutually exclusive' --find --reset /dev/zram0
 	complains 'mutually exclusive' --find /dev/zram0
-	# And none of this has done any harm.
+	# The disk still works.
 	finds zram0 --find --size 8M
 	does open "$dev" direct
 	does bulk 0 256 mixed 1
