@@ -1,16 +1,16 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the writeback tests need and a shell cannot do.
+# Operations of the writeback tests that a shell cannot do.
 #
-#   store FILE VALUE        one write(2) of VALUE and a newline, which SIGINT interrupts; says the name of the
-#                           error or OK
-#   exclusive DEVICE        opens it exclusively, for writing; says the name of the error or OK
-#   tails DEVICE COUNT      for each of the first COUNT pages: how many bytes come before the zeros at its end
+#   store FILE VALUE        makes one write(2) of VALUE and a newline, which SIGINT interrupts; prints the name of the
+#                           error, or OK
+#   exclusive DEVICE        opens the device exclusively, for writing; prints the name of the error, or OK
+#   tails DEVICE COUNT      prints for each of the first COUNT pages the number of bytes before the zeros at its end
 #   scan DEVICE INDEX COUNT FILE
-#                           reads COUNT pages in one direct read(2); says the name of the error or OK, and a
-#                           letter for each page of the buffer: r for what FILE has at that place, z for zeros,
-#                           u for untouched, f for anything else
+#                           reads COUNT pages in one direct read(2); prints the name of the error, or OK, and a
+#                           letter for each page of the buffer: r for the data of FILE at that place, z for zeros,
+#                           u for an unchanged page, f for other data
 
 use strict;
 use warnings;
@@ -32,7 +32,7 @@ sub outcome {
 
 sub store {
 	my ($path, $value) = @_;
-	# Also where the shell made us ignore it, as it does in the background.
+	# The shell makes processes in the background ignore SIGINT.
 	local $SIG{INT} = sub { };
 	sysopen(my $file, $path, O_WRONLY) or die "$path: $!\n";
 	print outcome(defined syswrite($file, "$value\n")), "\n";
@@ -59,7 +59,7 @@ sub scan {
 	my ($path, $index, $count, $copy) = @_;
 	my $size = $count * PAGE;
 	sysopen(my $file, $path, O_RDONLY | O_DIRECT) or die "$path: $!\n";
-	# Direct I/O wants aligned memory: a place in a string that is long enough.
+	# Direct I/O needs aligned memory: an aligned offset of a string.
 	my $buffer = 'u' x ($size + 2 * PAGE);
 	substr($buffer, 0, 1) = 'u';
 	my $at = -unpack('J', pack('p', $buffer)) % PAGE;

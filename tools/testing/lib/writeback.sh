@@ -208,8 +208,8 @@ writes_back() {
 	stores "$sys/writeback" "$1" "${2:-OK}"
 }
 
-# find_places INDEX COUNT: reads these pages, and sets $places to a letter for each: d for a page that was on the backing
-# device, m for others.
+# find_places INDEX COUNT: reads these pages, and sets $places to a letter for each: d for a page that was on the
+# backing device, m for others.
 find_places() {
 	local index before
 	places=

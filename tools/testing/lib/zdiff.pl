@@ -3,25 +3,25 @@
 #
 # Compares transcripts of zscript.
 #
-#   zdiff.pl compare [-p] [-q] [-s] FIRST SECOND  says "ok SECTION" or "not ok SECTION" for each section, or with -q
-#                                        only for those that differ, what is different in lines with "#", and
-#                                        closes with "compared SECTIONS STEPS DIFFERENT". With -s nothing
-#                                        may differ: both are of the same driver. With -p, if they are not, what
-#                                        differently_packed() says may
+#   zdiff.pl compare [-p] [-q] [-s] FIRST SECOND  prints "ok SECTION" or "not ok SECTION" for each section, with -q
+#                                        only for those that differ, the differences in lines with "#", and at
+#                                        the end "compared SECTIONS STEPS DIFFERENT". With -s, both are of one
+#                                        driver, and nothing may differ. With -p, transcripts of two drivers may
+#                                        differ in what differently_packed() describes
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
-#                                        leaves out of a script, SECTION, what is not needed to see a difference,
-#                                        and writes what is left. As with -p, for so many seconds; needs no
-#                                        module loaded.
+#                                        removes the steps of a script, SECTION, that a difference does not need,
+#                                        and prints the others. Compares as with -p, for so many seconds. No
+#                                        module may be loaded.
 #
-# Each step of a section must give the same on both, but for those with the comment "# differs: ID", which must
-# not give the same, and "# may differ: ID", which may.
+# Each step of a section must have equal results on both drivers, except steps with the comment "# differs: ID", whose
+# results must differ, and "# may differ: ID".
 
 use strict;
 use warnings;
 
 my ($packing, $quiet, $same);
 
-# How many pages more or less objects may take after a writeback: those of one zspage.
+# The number of pages by which the memory of objects may differ after a writeback: those of one zspage.
 use constant PACKING => 8;
 
 # The next section of a transcript: its name, and a reference to its steps, each a list of lines.
@@ -47,7 +47,7 @@ sub section {
 	return ($name, \@steps);
 }
 
-# A long line as what is around the place where it begins to differ.
+# The part of a long line around the first difference.
 sub window {
 	my ($line, $other) = @_;
 	chomp $line;
@@ -68,7 +68,7 @@ sub slots {
 	return \%slots;
 }
 
-# Of two lines with all statistics, only those that are not the same; nothing for other lines.
+# Of two lines with all statistics, the statistics that differ; nothing for other lines.
 sub statistics {
 	my ($x, $y) = @_;
 	return unless $x =~ / disksize: / && $y =~ / disksize: /;
@@ -106,16 +106,16 @@ sub packing {
 	return ($text, @pages);
 }
 
-# Whether two steps are the same but for how objects are packed. After a writeback that depends on the order in which
-# it freed them, which is that in which a device is done with them, and in C what is done by then backwards: C zram is
-# not the same as C zram on a machine that has more to do.
+# Whether two steps only differ by how objects are packed. After a writeback, that depends on the order in which it
+# freed them: that of the completions of the device, and in C the reverse order of those that have completed. So two
+# runs of C zram differ if the load of the machine does.
 sub differently_packed {
 	my ($first, @first) = packing(join '', @{$_[0]});
 	my ($second, @second) = packing(join '', @{$_[1]});
 	return $first eq $second && !grep { abs($first[$_] - $second[$_]) > PACKING } 0 .. $#first;
 }
 
-# What is different in two sections: the number of the step, and a text. Nothing if all is as it should be.
+# The first difference of two sections: the number of the step, and a text. Nothing if there is none.
 sub difference {
 	my ($first, $second) = @_;
 	my $written;
@@ -128,7 +128,7 @@ sub difference {
 		}
 		my $equal = join('', @$a) eq join('', @$b);
 		$written ||= $a->[0] =~ /\| set \d+ writeback /;
-		# Of the step, not of what came of it.
+		# In the step, not in its result.
 		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
 		undef $id if $same;
 		next if $equal ? !defined $id || $may : defined $id;
@@ -180,7 +180,7 @@ sub compare {
 		}
 		$sections++;
 		$steps += @$a;
-		# What the first has not, cannot be compared.
+		# The first driver lacks what the section needs.
 		if (@$a && $a->[-1][0] =~ /\| needs .*=> (no \S+)/) {
 			print "ok $name # SKIP $1\n";
 			next;
@@ -198,7 +198,7 @@ sub compare {
 
 # --- Shrinking ------------------------------------------------------------------------------------
 
-# Which of several scripts differ, by their places; and where the first differs.
+# The numbers of the scripts whose transcripts differ, and the place of the first difference.
 sub try {
 	my ($dir, $drivers, $options, @scripts) = @_;
 	open(my $out, '>', "$dir/shrink.zs") or die "$dir: $!\n";

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The file backing_dev: the devices that it accepts, the errors for other files, its output, and the exclusive use of the
-# device until it is replaced, or the disk is reset or removed.
+# The file backing_dev: the devices that it accepts, the errors for other files, its output, and the exclusive use of
+# the device until it is replaced, or the disk is reset or removed.
 #
 # Guest: uml-debug group=writeback
 

@@ -16,7 +16,8 @@
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
 
-# make_device NAME MEGABYTES: makes a device wbNAME. breaks NAME: its requests fail from now on. works NAME: they succeed.
+# make_device NAME MEGABYTES: makes a device wbNAME. break_device NAME: its requests fail. repair_device NAME: they do
+# not.
 make_device() {
 	nullb "wb$1n" "$2"
 	linear="0 $(($2 * 2048)) linear $nullb 0"
@@ -32,13 +33,13 @@ break_device() {
 	remap "wb$1" "$error"
 }
 
-# save_pages COUNT: saves the first pages of the disk for survey.
+# save_pages COUNT: saves the first pages of the disk for scan_pages.
 save_pages() {
 	ok dd if="$dev" of="$TMP/copy" bs=64K count=$(($1 * PAGE)) iflag=count_bytes,direct status=none
 }
 
-# scan_pages INDEX COUNT ERRNO: one direct read of these pages must return ERRNO, and no page of the buffer may have other
-# data. Sets $seen to a letter for each page (see wbtool.pl).
+# scan_pages INDEX COUNT ERRNO: one direct read of these pages must return ERRNO, and no page of the buffer may have
+# other data. Sets $seen to a letter for each page (see wbtool.pl).
 scan_pages() {
 	local outcome
 	wbtool scan "$dev" "$1" "$2" "$TMP/copy" >"$TMP/seen"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The file bd_stat, together with mm_stat: the exact counters, and the memory in use, after writeback, reads and discards.
+# The file bd_stat, together with mm_stat: the exact counters, and the memory in use, after writeback, reads and
+# discards.
 #
 # Guest: uml-debug group=writeback
 

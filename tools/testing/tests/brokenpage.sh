@@ -55,7 +55,7 @@ overwrite_broken_page() {
 	check_other_pages
 }
 
-# count_log_lines: sets $logged to the number of messages about the page in the kernel log since mark.
+# count_log_lines: sets $logged to the number of messages about the page in the kernel log since mark_log.
 count_log_lines() {
 	local log
 	log=$(dmesg --notime)

@@ -43,7 +43,7 @@ start_reads() {
 	eventually 30 reads_in_flight "$1" || fail "only $reads reads of $1 are under way"
 }
 
-# finish_reads: releases the reads. They must return the data that remember has saved.
+# finish_reads: releases the reads. They must return the data that save_pages has saved.
 finish_reads() {
 	release_in_time
 	wait $reader || fail "reading failed: $(<"$TMP/dd")"
@@ -56,7 +56,7 @@ save_pages() {
 	ok dd if="$dev" of="$TMP/before" bs=$(($1 * PAGE)) count=1 iflag=direct
 }
 
-# at_once COMMAND...: the command must not wait for the reads. Keeps the longest time of each command for tell_longest.
+# at_once COMMAND...: the command must not wait for the reads. Keeps the longest time of each command for print_longest.
 declare -A longest
 at_once() {
 	local from took what=${*//"$sys/"/}

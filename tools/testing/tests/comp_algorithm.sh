@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The files comp_algorithm and recomp_algorithm: their lists, the default, the names that they accept, and the errors for
-# other input.
+# The files comp_algorithm and recomp_algorithm: their lists, the default, the names that they accept, and the errors
+# for other input.
 #
 # Guest: uml-debug group=basic quick
 # Guest: stock group=basic memory=2G

@@ -58,7 +58,8 @@ write_slot() {
 	esac
 }
 
-# measure_text SLOT SEED: finds the compressed size of a page of text: writes it to an empty slot, reads mm_stat, discards it.
+# measure_text SLOT SEED: finds the compressed size of a page of text: writes it to an empty slot, reads mm_stat,
+# discards it.
 measure_text() {
 	local slot=$1 seed=$2 before
 	mm_stat

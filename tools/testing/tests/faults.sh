@@ -19,7 +19,8 @@
 # The time of each of the four tests.
 seconds=$((${1:-${DURATION:-24}} / 4))
 [ $seconds -ge 6 ] || seconds=6
-# race_with_faults ARGUMENTS: runs pagerace on two disks, one of which writes back compressed, and faults with these ARGUMENTS.
+# race_with_faults ARGUMENTS: runs pagerace on two disks, one of which writes back compressed, and faults with these
+# ARGUMENTS.
 race_with_faults() {
 	local racers=() ids=() report what n=0 faults
 	faults=$(program faults)

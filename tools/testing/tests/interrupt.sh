@@ -88,7 +88,8 @@ within() {
 	[ $((now - from)) -le "$limit" ] || fail "'$*' took $((now - from)) ms, not at most $limit"
 }
 
-# check_partial: some of the pages have been written back, and not all, and the statistics and the limit account for them.
+# check_partial: some of the pages have been written back, and not all, and the statistics and the limit account for
+# them.
 check_partial() {
 	bd_stat
 	mm_stat

@@ -91,7 +91,8 @@ test_first_page_and_the_rest() {
 	remove
 }
 
-# slow_device: makes a device on the disk whose writes take 50 ms, so that the writeback takes longer than MS; sets $mapped.
+# slow_device: makes a device on the disk whose writes take 50 ms, so that the writeback takes longer than MS; sets
+# $mapped.
 slow_device() {
 	mapped wbslow "0 $(($(<"/sys/block/${disk##*/}/size"))) delay $disk 0 0 $disk 0 50"
 }

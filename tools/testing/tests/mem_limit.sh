@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The files mem_limit and mem_used_max: the values that they accept, and writes to a disk that has reached its limit. Such
-# a write fails, all pages stay as they are, and the counters of mm_stat stay exact.
+# The files mem_limit and mem_used_max: the values that they accept, and writes to a disk that has reached its limit.
+# Such a write fails, all pages keep their data, and the counters of mm_stat stay exact.
 #
 # Guest: uml-debug group=basic quick
 # Guest: stock group=basic memory=2G

@@ -43,8 +43,8 @@ recompresses() {
 	stores "$sys/recompress" "$1" "${2:-OK}"
 }
 
-# count_marked MARK: sets $marked to the number of pages with this mark in block_state. ("read" from the file itself seeks
-# back to the end of a line, and the offsets of this file are numbers of pages.)
+# count_marked MARK: sets $marked to the number of pages with this mark in block_state. ("read" from the file itself
+# seeks back to the end of a line, and the offsets of this file are numbers of pages.)
 count_marked() {
 	local marks
 	marked=0

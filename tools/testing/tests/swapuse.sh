@@ -156,8 +156,8 @@ discards() {
 	is "what the kernel says of swapon $1" "$line" "$2"
 }
 
-# swap_with_discard WANT OPTION...: swaps 16 MiB out and in, with these options of swapon. Sets $freed to the number of pages that
-# the kernel reported as free, which must be at least WANT for each page that was swapped out.
+# swap_with_discard WANT OPTION...: swaps 16 MiB out and in, with these options of swapon. Sets $freed to the number of
+# pages that the kernel reported as free, which must be at least WANT for each page that was swapped out.
 swap_with_discard() {
 	local before want=$1
 	shift

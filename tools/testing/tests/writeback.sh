@@ -63,8 +63,8 @@ test_what_a_reset_keeps() {
 
 # --- Requests -------------------------------------------------------------------------------------
 
-# prepare_pages: writes 16 pages of text, 16 incompressible, 8 same-filled and 8 zero ones, and leaves 16 empty. The first four
-# pages of text and the first four incompressible pages are idle.
+# prepare_pages: writes 16 pages of text, 16 incompressible, 8 same-filled and 8 zero ones, and leaves 16 empty. The
+# first four pages of text and the first four incompressible pages are idle.
 prepare_pages() {
 	does bulk 0 16 text 1
 	does bulk 16 16 random 1

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The file writeback_batch_size: the values that it accepts, and the memory that a writeback uses with a very large value,
-# and without free memory.
+# The file writeback_batch_size: the values that it accepts, and the memory that a writeback uses with a very large
+# value, and without free memory.
 #
 # Guest: uml-debug group=writeback
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The files writeback_limit and writeback_limit_enable: the values that they accept, and writebacks that reach the limit.
-# No writeback exceeds it, and each page that is written is charged to it once.
+# The files writeback_limit and writeback_limit_enable: the values that they accept, and writebacks that reach the
+# limit. No writeback exceeds it, and each page that is written is charged to it once.
 #
 # Guest: uml-debug group=writeback
 
