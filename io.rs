@@ -247,23 +247,20 @@ impl Store {
     /// The wait ends, because a bio pins its blocks in the order of pages.
     fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
         loop {
-            match self.read_locked(index, page, now)?.0 {
-                ReadOutcome::Busy => fsleep(PIN_WAIT),
-                outcome => return Ok(outcome),
+            match self.read_locked(index, page)? {
+                (ReadOutcome::Busy, _) => fsleep(PIN_WAIT),
+                (outcome, mut slot) => {
+                    slot.touch(now);
+                    return Ok(outcome);
+                }
             }
         }
     }
 
     /// Reads a page from memory, or returns where it is, and keeps its slot locked.
     #[inline(always)]
-    fn read_locked(
-        &self,
-        index: usize,
-        page: PageRef<'_>,
-        now: u32,
-    ) -> Result<(ReadOutcome, SlotGuard<'_>)> {
-        let mut slot = self.table.lock(index).ok_or(EIO)?;
-        slot.touch(now);
+    fn read_locked(&self, index: usize, page: PageRef<'_>) -> Result<(ReadOutcome, SlotGuard<'_>)> {
+        let slot = self.table.lock(index).ok_or(EIO)?;
         match slot.view() {
             View::Empty => page.map().fill(0),
             View::Same(word) => page.map().fill(word),
@@ -336,7 +333,7 @@ impl Store {
         page: PageRef<'_>,
         now: u32,
     ) -> Result<ReadOutcome> {
-        let (outcome, slot) = self.read_locked(segment.index, page, now)?;
+        let (outcome, slot) = self.read_locked(segment.index, page)?;
         if let ReadOutcome::Done = outcome {
             let node = page.node();
             let page = page.map();

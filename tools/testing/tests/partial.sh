@@ -161,4 +161,25 @@ write_block() {
 	writers+=($!)
 }
 
+# A write of a part that fails is no access of the page.
+test_failed_write_of_a_part_leaves_the_page_idle() {
+	local line
+	need_small_blocks
+	disk 1M lz4
+	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
+	does open "$dev" direct
+	does bulk 0 1 random 1
+	stores "$sys/idle" all
+	stores "$sys/mem_limit" $PAGE
+	not_ok dd if="$TMP/x" of="$dev" bs=512 count=1 oflag=direct conv=notrunc status=none
+	read -r line </sys/kernel/debug/zram/zram$id/block_state
+	[[ $line == *hi* ]] || fail "block_state of the page is '$line', should have h and i"
+	stores "$sys/mem_limit" 0
+	ok dd if="$TMP/x" of="$dev" bs=512 count=1 oflag=direct conv=notrunc status=none
+	read -r line </sys/kernel/debug/zram/zram$id/block_state
+	[[ $line != *i* ]] || fail "block_state of the page is '$line', should not have i"
+	does close
+	remove
+}
+
 run_tests
