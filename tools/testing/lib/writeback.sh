@@ -17,13 +17,12 @@ wbtool() {
 # tidy: removes what a test left behind: disks, and the devices below them.
 tidy() {
 	local path
+	# A disk cannot be removed while reads of it are held.
+	for path in /dev/mapper/wb*held; do
+		[ ! -e "$path" ] || dmsetup resume "${path##*/}"
+	done
 	remove_disks
-	if [ -e /dev/mapper/control ] && [ -n "$(echo /dev/mapper/wb*)" ]; then
-		for path in /dev/mapper/wb*held; do
-			[ ! -e "$path" ] || dmsetup resume "${path##*/}"
-		done
-		dmsetup remove_all --force >/dev/null
-	fi
+	[ ! -e /dev/mapper/control ] || dmsetup remove_all --force >/dev/null
 	for path in /sys/block/loop*/loop; do
 		[ ! -d "$path" ] || losetup --detach "/dev/$(basename "${path%/loop}")"
 	done
