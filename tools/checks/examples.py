@@ -19,7 +19,7 @@ GUIDE, FIRST_CHANGE = "Documentation/zram_rs.rst", "Documentation/contributing.r
 def change(text):
     """Returns the diffs of a page."""
     blocks = re.findall(r"^\.\. code-block:: diff\n((?:\t.*\n|\s*\n)+)", text, re.MULTILINE)
-    return "".join(re.sub(r"^\t", "", line) for block in blocks for line in block.splitlines(True) if line.strip())
+    return "".join(re.sub(r"^\t", "", line) for block in blocks for line in block.splitlines(True) if line != "\n")
 
 
 def complaints(source):

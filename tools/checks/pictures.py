@@ -9,6 +9,7 @@ SOURCE. That of the first is the code: the modules, and what they do, are from t
 arrow is a use ("crate::NAME") that does not follow from other arrows. LANES and CALLS have what the code does not say.
 """
 
+import functools
 import html
 import pathlib
 import re
@@ -90,6 +91,7 @@ def has_unsafe(files):
 def reduced(uses):
     """Returns the uses, as pairs, that do not follow from others."""
 
+    @functools.cache
     def reach(name):
         return uses[name].union(*map(reach, uses[name]))
 

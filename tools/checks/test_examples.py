@@ -55,6 +55,10 @@ class Examples(TreeTest):
     def test_finds_that_no_attributes_are_read(self):
         self.assertEqual(self.wrong({"sysfs.rs": None}), ["sysfs.rs has no attributes"])
 
+    def test_takes_an_empty_line_of_a_change(self):
+        text = CHANGE.replace("\t one\n", "\t one\n\t \n").replace("-7,3 +7,3", "-7,4 +7,4")
+        self.assertEqual(self.wrong({FIRST_CHANGE: text, "slot.rs": "zero\none\n\ntwo\nthree\n"}), [])
+
     def test_finds_a_change_that_does_not_apply(self):
         for change in (
             {"slot.rs": "zero\none\n2\nthree\n"},
