@@ -202,7 +202,7 @@ in_root() {
 			mount --rbind "$cache" "$root$cache"
 		fi
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp "$@"
+			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 "$@"
 	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "${SAME_PATHS:-}" "$@"
 }
 
