@@ -14,7 +14,8 @@ with the number of its line in that part.
   --systemd  the guest booted systemd
   --called   what messages call the console
 
-Exit status: that of the guest's script; 99 if the kernel complained; 1 if there was no script, or no end.
+Exit status: that of the guest's script; 99 if the kernel complained; 98 if the guest did not start the script or did
+not end regularly, or if there is no verdict.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from typing import NamedTuple
 
 # What a kernel says when something is wrong. lockdep begins its reports with "WARNING:". "zr: FAIL" is from the guest's
@@ -63,6 +65,7 @@ AFTER, SHOWN = 12, 60
 
 KILLED = 137
 COMPLAINED = 99
+IRREGULAR = 98
 
 
 def excuse(lines):
@@ -157,7 +160,7 @@ def judge(console, guest):
     whole = console.removesuffix("\n").split("\n")
     if not any("zr: script starts" in line for line in whole):
         reason = f"the guest ended before it started the script. Its whole console is in {guest.called}."
-        return Verdict(1, [], whole[-15:], reason)
+        return Verdict(IRREGULAR, [], whole[-15:], reason)
     # systemd loads the driver long before the script starts.
     start = "zr: init runs" if guest.systemd else "zr: script starts"
     lines = [line.replace("\r", "") for line in itertools.dropwhile(lambda line: start not in line, whole)]
@@ -176,20 +179,20 @@ def judge(console, guest):
 
 
 def end_of(lines, guest):
-    """Returns the status with which a guest's script ended, or 1 and why that is no regular end."""
+    """Returns the status with which a guest's script ended, or IRREGULAR and why."""
     if guest.status == KILLED:
-        return 1, f"the guest was killed after {guest.timeout} seconds (--timeout)."
+        return IRREGULAR, f"the guest was killed after {guest.timeout} seconds (--timeout)."
     ends = [end for line in lines for end in re.findall(r"zr: script ended with (\d+)", line)]
     if not ends:
-        return 1, "the guest ended before the script."
+        return IRREGULAR, "the guest ended before the script."
     if guest.systemd and not any("zr: shutdown ends" in line for line in lines):
-        return 1, "the guest did not complete its shutdown."
+        return IRREGULAR, "the guest did not complete its shutdown."
     return int(ends[-1]), ""
 
 
 def say(text, file):
     """Prints a message with the time since the user's command began, as "say" of tools/env/lib.sh does."""
-    seconds = int(time.time()) - int(os.environ["ZRAM_RS_STARTED"])
+    seconds = int(time.time()) - int(os.environ.get("ZRAM_RS_STARTED", time.time()))
     print(f"[{seconds // 60}:{seconds % 60:02}] {text}", file=file)
 
 
@@ -228,4 +231,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception:
+        traceback.print_exc()
+        sys.exit(IRREGULAR)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-from judge import COMPLAINTS, SYSTEMD_COMPLAINTS, complaints, judge
+from judge import COMPLAINTS, IRREGULAR, SYSTEMD_COMPLAINTS, complaints, judge
 
 # Lines that are complaints: of each alternative of COMPLAINTS one that no other alternative finds.
 BAD = [
@@ -239,11 +239,11 @@ class Judge(unittest.TestCase):
 
     def test_wants_the_script_to_start(self):
         verdict = self.judged(*["fine"] * 20, "Kernel panic")
-        self.assertEqual((verdict.status, verdict.lines, len(verdict.shown)), (1, [], 15))
+        self.assertEqual((verdict.status, verdict.lines, len(verdict.shown)), (IRREGULAR, [], 15))
         self.assertTrue(verdict.shown[-1].endswith("Kernel panic"))
         self.assertEqual(verdict.reason,
                          "the guest ended before it started the script. Its whole console is in a.console.")
-        self.assertEqual(judge("", argparse.Namespace(called="a.console")).status, 1)
+        self.assertEqual(judge("", argparse.Namespace(called="a.console")).status, IRREGULAR)
 
     def test_wants_a_regular_end(self):
         starts, ends = "zr: script starts", "zr: script ended with 0"
@@ -255,7 +255,7 @@ class Judge(unittest.TestCase):
              "the guest did not complete its shutdown. Its console is in a.console."),
         ):
             verdict = self.judged(*log, **options)
-            self.assertEqual((verdict.status, verdict.shown, verdict.reason), (1, [], reason))
+            self.assertEqual((verdict.status, verdict.shown, verdict.reason), (IRREGULAR, [], reason))
         log = ["zr: init runs", starts, ends, "zr: shutdown ends"]
         self.assertEqual(self.judged(*log, systemd=True).status, 0)
 
@@ -294,11 +294,11 @@ class Program(unittest.TestCase):
 
     def test_says_how_a_guest_ended(self):
         status, stdout, stderr, script = self.run_on(b"[0] zr: script starts\n")
-        self.assertEqual((status, script), (1, b"[0] zr: script starts\n"))
+        self.assertEqual((status, script), (IRREGULAR, b"[0] zr: script starts\n"))
         self.assertEqual(stderr, b"error: the guest ended before the script. Its console is in /where/a.console.\n")
         self.assertRegex(stdout, rb"^\[\d+:\d\d\] KCSAN: 0 reports, none of them in the driver\n$")
         status, _, stderr, script = self.run_on(b"only this\n")
-        self.assertEqual((status, script), (1, b""))
+        self.assertEqual((status, script), (IRREGULAR, b""))
         self.assertEqual(stderr, b"only this\nerror: the guest ended before it started the script. "
                          b"Its whole console is in /where/a.console.\n")
 

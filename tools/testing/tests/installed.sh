@@ -8,6 +8,8 @@
 # order: tools/checks/check-package knows which tests suit which stage, and makes the system.
 #
 # Needs a guest that was booted from that system with installed/ (vm --systemd installed --image FILE).
+#
+# Guest: none (checks/check-package boots it)
 
 TESTS="$*"
 # shellcheck source=tools/testing/lib/test.sh
