@@ -52,7 +52,7 @@ def blocks(text, page):
 
 
 def inline(text, source):
-    """Yields what is called a command in the text of a page: tools of ours."""
+    """Yields the tools that are named in running text, with their arguments."""
     text = re.sub(r"^```.*?^```.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r" +", " ", re.sub(r"^\t.*", "", text, flags=re.MULTILINE).replace("\n", " "))
     for match in re.finditer(r"`((tools/[a-z/-]+|\.ci/run)(?: [^`]*)?)`", text):
@@ -75,7 +75,7 @@ def executed_by_script(source):
 
 
 def table(source):
-    """Returns what is wrong with the form of commands.txt, and its entries: pairs of who executes and what shows it."""
+    """Returns what is wrong with the form of commands.txt, and its entries: (file, text) of each command."""
     lines = [line for line in read(source / TABLE).splitlines() if line and not line.startswith("#")]
     wrong, entries = [], {}
     for command, how in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=""):

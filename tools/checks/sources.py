@@ -46,7 +46,7 @@ def report(complaints):
 
 
 def run(check, directories=("SOURCE",)):
-    """Reports what a check finds in the directories of the command line; it may name more than the check reads."""
+    """Reports what a check finds in the directories of the command line; further arguments are ignored."""
     given = [pathlib.Path(name) for name in sys.argv[1 : 1 + len(directories)]]
     if len(given) < len(directories) or not all(path.is_dir() for path in given):
         sys.exit(f"usage: {sys.argv[0]} {' '.join(directories)} (directories that exist)")

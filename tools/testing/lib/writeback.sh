@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Shared by the tests of writeback: backing devices of all kinds, long operations, and the places of pages. Sourced
-# after test.sh.
+# Shared by the tests of writeback: backing devices (null_blk, loop, device mapper), long operations, and the places
+# of pages. Sourced after test.sh.
 #
 # shellcheck disable=SC2034,SC2154 # variables for the tests, and from test.sh
 

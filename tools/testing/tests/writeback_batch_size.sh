@@ -50,7 +50,7 @@ suspendable_disk() {
 	does open "$dev" direct
 }
 
-# suspend_backing_device: it takes all requests from now on, and answers none. All pages are idle, and a limit counts
+# suspend_backing_device: it takes all requests from now on, and completes none. All pages are idle, and a limit counts
 # those that are written.
 suspend_backing_device() {
 	stores "$sys/writeback_limit" 1000000

@@ -61,7 +61,7 @@ hold_open() {
 		sleep "$1"
 	) &
 	holder=$!
-	eventually 30 [ -e "$TMP/ready" ] || fail "nobody holds $dev"
+	eventually 30 [ -e "$TMP/ready" ] || fail "no process has $dev open"
 }
 
 release() {
