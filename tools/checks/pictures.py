@@ -35,7 +35,7 @@ ABOVE = {"users": "users: zramctl, swapon, echo", "block": "block layer: file sy
 BELOW = {"linux": "Linux: block layer, zsmalloc, compressors, kernfs, workqueues, CPU hotplug"}
 # The functions by which the block layer calls. The node has a place at the right edge of the picture.
 SUBMIT = "submit_bio, slot_free_notify"
-# Calls that need no use: from outside, of methods that a module adds to a type of another one, and by traits.
+# Calls without a use: from outside, of methods that a module adds to a type of another one, and by traits.
 CALLS = {
     ("users", "sysfs"): "",
     ("submit", "device"): "",
@@ -50,7 +50,7 @@ LABELS = {("readback", "io"): "finishes"}
 LEFT = "\\l"
 KEY = [
     "Blue: policy, without unsafe code. Orange: has unsafe code.",
-    "An arrow is a use; a use that follows from other arrows has none. A dashed arrow is a call that needs no use.",
+    "An arrow is a use (crate::NAME); one that follows from others is left out. A dashed arrow is a call without a use.",
 ]
 
 # Of a class: its fill and its lines, on light and on dark pages.
