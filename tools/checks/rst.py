@@ -50,7 +50,7 @@ def dead_references(source, page):
         if not (source / "Documentation" / name).exists():
             yield f"{page} names {name}, which does not exist"
     for name in sorted(set(re.findall(r"\b[a-z_]+\.(?:sh|zs|c)\b", text))):
-        if not any(path for top in ("tools/testing", "bindings") for path in (source / top).rglob(name)):
+        if not any(path for top in ("tools", "bindings") for path in (source / top).rglob(name)):
             yield f"{page} names {name}, which does not exist"
     for name in re.findall(r"^\.\. image:: (.*)", text, re.MULTILINE):
         if not read(source / "Documentation" / name):
