@@ -248,7 +248,10 @@ impl Store {
     fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
         loop {
             match self.read_locked(index, page)? {
-                (ReadOutcome::Busy, _) => fsleep(PIN_WAIT),
+                (ReadOutcome::Busy, slot) => {
+                    drop(slot);
+                    fsleep(PIN_WAIT);
+                }
                 (outcome, mut slot) => {
                     slot.touch(now);
                     return Ok(outcome);
