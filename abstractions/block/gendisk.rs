@@ -62,7 +62,7 @@ use kernel::{
 ///
 /// # Examples
 ///
-/// A disk that keeps its data in memory:
+/// A disk that keeps its data in memory; `Memory`, the type that stores it, is left out:
 ///
 /// ```no_run
 /// use crate::abstractions::block::{

@@ -47,8 +47,11 @@ pub(crate) trait Instance: Send + Sync + 'static {
 pub(crate) enum PrepareState {
     /// For the working memory of zram's compressors.
     Zcomp = kernel::bindings::cpuhp_state_CPUHP_ZCOMP_PREPARE,
-    /// Any state that is free, for data on which no other state depends.
-    #[allow(dead_code, reason = "only tests use it so far")]
+    /// Any free state of the section; the order among these states is not defined.
+    #[cfg_attr(
+        not(CONFIG_KUNIT = "y"),
+        expect(dead_code, reason = "only tests use it so far")
+    )]
     Dynamic = kernel::bindings::cpuhp_state_CPUHP_BP_PREPARE_DYN,
 }
 
@@ -109,7 +112,7 @@ impl<T: Instance> State<T> {
     /// # Errors
     ///
     /// - `EBUSY`: the state is already taken.
-    /// - `ENOSPC`: all dynamic states are taken.
+    /// - `ENOSPC`: all dynamic states are taken. The kernel also warns (`WARN`).
     pub(crate) fn new(state: PrepareState, name: &'static CStr) -> Result<Self> {
         /// The type of callbacks in the declaration of `__cpuhp_setup_state`.
         type Callback = unsafe extern "C" fn(c_uint) -> c_int;
@@ -424,9 +427,7 @@ mod tests {
             assert!(calls(&log).all(|(prepare, dead)| prepare == dead));
         }
         // The instance is gone.
-        let free = log.clone();
-        drop(log);
-        assert!(Arc::into_unique_or_drop(free).is_some());
+        assert!(Arc::into_unique_or_drop(log).is_some());
         Ok(())
     }
 

@@ -208,12 +208,14 @@ mod tests {
             *number += 1;
         }
 
-        /// Waits until a task sleeps until it gets the lock.
+        /// Waits until a task is queued for the lock.
         fn wait_for_waiter(&self) -> Result {
             let semaphore = self.number.semaphore.get();
             read_poll_timeout(
-                // SAFETY: `new` has initialised the semaphore. The read is volatile, as it races
-                // with the writes of other tasks.
+                // SAFETY: `self` keeps the semaphore, which `new` has initialised, alive. The read
+                // is volatile, as it races with the writes of other tasks. That is harmless: the
+                // pointer is only compared with null, as in `rwsem_is_contended`, which has
+                // `data_race` there.
                 || Ok(unsafe { (&raw const (*semaphore).first_waiter).read_volatile() }),
                 |waiter| !waiter.is_null(),
                 Delta::from_millis(1),
