@@ -208,6 +208,16 @@ mod tests {
             *number += 1;
         }
 
+        /// Waits until a task has found a number, and returns it.
+        fn wait_for_reader(&self) -> Result<usize> {
+            read_poll_timeout(
+                || Ok(self.found.load(Relaxed)),
+                |&found| found != usize::MAX,
+                Delta::from_millis(1),
+                Delta::from_millis(TIMEOUT.into()),
+            )
+        }
+
         /// Waits until a task is queued for the lock.
         fn wait_for_waiter(&self) -> Result {
             let semaphore = self.number.semaphore.get();
@@ -230,10 +240,10 @@ mod tests {
         let tasks = Number::new()?;
         let number = tasks.number.read();
         tasks.spawn(Number::read)?;
-        let left = tasks.wait(TIMEOUT);
+        let found = tasks.wait_for_reader();
         drop(number);
-        assert_eq!(left, 0);
-        assert_eq!(tasks.found.load(Relaxed), 0);
+        assert_eq!(found, Ok(0));
+        assert_eq!(tasks.wait(TIMEOUT), 0);
         Ok(())
     }
 
