@@ -28,7 +28,7 @@ HEAD = """\
 
 """
 
-# The macros replace those of the core crate: they fail the test, at the line of the example.
+# The macros replace those of the core crate, which panic: they fail the test, at the line of the example.
 RUN = """\
     #[test]
     fn {name}() {{
@@ -36,11 +36,19 @@ RUN = """\
             ($cond:expr $(,)?) => {{{{
                 ::kernel::kunit_assert!("{name}", c"{file}", {shift}, $cond);
             }}}};
+            ($($other:tt)*) => {{ ::core::compile_error!("{no_text}") }};
         }}
         macro_rules! assert_eq {{
             ($left:expr, $right:expr $(,)?) => {{{{
                 ::kernel::kunit_assert_eq!("{name}", c"{file}", {shift}, $left, $right);
             }}}};
+            ($($other:tt)*) => {{ ::core::compile_error!("{no_text}") }};
+        }}
+        macro_rules! assert_ne {{
+            ($left:expr, $right:expr $(,)?) => {{{{
+                ::kernel::kunit_assert!("{name}", c"{file}", {shift}, $left != $right);
+            }}}};
+            ($($other:tt)*) => {{ ::core::compile_error!("{no_text}") }};
         }}
         fn example() -> ::kernel::error::Result {{
             {allow}
@@ -54,6 +62,14 @@ RUN = """\
         ::kernel::kunit_assert!("{name}", c"{file}", ::core::line!() as i32 - {line}, result.is_ok());
     }}
 """
+
+NO_TEXT = "give assertions in examples no text: KUnit reports the condition and its line"
+
+# What panics: the kernel then reports a BUG, and KUnit no result.
+PANICS = re.compile(
+    r"\b(?:(?:core|std)::assert\w*|debug_assert\w*|panic|todo|unimplemented|unreachable)!"
+    r"|\.(?:unwrap|unwrap_err|expect|expect_err)(?=\()"
+)
 
 # Number of lines of RUN before the body.
 BEFORE = RUN.split("{body}", 1)[0].count("\n")
@@ -97,6 +113,15 @@ def is_run(mark, where):
     return "no_run" not in words
 
 
+def refuse_panics(example):
+    """Raises Fault if the code of an example has a macro or calls a method that panics."""
+    for number, line in enumerate(example.code, start=example.line):
+        panics = PANICS.search(re.sub(r"//.*", "", line))
+        if panics:
+            raise Fault(f"{example.file}:{number}: use assert!, assert_eq!, assert_ne! or ? instead of "
+                        f"{panics[0].lstrip('.')}, which panics")
+
+
 def examples_of(text, file):
     """Yields the examples in the documentation comments of a file."""
     block = None
@@ -128,10 +153,11 @@ def generated(examples):
         # Users of abstractions may need unsafe code.
         fields["allow"] = "#![allow(unsafe_code)]" if example.file.startswith("abstractions/") else ""
         if example.run:
+            refuse_panics(example)
             text += "\n"
             # The first line of the body is a comment.
             first = text.count("\n") + 1 + BEFORE + 1
-            text += RUN.format(shift=first - example.line, **fields)
+            text += RUN.format(shift=first - example.line, no_text=NO_TEXT, **fields)
         else:
             functions.append("\n" + NO_RUN.format(**fields))
     return text + "}\n" + "".join(functions)
@@ -173,7 +199,7 @@ def main(source, target):
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit("usage: doc_examples.py SOURCE GENERATED, or examples.py --locate GENERATED")
+        sys.exit("usage: doc_examples.py SOURCE GENERATED, or doc_examples.py --locate GENERATED")
     try:
         main(*sys.argv[1:])
     except Fault as fault:

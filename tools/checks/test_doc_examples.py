@@ -98,6 +98,29 @@ class Examples(unittest.TestCase):
         shift = self.number("assert!(thing.works());") - 17
         self.assertIn(f'::kernel::kunit_assert!("a_b_1", c"a/b.rs", {shift}, $cond);', self.generated)
 
+    def test_replaces_each_assertion(self):
+        test = self.generated.split("#[test]")[1]
+        for macro in ("assert", "assert_eq", "assert_ne"):
+            self.assertIn(f"        macro_rules! {macro} {{\n", test)
+        self.assertIn("$left != $right);", test)
+        self.assertEqual(test.count('::core::compile_error!("give assertions in examples no text: '), 3)
+
+    def test_refuses_what_panics(self):
+        panics = {"panic!()": "panic!", 'unreachable!("x")': "unreachable!", "todo!()": "todo!",
+                  "unimplemented!()": "unimplemented!", "debug_assert!(a)": "debug_assert!",
+                  "debug_assert_ne!(a, b)": "debug_assert_ne!", "core::assert!(a)": "core::assert!",
+                  "f()?.unwrap()": "unwrap", 'a.expect("x")': "expect", "a.unwrap_err()": "unwrap_err"}
+        for code, what in panics.items():
+            text = f"/// ```\n/// let a = b;\n/// # {code};\n/// ```\n"
+            with self.assertRaisesRegex(Fault, f"^a.rs:3: .* instead of {what}, which panics$"):
+                generated(examples_of(text, "a.rs"))
+
+    def test_accepts_what_does_not_panic(self):
+        for code in ("assert!(a);", "assert_ne!(a, b);", "a.unwrap_or(b);", "a.unwrap_or_default();",
+                     "// never panic!()", "let panic = a != b;", "expect(a);"):
+            self.assertIn(f"\n{code}\n", generated(examples_of(f"/// ```\n/// {code}\n/// ```\n", "a.rs")))
+        generated(examples_of("/// ```no_run\n/// panic!();\n/// ```\n", "a.rs"))
+
     def test_names_the_example_for_the_compiler(self):
         for line, example in {"let module = 1;": 4, "use crate::Thing;": 10, "drop(wait()?);": 32}.items():
             self.assertEqual(
