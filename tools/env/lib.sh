@@ -135,28 +135,41 @@ driver_sources() {
 
 # --- Kernel configurations ------------------------------------------------------------------------
 
-# What the driver is built for and what guests run. "directory" is the build directory and "source" the source tree,
-# both in the build root; "arguments" are those of make.
-#	name      machine directory          source              arguments
+ARM64="ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14 HOSTCC=gcc-14"
+# The cross compilers, of which that for 32 bits is for the vDSO, and QEMU.
+# shellcheck disable=SC2034 # for make-kernel
+ARM64_PACKAGES=(gcc-14-aarch64-linux-gnu binutils-aarch64-linux-gnu libc6-dev-arm64-cross gcc-14-arm-linux-gnueabihf
+	qemu-system-arm ipxe-qemu)
+
+# What the driver is built for and what guests run. "flavour" is Debian's name of an unmodified kernel of Debian's, or
+# "-" for a kernel that is built here; "source" is the source tree in the build root, "arguments" are those of make.
+#	name      machine architecture flavour     source             arguments
 CONFIGURATIONS="
-	uml-debug uml     /cache/uml-debug   /cache/linux-um     ARCH=um LLVM=-19
-	uml-perf  uml     /cache/uml-perf    /cache/linux-um     ARCH=um LLVM=-19
-	stock     qemu    /cache/stock/build /cache/linux        CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
-	kcsan     qemu    /cache/kcsan       /cache/linux-kcsan  ARCH=x86_64 LLVM=-19
+	uml-debug uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
+	uml-perf  uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
+	stock     qemu    amd64        cloud-amd64 /cache/linux       CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
+	arm64     qemu    arm64        cloud-arm64 /cache/linux       $ARM64
+	arm64-16k qemu    arm64        arm64-16k   /cache/linux       $ARM64
+	kcsan     qemu    amd64        -           /cache/linux-kcsan ARCH=x86_64 LLVM=-19
 "
 
 # configurations: prints the names.
 configurations() { awk 'NF { print $1 }' <<<"$CONFIGURATIONS"; }
 
-# use_configuration NAME: sets $config to NAME, and $machine, $directory, $source and $arguments to what the table has.
-# Fails if it has no such line.
+# use_configuration NAME: sets $config to NAME, and $machine, $architecture, $flavour, $source and $arguments to what the
+# table has; $directory to the build directory in the build root; $suffix to the end of the names of what only guests of
+# another architecture than this machine's have. Fails if the table has no such line.
 # shellcheck disable=SC2034 # for the scripts that source this file
 use_configuration() {
 	local name rest
 	while read -r name rest; do
 		[ -n "$name" ] && [ "$name" = "$1" ] || continue
 		config=$name
-		read -r machine directory source arguments <<<"$rest"
+		read -r machine architecture flavour source arguments <<<"$rest"
+		suffix=''
+		[ "$architecture" != arm64 ] || suffix=-arm64
+		directory=/cache/$config
+		[ "$flavour" = - ] || directory+=/build
 		return
 	done <<<"$CONFIGURATIONS"
 	return 1
@@ -218,6 +231,23 @@ add_to_root() (
 	mark_made "in-root-${1// /-}" "$want"
 )
 
+# in_root_of ARCHITECTURE COMMAND...: runs COMMAND inside the build root with an apt that knows the packages of this
+# architecture only, and installs nothing.
+in_root_of() {
+	local architecture=$1 dir=/cache/apt/$1
+	shift
+	if [ "$architecture" = amd64 ]; then
+		in_root "$@"
+		return
+	fi
+	mkdir -p "$CACHE/apt/$architecture/lists" "$CACHE/apt/$architecture/cache"
+	printf '%s;\n' "APT::Architecture \"$architecture\"" "APT::Architectures { \"$architecture\" }" \
+		"Dir::State::lists \"$dir/lists\"" "Dir::Cache \"$dir/cache\"" 'Dir::State::status "/dev/null"' \
+		'Dir::Cache::pkgcache ""' 'Dir::Cache::srcpkgcache ""' \
+		>"$CACHE/apt/$architecture/apt.conf"
+	in_root env "APT_CONFIG=$dir/apt.conf" "$@"
+}
+
 # mirror: prints the Debian mirror of this machine's apt. A new machine may have no package lists yet; only root can
 # update them.
 mirror() {
@@ -240,15 +270,17 @@ mirror() {
 		"ZRAM_RS_MIRROR to the address of a Debian mirror and install debian-archive-keyring."
 }
 
-# bootstrap DIR PACKAGES: makes a Debian tree, complete or not at all. apt verifies all signatures.
+# bootstrap DIR PACKAGES [ARCHITECTURE]: makes a Debian tree, complete or not at all. apt verifies all signatures. The
+# packages of an ARCHITECTURE are unpacked and not configured: their scripts cannot run on this machine.
 bootstrap() {
-	local dir=$1 packages=$2 from
+	local dir=$1 packages=$2 from variant=(--variant=apt)
+	[ -z "${3:-}" ] || variant=(--variant=extract --architectures="$3" --include='?essential')
 	from=$(mirror)
 	remove_tree "$dir"
 	remove_tree "$dir.part"
 	mkdir -p "$dir.part"
 	# By way of an archive: mmdebstrap's own user namespace gives files to other ids than as_root's.
-	mmdebstrap --variant=apt --format=tar --include="$packages" \
+	mmdebstrap "${variant[@]}" --format=tar --include="$packages" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		--aptopt='APT::Install-Recommends "false"' \
 		"$SUITE" - \

@@ -33,7 +33,7 @@ COMPLAINTS = (
     r"\b(?:WARNING|BUG|Oops)\b",
     "KASAN",
     "UBSAN",
-    "Call Trace",
+    r"Call [Tt]race",
     "Kernel panic",
     "general protection fault",
     "ODEBUG",
@@ -83,7 +83,7 @@ def excuse(lines):
         elif told is not None and told == number - 1 and "Comm: failnth " in line:
             excused = number + 6
         if excused is not None and number <= excused:
-            line = line.replace("Call Trace:", "trace:")
+            line = re.sub("Call [Tt]race:", "trace:", line)
         yield line
 
 

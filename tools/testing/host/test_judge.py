@@ -25,6 +25,8 @@ BAD = [
     "KASAN: null-ptr-deref in range [0x0000000000000010-0x0000000000000017]",
     "UBSAN: array-index-out-of-bounds in lib/zstd/decompress/huf_decompress.c:1205:3",
     "Call Trace:",
+    # arm64
+    "Call trace:",
     "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
     "traps: pageio[201] general protection fault ip:401a2c sp:7ffd2b1c8e50 error:0 in pageio[401000+2000]",
     "ODEBUG: free active (active state 0) object: ffff888003c5a2d0 object type: work_struct hint: run+0x0/0x40",
@@ -124,7 +126,7 @@ class Complaints(unittest.TestCase):
     def test_excuses_the_end_of_overcommit(self):
         for distance, found in ((30, []), (31, [31])):
             lines = ["overcommit invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0"]
-            lines += ["fine"] * (distance - 1) + ["Call Trace:"]
+            lines += ["fine"] * (distance - 1) + ["Call trace:"]
             self.assertEqual(self.complained(*lines), found)
         self.assertEqual(self.complained("zramctl invoked oom-killer: gfp_mask=0xcc0", "Call Trace:"), [1])
 
