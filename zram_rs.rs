@@ -84,7 +84,10 @@ use control::Control;
 use kernel::prelude::*;
 
 #[cfg(not(CONFIG_64BIT))]
-compile_error!("a slot has no room for its bits in 32-bit words");
+compile_error!("zram_rs needs a 64-bit kernel: a slot has no room for its bits in 32-bit words");
+
+#[cfg(CONFIG_CPU_BIG_ENDIAN)]
+compile_error!("zram_rs does not support big-endian kernels: none has Rust to test it with");
 
 module! {
     type: ZramModule,
