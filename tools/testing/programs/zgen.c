@@ -6,8 +6,8 @@
  *
  * Writes COUNT sections, "=== seed N", with seeds from SEED on, of STEPS steps each. The same seed
  * and number of steps always give the same section, whatever COUNT is. -w leaves out a feature that
- * a driver lacks: multi (recompression), params (algorithm_params). -a gives the available
- * algorithms.
+ * a driver lacks: multi (recompression), params (algorithm_params); or limit (limits of memory). -a
+ * gives the available algorithms.
  *
  * Most sections set up devices, write data, and then post-process, to reach deep paths; any step
  * may also be nonsense. The generator guesses the resulting state and does not know it: a step that
@@ -51,7 +51,7 @@ static const char * const all_algorithms[] = {
 
 static const char * const *algorithms = all_algorithms;
 static unsigned int algorithm_count = ARRAY_SIZE(all_algorithms);
-static int no_multi, no_params;
+static int no_multi, no_params, no_limit;
 
 static __u64 state;
 static int steps_left;
@@ -362,7 +362,7 @@ static void limits(void)
 		if (percent(15))
 			emit("set %d mem_limit %s", number,
 			     ONE_OF("x", "\"\"", "-1", "0x10000", "18446744073709551615", "1Z"));
-		else if (percent(40))
+		else if (percent(40) || no_limit)
 			emit("set %d mem_limit 0", number);
 		else
 			emit("set %d mem_limit %u%s", number, 4 * (1 + below(60)), "K");
@@ -735,6 +735,7 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "w:a:")) != -1) {
 		if (option == 'w') {
 			no_multi |= !strcmp(optarg, "multi");
+			no_limit |= !strcmp(optarg, "limit");
 			no_params |= !strcmp(optarg, "params");
 		} else if (option == 'a') {
 			list = strdup(optarg);

@@ -70,7 +70,8 @@
  * The module:
  *   load [PARAMETERS]       unload                   modinfo (of parameters)
  *   listen                  events                   uevents since then, of zram's
- *   needs WHAT...           ends the section if device 0 lacks an attribute, or an algorithm
+ *   needs WHAT...           ends the section if device 0 lacks an attribute or an algorithm, or
+ *                           if pages are not of 4 KiB (4K-pages)
  *   sleep MILLISECONDS      tick (until a second of the time since boot begins)
  *
  * There are always the backing devices /dev/zs0 (256 pages), /dev/loop40 (24 pages), /dev/loop41
@@ -1218,6 +1219,8 @@ static int there_is(const char *what)
 {
 	char text[512], *word, *rest = text;
 
+	if (!strcmp(what, "4K-pages"))
+		return sysconf(_SC_PAGESIZE) == 4096;
 	if (!access(attribute_path("0", what), F_OK) ||
 	    (!strcmp(what, "block_state") && !access(state_path("0"), F_OK)))
 		return 1;

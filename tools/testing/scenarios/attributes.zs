@@ -196,6 +196,7 @@ read 0 0 256 direct
 
 === mem_limit
 hot_add
+needs 4K-pages
 each x "" " " -1 " 4096" "\0" K = : set 0 mem_limit %
 each 0 1 4096 4097 1k 1K 1m 1M 0x10000 010000 1G 1T 1P 1E 15E 16E 18446744073709551615 18446744073709547520 18446744073709551616 99999999999999999999 1Z 5xyz "12K,5" : set 0 mem_limit %
 get 0 mm_stat

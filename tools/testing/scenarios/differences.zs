@@ -59,6 +59,7 @@ set 0 reset 1
 
 === failed-reads
 hot_add
+needs 4K-pages
 null zs1 1
 set 0 backing_dev /dev/zs1
 set 0 disksize 256K

@@ -159,6 +159,7 @@ get 0 writeback_limit_enable
 
 === writeback: largest first, in what order
 hot_add
+needs 4K-pages
 needs block_state
 set 0 backing_dev /dev/zs0
 set 0 writeback_limit_enable 1

@@ -6,6 +6,8 @@
 #
 # Guest: uml-debug group=basic
 # Guest: stock group=basic memory=2G
+# Guest: arm64 group=basic memory=2G
+# Guest: arm64-16k group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -5,6 +5,8 @@
 # configures zram as an alias of this driver for modprobe, as a user would.
 #
 # Guest: stock group=basic memory=2G
+# Guest: arm64 group=basic memory=2G
+# Guest: arm64-16k group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

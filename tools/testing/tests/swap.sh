@@ -6,9 +6,13 @@
 #
 # Guest: uml-debug group=basic
 # Guest: stock group=basic memory=2G
+# Guest: arm64 group=basic memory=2G
+# Guest: arm64-16k group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
+
+page=$(getconf PAGESIZE)
 
 # disk_stat: sets variables to fields of $sys/stat, see Documentation/block/stat.rst of the kernel.
 disk_stat() {
@@ -45,7 +49,7 @@ test_disk_statistics() {
 # The disk has freed the slots that swap has freed.
 few_pages_stored() {
 	mm_stat
-	[ "$orig" -le $((2 * PAGE)) ]
+	[ "$orig" -le $((2 * page)) ]
 }
 
 swap_on() {
@@ -65,15 +69,15 @@ test_swapped_out_and_in() {
 			fail "swapcheck reports '$report'"
 			continue
 		}
-		at_least "pages swapped out" "${BASH_REMATCH[2]}" 1024
-		at_least "pages swapped in" "${BASH_REMATCH[3]}" 1024
+		at_least "pages swapped out" "${BASH_REMATCH[2]}" $(((4 << 20) / page))
+		at_least "pages swapped in" "${BASH_REMATCH[3]}" $(((4 << 20) / page))
 		disk_stat
 		at_least "sectors written" "$write_sectors" $((8 * 1024))
 		at_least "sectors read" "$read_sectors" $((8 * 1024))
 		# The processes have ended, so their swap is free.
 		eventually 10 few_pages_stored || fail "$orig bytes are stored after all was freed"
 		io_stat
-		at_least "notify_free" "$notify_free" 1024
+		at_least "notify_free" "$notify_free" $(((4 << 20) / page))
 		is "failed_reads" "$failed_reads" 0
 		is "failed_writes" "$failed_writes" 0
 		at_least "mem_used_max" "$used_max" $((1 << 20))
