@@ -19,7 +19,8 @@ import textwrap
 
 from layers import ROOT, code_of, map_of, modules_of, uses_of
 
-# What modules are about, from the top down, and from left to right as arrows cross the least.
+# What modules are about, from the top down, and from left to right as arrows cross the least. A module that is in no
+# lane stands in that of the module before it in the map.
 LANES = {
     "files": ["sysfs", "control", "debugfs"],
     "a disk": ["device"],
@@ -111,9 +112,24 @@ def box(name, kind, text, about="", width=23):
     return f"{name} [class={kind}, label=<{'<br/>'.join(lines)}>];"
 
 
-def arrow(tail, head, label, options=""):
+def lanes_of(about):
+    """Returns the lanes with all modules of the map."""
+    lanes = {lane: list(names) for lane, names in LANES.items()}
+    placed = [name for names in LANES.values() for name in names]
+    for name in placed:
+        if name not in about:
+            sys.exit(f"LANES has the module {name}, and the map in {ROOT}.rs does not: remove it from LANES")
+    before = placed[0]
+    for name in about:
+        if name not in placed:
+            next(names for names in lanes.values() if before in names).append(name)
+        before = name
+    return lanes
+
+
+def arrow(lanes, tail, head, label, options=""):
     """Returns an edge. Within a lane, graphviz wants the left one first, and room for the label."""
-    lane = next((names for names in LANES.values() if {tail, head} <= set(names)), None)
+    lane = next((names for names in lanes.values() if {tail, head} <= set(names)), None)
     if lane and label:
         options += ", minlen=2"
     if lane and lane.index(tail) > lane.index(head):
@@ -125,17 +141,14 @@ def modules_dot(source):
     """Returns the picture of the modules in graphviz's language."""
     about = map_of(source)
     files = modules_of(source)
-    placed = [name for names in LANES.values() for name in names]
-    for name in sorted(set(placed) ^ about.keys()):
-        where, other = ("LANES", f"the map in {ROOT}.rs") if name in placed else (f"the map in {ROOT}.rs", "LANES")
-        sys.exit(f"{where} has the module {name}, and {other} does not: give it a place in both")
+    all_lanes = lanes_of(about)
     uses = {name: {used for path in files[name] for used in uses_of(path, files)} - {name} for name in about}
     out = [
         'digraph "The modules of zram_rs" {',
         f'graph [labelloc=b, labeljust=l, label="{LEFT.join(KEY) + LEFT}"];',
     ]
     lanes = [[box("head_above", "note", " "), *(box(name, "other", text) for name, text in ABOVE.items())]]
-    for index, (lane, names) in enumerate(LANES.items()):
+    for index, (lane, names) in enumerate(all_lanes.items()):
         boxes = [box(name, "unsafe" if has_unsafe(files[name]) else "policy", name, about[name]) for name in names]
         lanes.append([box(f"head_{index}", "note", lane), *boxes])
     lanes[1].append(box("submit", "note", "", SUBMIT, 16))
@@ -146,8 +159,8 @@ def modules_dot(source):
     heads = [nodes[0].split(" ", 1)[0] for nodes in lanes]
     out.append(" -> ".join(heads) + " [style=invis, weight=100];")
     out.append("block -> submit [style=dashed, arrowhead=none];")
-    out += [arrow(*pair, LABELS.get(pair, "")) for pair in reduced(uses)]
-    out += [arrow(*pair, label, ", style=dashed") for pair, label in CALLS.items()]
+    out += [arrow(all_lanes, *pair, LABELS.get(pair, "")) for pair in reduced(uses)]
+    out += [arrow(all_lanes, *pair, label, ", style=dashed") for pair, label in CALLS.items()]
     return "\n".join(out + ["}", ""])
 
 

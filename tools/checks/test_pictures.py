@@ -57,9 +57,11 @@ class Modules(unittest.TestCase):
         self.assertIn("head_1 -> bottom -> low [style=invis]; }", self.dot())
         self.assertIn("head_above -> head_0 -> head_1 -> head_below [style=invis, weight=100];", self.dot())
 
-    def test_says_which_module_has_no_place(self):
-        with self.assertRaisesRegex(SystemExit, r"the map in zram_rs.rs has the module low, and LANES does not"):
-            self.dot(lanes={"all": ["top", "bottom"]})
+    def test_puts_a_new_module_beside_the_one_before_it(self):
+        dot = self.dot(lanes={"high": ["top"], "deep": ["bottom"]})
+        self.assertIn("head_0 -> top -> low -> submit [style=invis]; }", dot)
+
+    def test_says_which_module_is_gone(self):
         with self.assertRaisesRegex(SystemExit, r"LANES has the module gone, and the map in zram_rs.rs does not"):
             self.dot(lanes={"all": ["top", "bottom", "low", "gone"]})
 
