@@ -185,7 +185,7 @@ test_dm_crypt() {
 	local key=$TMP/key
 	need_modules dm-crypt
 	disk 64M lz4
-	printf 'a phrase that nobody knows' >"$key"
+	printf 'a secret phrase' >"$key"
 	ok cryptsetup luksFormat --batch-mode --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
 		--sector-size 4096 "$dev" "$key" || exit 1
 	ok cryptsetup open --allow-discards --key-file "$key" "$dev" zr-crypt || exit 1
