@@ -23,7 +23,7 @@
 #
 # shellcheck source=tools/testing/lib/test.sh
 #
-# Guest: uml-debug seconds=900
+# Guest: uml-debug seconds=540
 # Guest: stock group=basic memory=2G seconds=600
 # Guest: arm64 group=basic memory=2G seconds=600
 # Guest: arm64-16k group=basic memory=2G seconds=600

@@ -10,7 +10,7 @@
 # SEED selects the sample of later allocations that fail (default: a random one); 0 selects all of them, which takes an
 # hour. OPERATION runs only that operation.
 #
-# Guest: uml-debug seconds=900
+# Guest: uml-debug seconds=840
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

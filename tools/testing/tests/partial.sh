@@ -7,7 +7,7 @@
 # (tools/build uml-debug --small-blocks). The script makes all other allocations of bios fail, so that the driver
 # has only that reserve.
 #
-# Guest: uml-debug build=small-blocks seconds=600
+# Guest: uml-debug build=small-blocks seconds=540
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
