@@ -89,7 +89,16 @@ impl RefCounts {
     /// A successful call has ACQUIRE semantics, and is ordered after the last [`put`](Self::put) of
     /// the object.
     pub(crate) fn claim(&self, index: usize) -> bool {
-        let first = |count| (count == 0).then_some(1);
+        self.claim_many(index, 1)
+    }
+
+    /// Takes the first `references` to an object at once, or returns `false` if it has references,
+    /// or if the number is 0 or more than [`MAX`](Self::MAX).
+    ///
+    /// Ordered as [`claim`](Self::claim) is.
+    pub(crate) fn claim_many(&self, index: usize, references: usize) -> bool {
+        let possible = references > 0 && references <= Self::MAX;
+        let first = |count| (count == 0 && possible).then_some(references);
         self.change(index, first, |word, old, new| {
             word.cmpxchg(old, new, Acquire)
         })
@@ -112,7 +121,16 @@ impl RefCounts {
     /// A successful call has RELEASE semantics.
     #[inline]
     pub(crate) fn put(&self, index: usize) -> Option<usize> {
-        let fewer = |count: usize| count.checked_sub(1);
+        self.put_many(index, 1)
+    }
+
+    /// Drops several references to an object at once and returns how many are left, or `None` if it
+    /// had fewer.
+    ///
+    /// A successful call has RELEASE semantics.
+    #[inline]
+    pub(crate) fn put_many(&self, index: usize, references: usize) -> Option<usize> {
+        let fewer = |count: usize| count.checked_sub(references);
         self.change(index, fewer, |word, old, new| {
             word.cmpxchg(old, new, Release)
         })
@@ -198,6 +216,19 @@ mod tests {
         for left in (0..RefCounts::MAX).rev() {
             assert_eq!(counts.put(0), Some(left));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn many_at_once() -> Result {
+        let counts = RefCounts::new(PER_WORD)?;
+        assert!(!counts.claim_many(0, 0) && !counts.claim_many(0, RefCounts::MAX + 1));
+        assert!(counts.claim_many(0, 1) && !counts.claim_many(0, 1));
+        assert!(counts.claim_many(3, RefCounts::MAX) && !counts.get(3));
+        assert_eq!(counts.put_many(3, 5), Some(RefCounts::MAX - 5));
+        assert_eq!(counts.put_many(3, RefCounts::MAX - 4), None);
+        assert_eq!(counts.put_many(3, RefCounts::MAX - 5), Some(0));
+        assert!(!counts.get(3) && counts.get(0) && !counts.get(2));
         Ok(())
     }
 
