@@ -535,7 +535,7 @@ mod tests {
             let mut stream = Stream::new(&setup)?;
             let (mut fit, mut failed) = (0, 0);
             for loose in (LIMIT - LIMIT / 4..LIMIT + LIMIT / 8).step_by(3) {
-                page.write(&contents(loose)?);
+                page.write(0, &contents(loose)?);
                 page.clear_from(loose);
                 stream.gave_up = false;
                 let with_all = stream.compress(&page, LIMIT)?.map(<[u8]>::len);

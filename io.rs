@@ -313,7 +313,7 @@ impl Store {
         };
         let mut content = slot.replace(Content::Empty);
         if let Content::Huge { object } = &mut content {
-            object.write_page(page);
+            object.write_page(page, 0);
         }
         // The slot was empty meanwhile.
         let _ = slot.replace(content);

@@ -639,7 +639,7 @@ mod tests {
             assert!(object.read(&mut scratch, |read| read == &bytes[..size]));
             copy.fill(usize::MAX);
             object.read_page(&copy);
-            copy.read(&mut scratch[..]);
+            copy.read(0, &mut scratch[..]);
             assert!(scratch[..size] == bytes[..size]);
             assert!(scratch[size..].iter().all(|&byte| byte == 0));
         }

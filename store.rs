@@ -201,7 +201,7 @@ impl Store {
     /// `ENOMEM`: there is no memory for the object, or the limit is reached.
     pub(crate) fn keep_whole(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
         let mut object = self.alloc(PAGE_SIZE, node)?;
-        object.write_page(page);
+        object.write_page(page, 0);
         Ok(Content::Huge { object })
     }
 
@@ -257,7 +257,7 @@ impl Store {
         self.streams.get(priority).ok_or(EIO)?.with(|stream| {
             let (mut decompressor, scratch) = stream.split();
             let bytes = scratch.get_mut(..size).ok_or(EIO)?;
-            page.read(bytes);
+            page.read(0, bytes);
             decompressor.decompress(bytes, page)
         })
     }

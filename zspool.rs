@@ -170,10 +170,11 @@ impl Object<'_> {
         unsafe { self.write_raw(bytes.as_ptr(), bytes.len()) };
     }
 
-    /// Copies a page to the object, as much of it as fits.
-    pub(crate) fn write_page(&mut self, page: &MappedPage<'_>) {
+    /// Copies a page from byte `offset` on to the object, as much of it as fits.
+    pub(crate) fn write_page(&mut self, page: &MappedPage<'_>, offset: usize) {
+        let offset = offset.min(PAGE_SIZE);
         // SAFETY: A mapped page is valid for reads of `PAGE_SIZE` bytes.
-        unsafe { self.write_raw(page.as_ptr(), PAGE_SIZE) };
+        unsafe { self.write_raw(page.as_ptr().add(offset), PAGE_SIZE - offset) };
     }
 
     /// Copies `len` bytes to the object, as many as fit.
@@ -232,28 +233,46 @@ impl ObjectRef<'_> {
 
     /// Copies the object to the start of a page, and clears the rest of the page.
     pub(crate) fn read_page(self, page: &MappedPage<'_>) {
+        if self.size != PAGE_SIZE {
+            self.copy_to(page, 0);
+            page.clear_from(self.size);
+            return;
+        }
         let (pool, handle, to) = (
             self.pool.pool.as_ptr(),
             self.handle.get(),
             page.as_ptr().cast::<c_void>(),
         );
-        // SAFETY: By the type invariants the object is allocated with this size. zsmalloc copies an
-        // object that crosses a page boundary to `to`, which has room for any object.
+        // SAFETY: By the type invariants the object is allocated with this size. An object of
+        // `PAGE_SIZE` bytes is page-aligned, so zsmalloc does not copy it to `to`.
         let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle, self.size, to) };
-        if self.size == PAGE_SIZE {
-            // An object of `PAGE_SIZE` bytes is page-aligned, so zsmalloc did not copy it to `to`.
-            // SAFETY: `bytes` points to a page, which is valid until `zs_obj_read_end`.
-            unsafe { page.write_page(bytes.cast()) };
-        } else {
-            if bytes != to {
-                // SAFETY: `bytes` points to `size` bytes outside of the page, which are valid until
-                // `zs_obj_read_end`, and by the type invariants do not change.
-                page.write(unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) });
-            }
-            page.clear_from(self.size);
+        // SAFETY: `bytes` points to a page, which is valid until `zs_obj_read_end`.
+        unsafe { page.write_page(bytes.cast()) };
+        // SAFETY: `zs_obj_read_begin` was called above with the same arguments.
+        unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
+    }
+
+    /// Copies the object to a page, from byte `offset` of the page on, and returns `true`; or
+    /// returns `false` if it does not fit there.
+    pub(crate) fn copy_to(self, page: &MappedPage<'_>, offset: usize) -> bool {
+        if offset > PAGE_SIZE || self.size > PAGE_SIZE - offset {
+            return false;
+        }
+        let (pool, handle) = (self.pool.pool.as_ptr(), self.handle.get());
+        // SAFETY: `offset` is within the page.
+        let to = unsafe { page.as_ptr().add(offset) }.cast::<c_void>();
+        // SAFETY: By the type invariants the object is allocated with this size. zsmalloc copies an
+        // object that crosses a page boundary to `to`, which has room for it: see above.
+        let bytes = unsafe { bindings::zs_obj_read_begin(pool, handle, self.size, to) };
+        if bytes != to {
+            // SAFETY: `bytes` points to `size` bytes outside of the page, which are valid until
+            // `zs_obj_read_end`, and by the type invariants do not change.
+            let bytes = unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), self.size) };
+            page.write(offset, bytes);
         }
         // SAFETY: `zs_obj_read_begin` was called above with the same arguments.
         unsafe { bindings::zs_obj_read_end(pool, handle, self.size, bytes) };
+        true
     }
 
     /// Calls `f` with the contents of the object.

@@ -192,15 +192,16 @@ impl MappedPage<'_> {
         };
     }
 
-    /// Copies the start of the page to `bytes`: as many bytes as both have.
-    pub(crate) fn read(&self, bytes: &mut [u8]) {
+    /// Copies the page from byte `offset` on to `bytes`: as many bytes as both have.
+    pub(crate) fn read(&self, offset: usize, bytes: &mut [u8]) {
+        let offset = offset.min(PAGE_SIZE);
         // SAFETY: The page is valid for reads by the type invariants, and `bytes` for writes, of at
         // least this length.
         unsafe {
             kernel::bindings::memcpy(
                 bytes.as_mut_ptr().cast(),
-                self.ptr.as_ptr().cast(),
-                bytes.len().min(PAGE_SIZE),
+                self.ptr.as_ptr().add(offset).cast(),
+                bytes.len().min(PAGE_SIZE - offset),
             )
         };
     }
@@ -212,15 +213,16 @@ impl MappedPage<'_> {
         unsafe { kernel::bindings::memset(self.ptr.as_ptr().add(len).cast(), 0, PAGE_SIZE - len) };
     }
 
-    /// Copies `bytes` to the start of the page: as many bytes as both have.
-    pub(crate) fn write(&self, bytes: &[u8]) {
+    /// Copies `bytes` to the page from byte `offset` on: as many bytes as both have.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        let offset = offset.min(PAGE_SIZE);
         // SAFETY: `bytes` is valid for reads, and the page for writes by the type invariants, of at
         // least this length.
         unsafe {
             kernel::bindings::memcpy(
-                self.ptr.as_ptr().cast(),
+                self.ptr.as_ptr().add(offset).cast(),
                 bytes.as_ptr().cast(),
-                bytes.len().min(PAGE_SIZE),
+                bytes.len().min(PAGE_SIZE - offset),
             )
         };
     }

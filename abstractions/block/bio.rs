@@ -645,13 +645,13 @@ mod tests {
 
         fn write(&self, bytes: &[u8]) {
             for (n, bytes) in bytes.chunks(PAGE_SIZE).enumerate() {
-                self.page(n).map().write(bytes);
+                self.page(n).map().write(0, bytes);
             }
         }
 
         fn read(&self, bytes: &mut [u8]) {
             for (n, bytes) in bytes.chunks_mut(PAGE_SIZE).enumerate() {
-                self.page(n).map().read(bytes);
+                self.page(n).map().read(0, bytes);
             }
         }
     }
