@@ -49,21 +49,18 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*,
-    time::{
-        delay::fsleep,
-        Delta, //
-    },
+    prelude::*, //
 };
 
-/// How long to wait before a block that has as many reads as can be counted is looked at again.
-pub(crate) const PIN_WAIT: Delta = Delta::from_millis(1);
+/// The pinned block that a page is in, and the form of the page there; `None` if the block has as
+/// many reads as can be counted.
+type Found = Option<(PinnedBlock, StoredForm)>;
 
 /// The outcome of reading a page.
 pub(crate) enum ReadOutcome {
     /// The page was in memory, and the read is done.
     Done,
-    /// The page is in this block of the backing device.
+    /// The page is in this block of the backing device, in this form.
     OnDevice(PinnedBlock, StoredForm),
     /// The page is on the backing device, in a block that has as many reads as can be counted.
     Busy,
@@ -85,8 +82,8 @@ impl Store {
             Err(bio) => bio,
         };
         let result = bio.page_segments().try_for_each(|segment| {
-            if let Some((target, block, form)) = Self::read_segment(this, &segment, now)? {
-                Self::read_back(this, segment.completion(), target, block, form);
+            if let Some((target, found)) = Self::read_segment(this, &segment, now)? {
+                Self::read_back(this, segment.completion(), target, found);
             }
             Ok::<(), Error>(())
         });
@@ -102,8 +99,8 @@ impl Store {
     fn read_single_page(this: &QueueEntered<'_, Self>, mut bio: SinglePageBio, now: u32) {
         match Self::read_segment(this, bio.segment(), now) {
             Ok(None) => (),
-            Ok(Some((target, block, form))) => {
-                Self::read_back(this, bio.into_completion(), target, block, form);
+            Ok(Some((target, found))) => {
+                Self::read_back(this, bio.into_completion(), target, found);
             }
             Err(_) => {
                 this.stats.failed_reads.add(1);
@@ -163,23 +160,23 @@ impl Store {
     }
 
     /// Reads a segment of a bio from memory, or returns what must be read from the backing device,
-    /// and to where.
+    /// and to where; `None` if its block cannot be pinned yet.
     #[inline(always)]
     fn read_segment(
         this: &Self,
         segment: &PageSegment<'_>,
         now: u32,
-    ) -> Result<Option<(ReadTarget, PinnedBlock, StoredForm)>> {
+    ) -> Result<Option<(ReadTarget, Found)>> {
         if let Some(page) = segment.whole_page() {
-            return Ok(match this.read(segment.index, page, now)? {
+            let found = match this.read(segment.index, page, now)? {
                 ReadOutcome::Done => {
                     page.flush_dcache();
-                    None
+                    return Ok(None);
                 }
-                ReadOutcome::OnDevice(block, form) => Some((ReadTarget::Page, block, form)),
-                // `read` waits.
-                ReadOutcome::Busy => return Err(EIO),
-            });
+                ReadOutcome::OnDevice(block, form) => Some((block, form)),
+                ReadOutcome::Busy => None,
+            };
+            return Ok(Some((ReadTarget::Page, found)));
         }
         let copy = OwnedPage::new(Gfp::NOIO)?;
         match this.read(segment.index, copy.as_page(), now)? {
@@ -188,33 +185,38 @@ impl Store {
                 let page = page.map();
                 segment.copy_from(&page).map(|()| None)
             }
-            ReadOutcome::OnDevice(block, form) => Ok(Some((ReadTarget::Copy(copy), block, form))),
-            // `read` waits.
-            ReadOutcome::Busy => Err(EIO),
+            ReadOutcome::OnDevice(block, form) => {
+                Ok(Some((ReadTarget::Copy(copy), Some((block, form)))))
+            }
+            ReadOutcome::Busy => Ok(Some((ReadTarget::Copy(copy), None))),
         }
     }
 
     /// Submits the read of a page from the backing device, which `completion` waits for.
     ///
-    /// [`readback`](crate::readback) does the rest.
+    /// [`readback`](crate::readback) does the rest; it also waits until the block can be pinned, if
+    /// it was not. This task must not wait for that: the reads that it has submitted begin when it
+    /// has returned, and may be those that have pinned the block.
     fn read_back(
         this: &QueueEntered<'_, Self>,
         completion: SegmentCompletion,
         target: ReadTarget,
-        block: PinnedBlock,
-        form: StoredForm,
+        found: Found,
     ) {
-        this.stats.bd_reads.add(1);
-        ReadDevice::read(
-            this.queue_ref(),
-            block.number(),
-            DeviceRead {
-                completion,
-                target,
-                block: Some(block),
-                form,
-            },
-        );
+        let read = |block, form| DeviceRead {
+            completion,
+            target,
+            block,
+            form,
+        };
+        match found {
+            Some((block, form)) => {
+                this.stats.bd_reads.add(1);
+                let from = block.number();
+                ReadDevice::read(this.queue_ref(), from, read(Some(block), form));
+            }
+            None => ReadDevice::find(this.queue_ref(), read(None, StoredForm::Raw)),
+        }
     }
 
     /// Writes a segment of a bio; the backing device must be read first if the segment is a part of
@@ -229,35 +231,20 @@ impl Store {
             segment.copy_to(&page.map())?;
             return this.write(segment.index, page, now);
         }
-        loop {
-            match this.write_part(segment, copy.as_page(), now)? {
-                ReadOutcome::Done => return Ok(()),
-                ReadOutcome::OnDevice(block, form) => {
-                    let target = ReadTarget::Merge(copy);
-                    Self::read_back(this, segment.completion(), target, block, form);
-                    return Ok(());
-                }
-                ReadOutcome::Busy => fsleep(PIN_WAIT),
-            }
-        }
+        let found = match this.write_part(segment, copy.as_page(), now)? {
+            ReadOutcome::Done => return Ok(()),
+            ReadOutcome::OnDevice(block, form) => Some((block, form)),
+            ReadOutcome::Busy => None,
+        };
+        Self::read_back(this, segment.completion(), ReadTarget::Merge(copy), found);
+        Ok(())
     }
 
-    /// Reads a page from memory, or returns where it is; waits until the block can be pinned.
-    ///
-    /// The wait ends, because a bio pins its blocks in the order of pages.
-    fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
-        loop {
-            match self.read_locked(index, page)? {
-                (ReadOutcome::Busy, slot) => {
-                    drop(slot);
-                    fsleep(PIN_WAIT);
-                }
-                (outcome, mut slot) => {
-                    slot.touch(now);
-                    return Ok(outcome);
-                }
-            }
-        }
+    /// Reads a page from memory, or returns where it is.
+    pub(crate) fn read(&self, index: usize, page: PageRef<'_>, now: u32) -> Result<ReadOutcome> {
+        let (outcome, mut slot) = self.read_locked(index, page)?;
+        slot.touch(now);
+        Ok(outcome)
     }
 
     /// Reads a page from memory, or returns where it is, and keeps its slot locked.

@@ -26,22 +26,26 @@ use crate::{
         ReadTarget,
         StoredForm, //
     },
-    io::{
-        ReadOutcome, //
-        PIN_WAIT,
-    },
+    io::ReadOutcome,
     store::Store, //
 };
 use kernel::{
     prelude::*,
-    time::delay::fsleep, //
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
+
+/// How long to wait before a block that has as many reads as can be counted is looked at again.
+const PIN_WAIT: Delta = Delta::from_millis(1);
 
 impl DeviceRead {
     /// Delivers the page that was read to the bio.
     ///
-    /// A partial write of a page that is in another block now is not delivered; the outcome is that
-    /// of [`Store::write_part`].
+    /// The page is not delivered if the block was not pinned, or if a bio writes a part of the page
+    /// and the page is in another block now: the outcome is then that of [`Store::read`] or
+    /// [`Store::write_part`].
     ///
     /// # Context
     ///
@@ -53,15 +57,15 @@ impl DeviceRead {
     /// Those of decompressing and writing a page.
     #[inline]
     fn deliver(&self, store: &Store) -> Result<ReadOutcome> {
+        let Some(block) = &self.block else {
+            return self.find(store);
+        };
         if let (ReadTarget::Page, StoredForm::Raw) = (&self.target, self.form) {
             // The device has read the page into the bio's memory.
             return Ok(ReadOutcome::Done);
         }
-        let page = self.page().ok_or(EIO)?;
         let segment = self.completion.segment();
-        let Some(block) = &self.block else {
-            return store.write_part(segment, page, boottime_seconds());
-        };
+        let page = self.page().ok_or(EIO)?;
         if let StoredForm::Compressed { size, priority } = self.form {
             store.decompress_in_place(&page.map(), size as usize, priority)?;
         }
@@ -77,6 +81,26 @@ impl DeviceRead {
             }
         }
         Ok(ReadOutcome::Done)
+    }
+
+    /// Begins anew with a page whose block could not be pinned, and delivers it if it is in memory
+    /// now.
+    fn find(&self, store: &Store) -> Result<ReadOutcome> {
+        let segment = self.completion.segment();
+        let now = boottime_seconds();
+        let page = match &self.target {
+            ReadTarget::Merge(page) => return store.write_part(segment, page.as_page(), now),
+            ReadTarget::Copy(page) => page.as_page(),
+            ReadTarget::Page => segment.whole_page().ok_or(EIO)?,
+        };
+        let outcome = store.read(segment.index, page, now)?;
+        if let ReadOutcome::Done = outcome {
+            match self.target {
+                ReadTarget::Copy(_) => segment.copy_from(&page.map())?,
+                _ => page.flush_dcache(),
+            }
+        }
+        Ok(outcome)
     }
 }
 
@@ -99,8 +123,7 @@ impl PageRead for DeviceRead {
     }
 
     fn needs_work(&self) -> bool {
-        matches!(self.form, StoredForm::Compressed { .. })
-            || matches!(self.target, ReadTarget::Merge(_))
+        self.form.is_compressed() || matches!(self.target, ReadTarget::Merge(_))
     }
 
     fn finish(self, store: &QueueRef<Store>, result: Result) {
@@ -138,14 +161,16 @@ impl DeviceRead {
             Ok(ReadOutcome::Busy) => AfterWork::Again(self),
             Err(error) => {
                 let stats = &store.stats;
-                match (&self.target, self.page()) {
-                    (ReadTarget::Merge(_), _) => stats.failed_writes.add(1),
-                    (ReadTarget::Page, Some(page)) => {
+                match &self.target {
+                    ReadTarget::Merge(_) => stats.failed_writes.add(1),
+                    ReadTarget::Copy(_) => stats.failed_reads.add(1),
+                    ReadTarget::Page => {
                         // The reader must not see what the device or the decompressor left there.
-                        page.map().fill(0);
+                        if let Some(page) = self.completion.segment().whole_page() {
+                            page.map().fill(0);
+                        }
                         stats.failed_reads.add(1);
                     }
-                    _ => stats.failed_reads.add(1),
                 }
                 self.completion.fail(error);
                 AfterWork::Done

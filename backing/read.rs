@@ -51,8 +51,7 @@ pub(crate) struct DeviceRead {
     pub(crate) completion: SegmentCompletion,
     /// The memory to read into.
     pub(crate) target: ReadTarget,
-    /// The block to read; `None` once the page has been found in another block, which cannot be
-    /// pinned yet.
+    /// The block to read; `None` if the page is in a block that cannot be pinned yet.
     pub(crate) block: Option<PinnedBlock>,
     /// The form of the page in that block.
     pub(crate) form: StoredForm,

@@ -306,8 +306,40 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
+        if let Some((request, data)) = Self::allocate(disk, data) {
+            // SAFETY: The request is new, and this function owns it. Its bio has no pages.
+            unsafe { Self::submit(request, from, data) };
+        }
+    }
+
+    /// Has a worker do the [work](PageRead::work) of `data`, which finds out what has to be read.
+    ///
+    /// Does not fail for lack of memory. Without a device, `data` gets `EIO` immediately.
+    ///
+    /// # Context
+    ///
+    /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
+    pub(crate) fn find(disk: QueueRef<R::Ready>, data: R) {
+        if let Some((request, data)) = Self::allocate(disk, data) {
+            // SAFETY: The request is new, and this function owns it. Its other fields are
+            // initialised.
+            unsafe {
+                (*(*request).data.get()).write(data);
+                Self::queue_work(request);
+            }
+        }
+    }
+
+    /// Allocates a request, whose work and data are not initialised, and returns it with the data;
+    /// or finishes the read if there is no device.
+    ///
+    /// # Context
+    ///
+    /// May sleep, also until another read completes.
+    fn allocate(disk: QueueRef<R::Ready>, data: R) -> Option<(*mut ReadRequest<R>, R)> {
         let Some(this) = R::device(&disk) else {
-            return data.finish(&disk, Err(EIO));
+            data.finish(&disk, Err(EIO));
+            return None;
         };
         let device = NonNull::from(this);
         let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
@@ -323,13 +355,12 @@ impl<R: PageRead> ReadDevice<R> {
             )
         };
         let request = Self::request(bio);
-        // SAFETY: The request and its bio are new, and this function owns them until `submit`. The
-        // bio has no pages.
+        // SAFETY: The request is new, and this function owns it.
         unsafe {
             (*(*request).device.get()).write(device);
             (*(*request).disk.get()).write(disk);
-            Self::submit(request, from, data);
         }
+        Some((request, data))
     }
 
     /// Submits a request to read page `from` of the device into the page of `data`.
@@ -387,8 +418,25 @@ impl<R: PageRead> ReadDevice<R> {
             unsafe { Self::finish(request, result) };
             return;
         }
-        // SAFETY: By the type invariants the pointer is initialised. The device is part of the data
-        // of the disk, which is valid and does not move as long as the request refers to the disk.
+        // SAFETY: This function owns the request, whose fields are initialised by the type
+        // invariants, and does not use it after this call.
+        unsafe { Self::queue_work(request) };
+    }
+
+    /// Queues the work of a read.
+    ///
+    /// # Context
+    ///
+    /// Any context, including hard interrupts; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own `request`, and must not use it after the call. All of its fields but
+    /// `work` must be initialised.
+    unsafe fn queue_work(request: *mut ReadRequest<R>) {
+        // SAFETY: By the safety requirements the pointer is initialised. The device is part of the
+        // data of the disk, which is valid and does not move as long as the request refers to the
+        // disk.
         let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
         // SAFETY: The work is not queued, and the request that contains it is valid until `work` is
         // called.
@@ -409,7 +457,7 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// # Safety
     ///
-    /// `work` must be the work of a request that [`end_io`](Self::end_io) has queued, and a worker
+    /// `work` must be the work of a request that [`queue_work`](Self::queue_work) has queued, and a worker
     /// must be running it.
     unsafe extern "C" fn work(work: *mut kernel::bindings::work_struct) {
         let work = Opaque::cast_from(work).cast_mut();
