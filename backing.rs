@@ -4,6 +4,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod read;
+pub(crate) mod share;
 
 use crate::abstractions::{
     block::bdev::{

@@ -144,7 +144,7 @@ fn write_line(index: usize, slot: &SlotGuard<'_>, line: &mut [u8; MAX_LINE]) -> 
         View::Same(_) => (true, false, false),
         View::Stored { .. } => (false, false, false),
         View::Huge { .. } => (false, false, true),
-        View::WrittenBack { size, .. } => (false, true, size == PAGE_SIZE),
+        View::WrittenBack { location, .. } => (false, true, location.size() == PAGE_SIZE),
     };
     let mark = |on, letter| if on { letter } else { '.' };
     let mut out = Formatter::new(line);

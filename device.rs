@@ -31,7 +31,13 @@ use crate::{
         },
         workqueue::HighPriority, //
     },
-    backing::Backing,
+    backing::{
+        share::{
+            PackStat,
+            Sharing, //
+        },
+        Backing, //
+    },
     comp::{
         Algorithm,
         AllStreams,
@@ -148,6 +154,8 @@ struct Config {
     backing: Option<Arc<Backing>>,
     /// Whether compressed pages stay compressed on the backing device.
     compressed_writeback: bool,
+    /// Whether compressed pages share blocks of the backing device.
+    packed_writeback: bool,
     /// `None` while the disk is uninitialised.
     ready: Option<Ready>,
 }
@@ -180,6 +188,28 @@ pub(crate) struct MmStat {
     pub(crate) huge_pages: u64,
     /// Number of incompressible pages that were written since the disk was initialised.
     pub(crate) huge_pages_since: u64,
+}
+
+/// The columns of `bd_stat`, in pages.
+#[derive(Default)]
+pub(crate) struct BdStat {
+    /// Number of blocks of the backing device in use.
+    pub(crate) blocks: u64,
+    /// Number of blocks read.
+    pub(crate) reads: u64,
+    /// Number of blocks written.
+    pub(crate) writes: u64,
+}
+
+/// The columns of `bd_pack_stat`.
+#[derive(Default)]
+pub(crate) struct BdPackStat {
+    /// Number of pages on the backing device.
+    pub(crate) pages: u64,
+    /// Number of blocks in use.
+    pub(crate) blocks: u64,
+    /// The bytes of data, and the sparse blocks.
+    pub(crate) pack: PackStat,
 }
 
 impl Operations for Device {
@@ -268,6 +298,10 @@ impl Device {
 
         let pool = Pool::new(disk.name())?;
         let streams = AllStreams::new(&config.algorithms, &device.resources.hotplug)?;
+        let sharing = match &config.backing {
+            Some(backing) if config.packed_writeback => Sharing::packed(backing.blocks.len())?,
+            _ => Sharing::exclusive(),
+        };
         let store = Store::new(
             count,
             pool,
@@ -275,6 +309,7 @@ impl Device {
             config.limit_pages,
             config.backing.clone(),
             config.compressed_writeback,
+            sharing,
         );
         let store = Arc::pin_init(store, GFP_KERNEL)?;
         disk.activate(store.clone(), size >> SECTOR_SHIFT)?;
@@ -298,6 +333,7 @@ impl Device {
         drop(claim.deactivate());
         *config = Config {
             compressed_writeback: config.compressed_writeback,
+            packed_writeback: config.packed_writeback,
             ..Config::default()
         };
         drop(config);
@@ -444,6 +480,25 @@ impl Device {
         Ok(())
     }
 
+    /// Returns whether compressed pages share blocks of the backing device.
+    pub(crate) fn packed_writeback(&self) -> bool {
+        self.config().read().packed_writeback
+    }
+
+    /// Sets whether compressed pages share blocks of the backing device.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the disk is initialised.
+    pub(crate) fn set_packed_writeback(&self, packed: bool) -> Result {
+        let mut config = self.config().write();
+        if config.ready.is_some() {
+            return Err(EBUSY);
+        }
+        config.packed_writeback = packed;
+        Ok(())
+    }
+
     /// Returns the maximum number of writeback requests in flight. Any context; does not sleep.
     pub(crate) fn batch_size(&self) -> u32 {
         self.batch_size.load(Relaxed)
@@ -539,6 +594,26 @@ impl Device {
             None => return Err(EINVAL),
         };
         idle::mark(&store, cutoff)
+    }
+
+    /// Returns the columns of `bd_stat`, in pages; zeroes for an uninitialised disk.
+    pub(crate) fn bd_stat(&self) -> BdStat {
+        let stat = |store: &Store| BdStat {
+            blocks: store.blocks_in_use() as u64,
+            reads: store.stats.bd_reads.get(),
+            writes: store.stats.bd_writes.get(),
+        };
+        self.config.with_store(stat).unwrap_or_default()
+    }
+
+    /// Returns the columns of `bd_pack_stat`; zeroes for an uninitialised disk.
+    pub(crate) fn bd_pack_stat(&self) -> BdPackStat {
+        let stat = |store: &Store| BdPackStat {
+            pages: store.stats.bd_count.get(),
+            blocks: store.blocks_in_use() as u64,
+            pack: store.sharing.stat(),
+        };
+        self.config.with_store(stat).unwrap_or_default()
     }
 
     /// Returns the columns of `mm_stat`.

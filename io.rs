@@ -176,7 +176,7 @@ impl Store {
                 ReadOutcome::OnDevice(block, form) => Some((block, form)),
                 ReadOutcome::Busy => None,
             };
-            return Ok(Some((ReadTarget::Page, found)));
+            return this.target(found).map(Some);
         }
         let copy = OwnedPage::new(Gfp::NOIO)?;
         match this.read(segment.index, copy.as_page(), now)? {
@@ -189,6 +189,24 @@ impl Store {
                 Ok(Some((ReadTarget::Copy(copy), Some((block, form)))))
             }
             ReadOutcome::Busy => Ok(Some((ReadTarget::Copy(copy), None))),
+        }
+    }
+
+    /// Returns what a block is read to for a bio that reads a whole page, along with the block.
+    #[inline(always)]
+    fn target(&self, found: Found) -> Result<(ReadTarget, Found)> {
+        let raw = matches!(found, Some((_, StoredForm::Raw)));
+        if !self.sharing.is_packed() || raw {
+            return Ok((ReadTarget::Page, found));
+        }
+        match OwnedPage::new(Gfp::NOIO) {
+            Ok(page) => Ok((ReadTarget::Bounce(page), found)),
+            Err(error) => {
+                if let Some((block, _)) = found {
+                    self.unpin(block);
+                }
+                Err(error.into())
+            }
         }
     }
 
@@ -258,13 +276,9 @@ impl Store {
             View::Stored { object, priority } => {
                 self.decompress(object, priority, &page.map(), index)?;
             }
-            View::WrittenBack {
-                block,
-                size,
-                priority,
-            } => {
-                let form = self.stored_form(size, priority);
-                let outcome = match self.backing().ok_or(EIO)?.blocks.pin(block) {
+            View::WrittenBack { location, priority } => {
+                let form = self.stored_form(location, priority);
+                let outcome = match self.backing().ok_or(EIO)?.blocks.pin(location.block()) {
                     Some(block) => ReadOutcome::OnDevice(block, form),
                     None => ReadOutcome::Busy,
                 };

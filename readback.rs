@@ -30,6 +30,7 @@ use crate::{
     store::Store, //
 };
 use kernel::{
+    page::PAGE_SIZE,
     prelude::*,
     time::{
         delay::fsleep,
@@ -65,12 +66,32 @@ impl DeviceRead {
             return Ok(ReadOutcome::Done);
         }
         let segment = self.completion.segment();
-        let page = self.page().ok_or(EIO)?;
-        if let StoredForm::Compressed { size, priority } = self.form {
-            store.decompress_in_place(&page.map(), size as usize, priority)?;
+        let from = self.page().ok_or(EIO)?;
+        let page = match self.target {
+            ReadTarget::Bounce(_) => segment.whole_page().ok_or(EIO)?,
+            _ => from,
+        };
+        match (self.form, &self.target) {
+            (
+                StoredForm::Compressed {
+                    offset,
+                    size,
+                    priority,
+                },
+                _,
+            ) => {
+                let (offset, size) = (offset as usize, size as usize);
+                let from = from.map();
+                store.decompress_from(&from, offset, size, priority, &page.map())?;
+            }
+            (StoredForm::Raw, ReadTarget::Bounce(_)) => {
+                let from = from.map();
+                page.map().copy_from(0, &from, 0, PAGE_SIZE)?;
+            }
+            (StoredForm::Raw, _) => (),
         }
         match self.target {
-            ReadTarget::Page => page.flush_dcache(),
+            ReadTarget::Page | ReadTarget::Bounce(_) => page.flush_dcache(),
             ReadTarget::Copy(_) => segment.copy_from(&page.map())?,
             ReadTarget::Merge(_) => {
                 segment.copy_to(&page.map())?;
@@ -91,7 +112,7 @@ impl DeviceRead {
         let page = match &self.target {
             ReadTarget::Merge(page) => return store.write_part(segment, page.as_page(), now),
             ReadTarget::Copy(page) => page.as_page(),
-            ReadTarget::Page => segment.whole_page().ok_or(EIO)?,
+            ReadTarget::Page | ReadTarget::Bounce(_) => segment.whole_page().ok_or(EIO)?,
         };
         let outcome = store.read(segment.index, page, now)?;
         if let ReadOutcome::Done = outcome {
@@ -114,7 +135,9 @@ impl PageRead for DeviceRead {
     fn page(&self) -> Option<PageRef<'_>> {
         match &self.target {
             ReadTarget::Page => self.completion.segment().whole_page(),
-            ReadTarget::Copy(page) | ReadTarget::Merge(page) => Some(page.as_page()),
+            ReadTarget::Bounce(page) | ReadTarget::Copy(page) | ReadTarget::Merge(page) => {
+                Some(page.as_page())
+            }
         }
     }
 
@@ -123,7 +146,8 @@ impl PageRead for DeviceRead {
     }
 
     fn needs_work(&self) -> bool {
-        self.form.is_compressed() || matches!(self.target, ReadTarget::Merge(_))
+        self.form.is_compressed()
+            || matches!(self.target, ReadTarget::Merge(_) | ReadTarget::Bounce(_))
     }
 
     fn finish(self, store: &QueueRef<Store>, result: Result) {
@@ -146,8 +170,8 @@ impl DeviceRead {
     fn end(mut self, store: &QueueRef<Store>, result: Result) -> AfterWork<Self> {
         // The bio gets the device's errors as they are, and an I/O error for all others.
         let delivered = result.and_then(|()| self.deliver(store).map_err(|_| EIO));
-        if let (Some(block), Some(backing)) = (self.block.take(), store.backing()) {
-            backing.blocks.unpin(block);
+        if let Some(block) = self.block.take() {
+            store.unpin(block);
         }
         match delivered {
             Ok(ReadOutcome::Done) => AfterWork::Done,
@@ -164,7 +188,7 @@ impl DeviceRead {
                 match &self.target {
                     ReadTarget::Merge(_) => stats.failed_writes.add(1),
                     ReadTarget::Copy(_) => stats.failed_reads.add(1),
-                    ReadTarget::Page => {
+                    ReadTarget::Page | ReadTarget::Bounce(_) => {
                         // The reader must not see what the device or the decompressor left there.
                         if let Some(page) = self.completion.segment().whole_page() {
                             page.map().fill(0);

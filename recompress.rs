@@ -174,7 +174,7 @@ pub(crate) fn run(store: &Store, request: &RecompressRequest, priority: Priority
     let mut left = request.max_pages;
     let mut result = Ok(());
     while let Some(batch) = selector.next_batch() {
-        for &index in batch {
+        for &index in batch.slots {
             if left == 0 {
                 return result;
             }

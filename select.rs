@@ -28,10 +28,10 @@ use kernel::{
 };
 
 /// Number of buckets of the histogram, which is on the stack: the same for any page size.
-const BUCKETS: usize = 64 + 1;
+pub(crate) const BUCKETS: usize = 64 + 1;
 
 /// Width of a histogram bucket, in bytes.
-const BUCKET_SIZE: usize = PAGE_SIZE / (BUCKETS - 1);
+pub(crate) const BUCKET_SIZE: usize = PAGE_SIZE / (BUCKETS - 1);
 
 /// Maximum number of slots in a batch.
 const BATCH: usize = 128 * 1024;
@@ -76,6 +76,30 @@ impl Histogram {
     }
 }
 
+/// A batch of slots, in the order of their sizes: the largest first.
+///
+/// It can contain slots that are no longer selected, and indices beyond the end of the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    /// The indices of the slots.
+    pub(crate) slots: &'a [usize],
+    /// Where the slots of each bucket begin, from the smallest sizes on; those of a bucket end where
+    /// those of the bucket below it begin.
+    starts: &'a [u32; BUCKETS],
+}
+
+impl<'a> Batch<'a> {
+    /// Returns the slots whose objects had a size in this bucket. Any context.
+    pub(crate) fn bucket(&self, bucket: usize) -> &'a [usize] {
+        let start = |bucket: usize| self.starts.get(bucket).map_or(0, |&start| start as usize);
+        let end = match bucket {
+            0 => self.slots.len(),
+            _ => start(bucket - 1),
+        };
+        self.slots.get(start(bucket)..end).unwrap_or_default()
+    }
+}
+
 /// An iterator over the selected slots of a disk, in batches.
 ///
 /// A selected slot stays marked until it is accessed or its user clears the mark. Dropping the
@@ -97,6 +121,8 @@ pub(crate) struct Selector<'a> {
     /// The allocated batch, which replaces `small_batch`.
     batch: Option<ZeroedTable<usize>>,
     small_batch: [usize; SMALL_BATCH],
+    /// Where each bucket begins in the batch.
+    starts: [u32; BUCKETS],
     /// A bucket that did not fit into a batch, and the slot at which the next batch continues.
     resume: Option<(usize, usize)>,
     /// Whether slots may be marked.
@@ -126,6 +152,7 @@ impl<'a> Selector<'a> {
             max: BATCH,
             batch: None,
             small_batch: [0; SMALL_BATCH],
+            starts: [0; BUCKETS],
             resume: None,
             marks: true,
         };
@@ -172,13 +199,10 @@ impl<'a> Selector<'a> {
 
     /// Returns the next batch of slots, the largest first, or `None` if there are no more.
     ///
-    /// The batch can contain slots that are no longer selected, and indices beyond the end of the
-    /// table.
-    ///
     /// # Context
     ///
     /// May sleep, but not for memory.
-    pub(crate) fn next_batch(&mut self) -> Option<&[usize]> {
+    pub(crate) fn next_batch(&mut self) -> Option<Batch<'_>> {
         self.grow();
         let batch = match &mut self.batch {
             Some(batch) => &mut batch[..],
@@ -188,11 +212,14 @@ impl<'a> Selector<'a> {
         // The position of each bucket in the batch, the largest sizes first.
         let mut places = [0; BUCKETS];
         let mut end = 0;
-        for bucket in buckets.clone().rev() {
-            if let Some(place) = places.get_mut(bucket) {
-                *place = end;
+        for (bucket, start) in self.starts.iter_mut().enumerate().rev() {
+            *start = end.min(batch.len()) as u32;
+            if buckets.contains(&bucket) {
+                if let Some(place) = places.get_mut(bucket) {
+                    *place = end;
+                }
+                end += self.histogram.of(bucket);
             }
-            end += self.histogram.of(bucket);
         }
         // Slots that are no longer selected leave gaps.
         batch.fill(usize::MAX);
@@ -238,7 +265,10 @@ impl<'a> Selector<'a> {
             }
         }
         self.resume = full;
-        Some(batch)
+        Some(Batch {
+            slots: batch,
+            starts: &self.starts,
+        })
     }
 
     /// Drops the selector without a walk if all slots were in a batch. Any context; does not sleep
@@ -314,7 +344,7 @@ mod tests {
     fn order(selector: &mut Selector<'_>, table: &Table) -> Result<KVec<usize>> {
         let mut order = KVec::new();
         while let Some(batch) = selector.next_batch() {
-            for &index in batch {
+            for &index in batch.slots {
                 let Some(mut slot) = table.lock(index) else {
                     continue;
                 };
@@ -380,7 +410,7 @@ mod tests {
         selector.max = SMALL_BATCH;
         let mut order = KVec::new();
         while let Some(batch) = selector.next_batch() {
-            for &index in batch.iter().filter(|&&index| index < sizes.len()) {
+            for &index in batch.slots.iter().filter(|&&index| index < sizes.len()) {
                 table.lock(index).ok_or(EINVAL)?.set_selected(false);
                 order.push(index, GFP_KERNEL)?;
             }

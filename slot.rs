@@ -13,7 +13,10 @@ use crate::{
             LockedTable, //
         },
     },
-    backing::blocks::Block,
+    backing::share::{
+        Location,
+        Share, //
+    },
     comp::Priority,
     zspool::{
         Object,
@@ -51,10 +54,8 @@ pub(crate) enum Content<'a> {
     },
     /// The page is on the backing device.
     WrittenBack {
-        /// The block on the backing device.
-        block: Block,
-        /// The size of the page in memory before writeback, in bytes: `PAGE_SIZE` if it was huge.
-        size: usize,
+        /// The share of a block of the backing device.
+        share: Share,
         /// The priority of the algorithm that compressed it in memory.
         priority: Priority,
     },
@@ -80,10 +81,8 @@ pub(crate) enum View<'a> {
     },
     /// See [`Content::WrittenBack`].
     WrittenBack {
-        /// The number of the block.
-        block: usize,
-        /// The size of the page in memory before writeback, in bytes: `PAGE_SIZE` if it was huge.
-        size: usize,
+        /// The location of the page on the backing device.
+        location: Location,
         /// The priority of the algorithm that compressed it in memory.
         priority: Priority,
     },
@@ -96,7 +95,7 @@ enum Kind {
     Plain,
     /// The value is the word that fills the page.
     Same,
-    /// The value is a block number; its note is the size of the page in memory.
+    /// The value is a position on the backing device; its note is the size of the page in memory.
     WrittenBack,
 }
 
@@ -172,14 +171,13 @@ impl<'a> Content<'a> {
                 Value::Object(object),
                 SlotBits::new(Kind::Plain, Priority::PRIMARY),
             ),
-            Content::WrittenBack {
-                block,
-                size,
-                priority,
-            } => (
-                Value::Number(block.into_number(), size),
-                SlotBits::new(Kind::WrittenBack, priority),
-            ),
+            Content::WrittenBack { share, priority } => {
+                let (position, size) = share.into_location().into_parts();
+                (
+                    Value::Number(position, size),
+                    SlotBits::new(Kind::WrittenBack, priority),
+                )
+            }
         }
     }
 
@@ -193,9 +191,8 @@ impl<'a> Content<'a> {
             },
             (Value::Number(..), Kind::Plain) => Content::Empty,
             (Value::Number(word, _), Kind::Same) => Content::Same(word),
-            (Value::Number(number, size), Kind::WrittenBack) => Content::WrittenBack {
-                block: Block::from_number(number),
-                size,
+            (Value::Number(position, size), Kind::WrittenBack) => Content::WrittenBack {
+                share: Share::from_location(Location::from_parts(position, size)),
                 priority: bits.priority(),
             },
         }
@@ -358,9 +355,8 @@ impl<'a> SlotGuard<'a> {
             },
             (ValueRef::Number(..), Kind::Plain) => View::Empty,
             (ValueRef::Number(word, _), Kind::Same) => View::Same(word),
-            (ValueRef::Number(block, size), Kind::WrittenBack) => View::WrittenBack {
-                block,
-                size,
+            (ValueRef::Number(position, size), Kind::WrittenBack) => View::WrittenBack {
+                location: Location::from_parts(position, size),
                 priority: bits.priority(),
             },
         }
@@ -386,22 +382,21 @@ impl<'a> SlotGuard<'a> {
         self.set_bits(bits.with_time(time));
     }
 
-    /// Replaces the object in the slot by the block to which it was written, and returns the
+    /// Replaces the object in the slot by the share to which it was written, and returns the
     /// object.
     ///
     /// The page is then neither idle nor selected.
     ///
     /// # Errors
     ///
-    /// The slot has no object: returns `block`.
-    pub(crate) fn write_back(&mut self, block: Block) -> Result<Content<'a>, Block> {
-        let Some(size) = self.object_size() else {
-            return Err(block);
-        };
+    /// The slot has no object of the size of the share: returns `share`.
+    pub(crate) fn write_back(&mut self, share: Share) -> Result<Content<'a>, Share> {
+        if self.object_size() != Some(share.location().size()) {
+            return Err(share);
+        }
         let before = self.bits();
         let old = self.replace(Content::WrittenBack {
-            block,
-            size,
+            share,
             priority: before.priority(),
         });
         let bits = self.bits().with(
@@ -443,7 +438,7 @@ impl<'a> SlotGuard<'a> {
 
     /// Returns whether the page is on the backing device, in the block with this number.
     pub(crate) fn is_in(&self, number: usize) -> bool {
-        matches!(self.view(), View::WrittenBack { block, .. } if block == number)
+        matches!(self.view(), View::WrittenBack { location, .. } if location.block() == number)
     }
 
     /// Returns whether the page was marked as idle and not accessed since.
@@ -520,6 +515,11 @@ mod tests {
     fn huge(table: &Table) -> Result<Content<'_>> {
         let object = table.pool().alloc(PAGE_SIZE, Node::LOCAL, Gfp::KERNEL)?;
         Ok(Content::Huge { object })
+    }
+
+    /// Returns the share of a page of `size` bytes in block `number`.
+    fn share(number: usize, size: usize) -> Share {
+        Share::from_location(Location::from_parts(number * PAGE_SIZE, size))
     }
 
     /// Replaces the content of a slot; locks it, so that the old content was packed before.
@@ -657,37 +657,30 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_kept() -> Result {
+    fn every_location_is_kept() -> Result {
         let table = table(1)?;
         for shift in 0..usize::BITS {
-            for (number, size) in [(1 << shift, 1), (usize::MAX >> shift, PAGE_SIZE)] {
-                let block = Block::from_number(number);
+            for (position, size) in [(1 << shift, 1), (usize::MAX >> shift, PAGE_SIZE)] {
+                let place = Location::from_parts(position, size);
                 let priority = Priority::from_bits(shift as usize);
                 let content = Content::WrittenBack {
-                    block,
-                    size,
+                    share: Share::from_location(place),
                     priority,
                 };
                 let _ = put(&table, 0, content);
                 let slot = table.lock(0).ok_or(EINVAL)?;
                 assert_eq!(slot.priority(), priority);
-                assert!(slot.is_in(number));
-                assert!(!slot.is_in(number ^ 1));
+                assert!(slot.is_in(place.block()));
+                assert!(!slot.is_in(place.block() ^ 1));
                 assert!(matches!(
                     slot.view(),
-                    View::WrittenBack { block: b, size: s, priority: p }
-                        if b == number && s == size && p == priority
+                    View::WrittenBack { location, priority: p } if location == place && p == priority
                 ));
                 assert_eq!(slot.object_size(), None);
                 drop(slot);
                 match put(&table, 0, Content::Empty) {
-                    Some(Content::WrittenBack {
-                        block,
-                        size: s,
-                        priority: p,
-                    }) => {
-                        assert_eq!(block.into_number(), number);
-                        assert_eq!((s, p), (size, priority));
+                    Some(Content::WrittenBack { share, priority: p }) => {
+                        assert_eq!((share.into_location(), p), (place, priority));
                     }
                     _ => return Err(EINVAL),
                 }
@@ -742,25 +735,19 @@ mod tests {
         // Writeback also clears the marks, and keeps the size.
         slot.set_idle(true);
         slot.set_selected(true);
-        assert!(matches!(
-            slot.write_back(Block::from_number(5)),
-            Ok(Content::Huge { .. })
-        ));
+        let (place, other) = (share(5, PAGE_SIZE), share(5, 100));
+        // The share has to be one for the object in the slot.
+        assert!(matches!(slot.write_back(other), Err(share) if share.location().size() == 100));
+        assert!(matches!(slot.write_back(place), Ok(Content::Huge { .. })));
         assert!(!slot.is_idle() && !slot.is_selected());
         assert_eq!(slot.last_access(), 7);
         assert!(matches!(
             slot.view(),
-            View::WrittenBack {
-                block: 5,
-                size: PAGE_SIZE,
-                priority: Priority::PRIMARY,
-            }
+            View::WrittenBack { location, priority: Priority::PRIMARY }
+                if location.block() == 5 && location.size() == PAGE_SIZE
         ));
         // The slot has no object any more.
-        assert!(matches!(
-            slot.write_back(Block::from_number(6)),
-            Err(block) if block == Block::from_number(6)
-        ));
+        assert!(slot.write_back(share(6, PAGE_SIZE)).is_err());
         let _ = slot.replace(Content::Empty);
         assert_eq!(slot.last_access(), 0);
         drop(slot);
@@ -784,7 +771,7 @@ mod tests {
         assert_eq!(slot.priority(), Priority::SECONDARY);
         assert_eq!(slot.object_size(), Some(7));
         // The written back page must be decompressed with the same algorithm.
-        let small = slot.write_back(Block::from_number(1)).map_err(|_| EINVAL)?;
+        let small = slot.write_back(share(1, 7)).map_err(|_| EINVAL)?;
         assert_eq!(slot.priority(), Priority::SECONDARY);
         assert!(matches!(old, Content::Huge { .. }));
         assert!(matches!(small, Content::Stored { .. }));
@@ -806,8 +793,7 @@ mod tests {
                 2 => stored(&table, 100, Priority::SECONDARY)?,
                 3 => huge(&table)?,
                 _ => Content::WrittenBack {
-                    block: Block::from_number(0),
-                    size: 100,
+                    share: share(0, 100),
                     priority: Priority::SECONDARY,
                 },
             })
@@ -817,7 +803,7 @@ mod tests {
             Content::Same(usize::MAX) => 1,
             Content::Stored { object, .. } if object.size() == 100 => 2,
             Content::Huge { .. } => 3,
-            Content::WrittenBack { size: 100, .. } => 4,
+            Content::WrittenBack { share, .. } if share.location().size() == 100 => 4,
             _ => 5,
         };
         for from in 0..5 {

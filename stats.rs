@@ -211,7 +211,10 @@ impl Stats {
 mod tests {
     use super::*;
     use crate::{
-        backing::blocks::Block,
+        backing::share::{
+            Location,
+            Share, //
+        },
         comp::Priority, //
     };
 
@@ -288,8 +291,7 @@ mod tests {
             assert!(Content::Same(word).footprint() == Footprint::SAME);
         }
         let content = Content::WrittenBack {
-            block: Block::from_number(1),
-            size: 3000,
+            share: Share::from_location(Location::from_parts(PAGE_SIZE, 3000)),
             priority: Priority::PRIMARY,
         };
         assert!(content.footprint() == Footprint::ON_DEVICE);

@@ -13,7 +13,13 @@ use crate::{
         sched::check_signals, //
     },
     backing::{
+        blocks::PinnedBlock,
         read::StoredForm,
+        share::{
+            Location,
+            Share,
+            Sharing, //
+        },
         Backing, //
     },
     comp::{
@@ -69,6 +75,8 @@ pub(crate) struct Store {
     backing: Option<Arc<Backing>>,
     /// Whether compressed pages are stored compressed on the backing device.
     compressed_writeback: bool,
+    /// How pages share the blocks of the backing device.
+    pub(crate) sharing: Sharing,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
 }
@@ -86,6 +94,7 @@ impl Store {
         limit: usize,
         backing: Option<Arc<Backing>>,
         compressed_writeback: bool,
+        sharing: Sharing,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             table <- Table::new(pages, pool),
@@ -93,7 +102,9 @@ impl Store {
             stats: Stats::new(),
             limit: Atomic::new(limit),
             backing,
-            compressed_writeback,
+            // A page that is not compressed has no room beside another.
+            compressed_writeback: compressed_writeback || sharing.is_packed(),
+            sharing,
             stopping: Atomic::new(false),
         })
     }
@@ -109,13 +120,21 @@ impl Store {
         self.backing.as_ref()
     }
 
-    /// Returns how the backing device stores a page that takes `size` bytes of memory and was
-    /// compressed by the algorithm of `priority`. Any context.
+    /// Returns whether the backing device stores a page compressed that takes `size` bytes of
+    /// memory. Any context.
     #[inline]
-    pub(crate) fn stored_form(&self, size: usize, priority: Priority) -> StoredForm {
-        if self.compressed_writeback && size < PAGE_SIZE {
+    pub(crate) fn stores_compressed(&self, size: usize) -> bool {
+        self.compressed_writeback && size < PAGE_SIZE
+    }
+
+    /// Returns the form of the page at `location`, which the algorithm of `priority` compressed in
+    /// memory. Any context.
+    #[inline]
+    pub(crate) fn stored_form(&self, location: Location, priority: Priority) -> StoredForm {
+        if self.stores_compressed(location.size()) {
             StoredForm::Compressed {
-                size: size as u32,
+                offset: location.offset() as u32,
+                size: location.size() as u32,
                 priority,
             }
         } else {
@@ -243,21 +262,24 @@ impl Store {
             })
     }
 
-    /// Decompresses a page whose first `size` bytes are its compressed form.
+    /// Decompresses to `page` what lies in `block`, which may be the same memory: `size` bytes from
+    /// byte `offset` on.
     ///
     /// # Errors
     ///
     /// `EINVAL` as a rule: they are not a compressed page.
-    pub(crate) fn decompress_in_place(
+    pub(crate) fn decompress_from(
         &self,
-        page: &MappedPage<'_>,
+        block: &MappedPage<'_>,
+        offset: usize,
         size: usize,
         priority: Priority,
+        page: &MappedPage<'_>,
     ) -> Result {
         self.streams.get(priority).ok_or(EIO)?.with(|stream| {
             let (mut decompressor, scratch) = stream.split();
             let bytes = scratch.get_mut(..size).ok_or(EIO)?;
-            page.read(0, bytes);
+            block.read(offset, bytes);
             decompressor.decompress(bytes, page)
         })
     }
@@ -303,10 +325,34 @@ impl Store {
     /// interrupts.
     pub(crate) fn dispose(&self, content: Content<'_>) {
         // An object frees itself.
-        if let Content::WrittenBack { block, .. } = content {
-            if let Some(backing) = self.backing() {
-                backing.blocks.release(block);
+        if let Content::WrittenBack { share, .. } = content {
+            self.release_share(share);
+        }
+    }
+
+    /// Unpins a block of the backing device. Any context.
+    pub(crate) fn unpin(&self, block: PinnedBlock) {
+        if let Some(backing) = self.backing() {
+            backing.blocks.unpin(block);
+        }
+    }
+
+    /// Returns the number of blocks of the backing device that have an owner. Any context.
+    pub(crate) fn blocks_in_use(&self) -> usize {
+        match self.backing() {
+            // Without packing, each page has a block; the counter leaves out those that writeback
+            // has reserved for pages that it still copies.
+            Some(backing) if self.sharing.is_packed() => {
+                backing.blocks.len() - backing.blocks.without_owner()
             }
+            _ => self.stats.bd_count.get() as usize,
+        }
+    }
+
+    /// Releases a share of a block of the backing device. Any context.
+    pub(crate) fn release_share(&self, share: Share) {
+        if let (Some(block), Some(backing)) = (self.sharing.release(share), self.backing()) {
+            backing.blocks.release(block);
         }
     }
 }

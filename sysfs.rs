@@ -85,13 +85,15 @@ impl AttributeList for DiskDirectory {
         DiskAttribute::write_only::<MemUsedMax>(c"mem_used_max"),
         DiskAttribute::write_only::<Idle>(c"idle"),
         DiskAttribute::read_write::<CompAlgorithm>(c"comp_algorithm"),
-        DiskAttribute::read_only::<BdStat>(c"bd_stat"),
+        DiskAttribute::read_only::<BdStatFile>(c"bd_stat"),
         DiskAttribute::read_write::<BackingDev>(c"backing_dev"),
         DiskAttribute::write_only::<Writeback>(c"writeback"),
         DiskAttribute::read_write::<WritebackLimit>(c"writeback_limit"),
         DiskAttribute::read_write::<WritebackLimitEnable>(c"writeback_limit_enable"),
         DiskAttribute::read_write::<WritebackBatchSize>(c"writeback_batch_size"),
         DiskAttribute::read_write::<CompressedWriteback>(c"compressed_writeback"),
+        DiskAttribute::read_write::<PackedWriteback>(c"packed_writeback"),
+        DiskAttribute::read_only::<BdPackStatFile>(c"bd_pack_stat"),
         DiskAttribute::read_only::<IoStatFile>(c"io_stat"),
         DiskAttribute::read_only::<MmStatFile>(c"mm_stat"),
         DiskAttribute::read_only::<DebugStat>(c"debug_stat"),
@@ -359,6 +361,22 @@ impl Store<Disk> for CompressedWriteback {
     }
 }
 
+/// `packed_writeback`: 1 if compressed pages share blocks of the backing device.
+struct PackedWriteback;
+
+impl Show<Disk> for PackedWriteback {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "{}", u32::from(disk.data().packed_writeback()))?;
+        Ok(())
+    }
+}
+
+impl Store<Disk> for PackedWriteback {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().set_packed_writeback(kstrtobool(input)?)
+    }
+}
+
 /// `writeback`: a write writes the pages back that it selects; see [`Selection::parse`].
 struct Writeback;
 
@@ -422,30 +440,40 @@ impl Store<Disk> for WritebackBatchSize {
     }
 }
 
-/// `bd_stat`: pages on the backing device, reads from it, and writes to it, in units of 4 KiB.
-struct BdStat;
+/// `bd_stat`: blocks of the backing device in use, reads from it, and writes to it, in units of
+/// 4 KiB.
+struct BdStatFile;
 
-impl Show<Disk> for BdStat {
+impl Show<Disk> for BdStatFile {
     fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
-        let (count, reads, writes) = disk
-            .data()
-            .config
-            .with_store(|store| {
-                let stats = &store.stats;
-                (
-                    stats.bd_count.get(),
-                    stats.bd_reads.get(),
-                    stats.bd_writes.get(),
-                )
-            })
-            .unwrap_or_default();
-        let units = |pages: u64| pages << (PAGE_SHIFT - 12);
+        let stat = disk.data().bd_stat();
+        let units = |blocks: u64| blocks << (PAGE_SHIFT - 12);
         writeln!(
             out,
             "{:8} {:8} {:8}",
-            units(count),
-            units(reads),
-            units(writes)
+            units(stat.blocks),
+            units(stat.reads),
+            units(stat.writes)
+        )?;
+        Ok(())
+    }
+}
+
+/// `bd_pack_stat`: pages on the backing device, bytes of their data, blocks in use, and blocks of
+/// which less than half is live; blocks and pages in units of 4 KiB.
+struct BdPackStatFile;
+
+impl Show<Disk> for BdPackStatFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        let stat = disk.data().bd_pack_stat();
+        let units = |blocks: u64| blocks << (PAGE_SHIFT - 12);
+        writeln!(
+            out,
+            "{:8} {:8} {:8} {:8}",
+            units(stat.pages),
+            stat.pack.bytes,
+            units(stat.blocks),
+            units(stat.pack.sparse as u64)
         )?;
         Ok(())
     }

@@ -20,6 +20,7 @@
 
 pub(crate) mod budget;
 mod engine;
+mod packer;
 mod queue;
 pub(crate) mod selection;
 
@@ -35,6 +36,7 @@ use crate::{
 };
 use budget::Budget;
 use engine::{
+    Each,
     Engine,
     Job,
     Quota,
@@ -42,6 +44,7 @@ use engine::{
     MIN_HELPED, //
 };
 use kernel::prelude::*;
+use packer::Packer;
 use queue::{
     End,
     Queue, //
@@ -53,6 +56,14 @@ pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
 
 /// Maximum number of pages in a request.
 const REQUEST_PAGES: usize = 32;
+
+/// The order in which the slots of a batch are written back.
+enum Order<'a> {
+    /// The largest objects first, each to a block of its own.
+    Size(Queue<'a>),
+    /// Those that fill blocks.
+    Packed(Packer<'a>),
+}
 
 /// Writes back the pages of a selection, the largest first.
 ///
@@ -99,15 +110,29 @@ pub(crate) fn run(
         let mut end = Ok(());
         let mut helped = Ok(());
         while let Some(batch) = selector.next_batch() {
-            let queue = Queue::new(batch);
+            let order = match store.sharing.is_packed() {
+                false => Order::Size(Queue::new(batch.slots)),
+                true => Order::Packed(Packer::new(batch)),
+            };
             // The workqueue may have to create a worker, and reclaims memory for it.
-            let share = halves.filter(|_| batch.len() >= MIN_HELPED && engine.could_use_help());
-            let mut write = || engine.write(queue.pieces(End::Front));
+            let share =
+                halves.filter(|_| batch.slots.len() >= MIN_HELPED && engine.could_use_help());
+            let mut write = || match &order {
+                Order::Size(queue) => engine.write(Each(queue.slots(End::Front))),
+                Order::Packed(packer) => engine.write(packer),
+            };
             end = match share {
                 None => write(),
                 Some((_, share)) => {
                     let mut helper_end = Ok(());
-                    let mut help = || helper_end = job.help(&queue, share, &mut helped);
+                    let mut help = || {
+                        helper_end = match &order {
+                            Order::Size(queue) => {
+                                job.help(Each(queue.slots(End::Back)), share, &mut helped)
+                            }
+                            Order::Packed(packer) => job.help(packer, share, &mut helped),
+                        }
+                    };
                     with_scoped_work(&mut help, write).and(helper_end)
                 }
             };

@@ -146,6 +146,11 @@ impl Blocks {
         })
     }
 
+    /// Returns the number of blocks.
+    pub(crate) fn len(&self) -> usize {
+        self.users.len()
+    }
+
     /// Claims a run of at most `max` contiguous free blocks.
     ///
     /// The caller owns each block of the run and must [`release`](Self::release) it.

@@ -20,6 +20,8 @@ pub(crate) enum StoredForm {
     Raw,
     /// Compressed.
     Compressed {
+        /// Where the compressed data begins in the block, in bytes.
+        offset: u32,
         /// The size of the compressed data, in bytes.
         size: u32,
         /// The algorithm that it was compressed with.
@@ -38,6 +40,11 @@ impl StoredForm {
 pub(crate) enum ReadTarget {
     /// The page of a bio that reads the whole page.
     Page,
+    /// A page from which the data is decompressed to the page of a bio that reads the whole page.
+    ///
+    /// A packed block contains other pages, too. They must not appear in the page of the bio, which
+    /// may be memory of a user.
+    Bounce(OwnedPage),
     /// A page from which the data is copied to a bio that reads a part of the page, or whose memory
     /// is not one page.
     Copy(OwnedPage),

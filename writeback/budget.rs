@@ -9,7 +9,7 @@ use kernel::{
     sync::Mutex, //
 };
 
-/// Number of units of the limit, of 4 KiB each, that a page is charged.
+/// Number of units of the limit, of 4 KiB each, that a block is charged.
 const UNITS: u64 = PAGE_SIZE as u64 / 4096;
 
 /// The limit, in units of 4 KiB.
@@ -22,44 +22,44 @@ struct Limit {
     generation: u32,
 }
 
-/// Pages that were charged to the limit.
+/// Blocks that were charged to the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Charge {
-    /// Number of pages.
-    pub(super) pages: usize,
+    /// Number of blocks.
+    pub(super) blocks: usize,
     /// The generation of the limit; `None` if none was in force.
     generation: Option<u32>,
 }
 
 impl Charge {
-    /// No pages.
+    /// No blocks.
     pub(super) const NONE: Self = Self {
-        pages: 0,
+        blocks: 0,
         generation: None,
     };
 }
 
 impl Limit {
-    /// Charges at most `pages` pages.
-    fn charge(&mut self, pages: usize) -> Charge {
+    /// Charges at most `blocks` blocks.
+    fn charge(&mut self, blocks: usize) -> Charge {
         if !self.enabled {
             return Charge {
-                pages,
+                blocks,
                 generation: None,
             };
         }
-        let pages = pages.min(usize::try_from(self.units / UNITS).unwrap_or(usize::MAX));
-        self.units -= pages as u64 * UNITS;
+        let blocks = blocks.min(usize::try_from(self.units / UNITS).unwrap_or(usize::MAX));
+        self.units -= blocks as u64 * UNITS;
         Charge {
-            pages,
+            blocks,
             generation: Some(self.generation),
         }
     }
 
-    /// Refunds `pages` pages of a charge.
-    fn refund(&mut self, charge: Charge, pages: usize) {
+    /// Refunds `blocks` blocks of a charge.
+    fn refund(&mut self, charge: Charge, blocks: usize) {
         if charge.generation == Some(self.generation) {
-            self.units += pages as u64 * UNITS;
+            self.units += blocks as u64 * UNITS;
         }
     }
 }
@@ -103,21 +103,21 @@ impl Budget {
         self.limit.lock().units
     }
 
-    /// Sets the limit, in units of 4 KiB, rounded down to whole pages.
+    /// Sets the limit, in units of 4 KiB, rounded down to whole blocks.
     pub(crate) fn set_units(&self, units: u64) {
         let mut limit = self.limit.lock();
         limit.units = units & !(UNITS - 1);
         limit.generation = limit.generation.wrapping_add(1);
     }
 
-    /// Charges at most `pages` pages.
-    pub(super) fn charge(&self, pages: usize) -> Charge {
-        self.limit.lock().charge(pages)
+    /// Charges at most `blocks` blocks.
+    pub(super) fn charge(&self, blocks: usize) -> Charge {
+        self.limit.lock().charge(blocks)
     }
 
-    /// Refunds `pages` pages of a charge.
-    pub(super) fn refund(&self, charge: Charge, pages: usize) {
-        self.limit.lock().refund(charge, pages);
+    /// Refunds `blocks` blocks of a charge.
+    pub(super) fn refund(&self, charge: Charge, blocks: usize) {
+        self.limit.lock().refund(charge, blocks);
     }
 }
 
@@ -134,19 +134,19 @@ mod tests {
         };
         // A limit that is not in force is neither charged nor refunded.
         let free = limit.charge(1000);
-        assert_eq!(free.pages, 1000);
+        assert_eq!(free.blocks, 1000);
         assert_eq!(limit.units, 10 * UNITS);
         limit.enabled = true;
         limit.refund(free, 1000);
         assert_eq!(limit.units, 10 * UNITS);
 
         let most = limit.charge(7);
-        assert_eq!((most.pages, limit.units), (7, 3 * UNITS));
+        assert_eq!((most.blocks, limit.units), (7, 3 * UNITS));
         let rest = limit.charge(7);
-        assert_eq!((rest.pages, limit.units), (3, 0));
-        assert_eq!(limit.charge(1).pages, 0);
+        assert_eq!((rest.blocks, limit.units), (3, 0));
+        assert_eq!(limit.charge(1).blocks, 0);
         limit.refund(most, 2);
-        assert_eq!(limit.charge(5).pages, 2);
+        assert_eq!(limit.charge(5).blocks, 2);
 
         // A charge to an old limit is not refunded to a new one.
         limit.generation += 1;
@@ -155,7 +155,7 @@ mod tests {
 
         limit.units = u64::MAX & !(UNITS - 1);
         let all = limit.charge(usize::MAX);
-        limit.refund(all, all.pages);
+        limit.refund(all, all.blocks);
         assert_eq!(limit.units, u64::MAX & !(UNITS - 1));
     }
 }

@@ -7,10 +7,6 @@ use super::{
         Budget,
         Charge, //
     },
-    queue::{
-        End,
-        Queue, //
-    },
     REQUEST_PAGES,
 };
 use crate::{
@@ -32,6 +28,11 @@ use crate::{
             Block,
             NoBlock, //
         },
+        share::{
+            Layout,
+            Share,
+            MAX_SHARES, //
+        },
         Backing, //
     },
     slot::{
@@ -41,7 +42,12 @@ use crate::{
     stats::Footprint,
     store::Store, //
 };
+use core::ops::Range;
 use kernel::{
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     task::Task,
     time::{
@@ -59,15 +65,69 @@ const MEMORY_SHARE: usize = 256;
 /// How long to wait before looking again for a block when all free ones are being read.
 const BUSY_WAIT: Delta = Delta::from_millis(1);
 
+/// Number of slots that a packed request has room for, for each of its blocks.
+const SLOTS_PER_BLOCK: usize = 8;
+
+/// The slots that are written back, one by one.
+pub(super) trait Source {
+    /// Returns the next slot, whose object fits into `room` bytes unless pages have blocks of their
+    /// own. The index may be beyond the end of the table.
+    fn next(&mut self, room: usize) -> Option<usize>;
+}
+
+/// The slots of an iterator, for pages that have blocks of their own.
+pub(super) struct Each<I>(pub(super) I);
+
+impl<I: Iterator<Item = usize>> Source for Each<I> {
+    fn next(&mut self, _room: usize) -> Option<usize> {
+        self.0.next()
+    }
+}
+
+/// A page in a request.
+#[derive(Clone, Copy)]
+struct Item {
+    /// The index of the slot.
+    slot: usize,
+    /// Where the page begins, in bytes from the start of the request.
+    position: u32,
+    /// The size of the object in the slot, in bytes.
+    size: u32,
+}
+
+impl Item {
+    /// Returns the block of the request that has the page.
+    fn block(&self) -> usize {
+        self.position as usize >> PAGE_SHIFT
+    }
+
+    /// Returns where the page begins in the block and its size in memory, both in bytes.
+    fn part(&self) -> (usize, usize) {
+        let offset = self.position as usize & (PAGE_SIZE - 1);
+        (offset, self.size as usize)
+    }
+}
+
 /// What belongs to a request of writeback.
 pub(super) struct RequestData {
-    /// The slots whose pages are in the request.
-    slots: KVec<usize>,
-    /// The first of the blocks that the pages are written to.
+    /// The pages in the request, in the order of their positions.
+    items: KVec<Item>,
+    /// Number of blocks of the request.
+    blocks: usize,
+    /// The first of the blocks of the device that are written to.
     first: usize,
     charge: Charge,
-    /// The page that is being written alone, after writing all of them failed.
+    /// The block that is being written alone, after writing all of them failed.
     single: Option<usize>,
+}
+
+impl RequestData {
+    /// Returns the pages in a block of the request.
+    fn items_of(&self, block: usize) -> &[Item] {
+        let start = self.items.partition_point(|item| item.block() < block);
+        let end = self.items.partition_point(|item| item.block() <= block);
+        self.items.get(start..end).unwrap_or_default()
+    }
 }
 
 type Request = Pin<KBox<WriteRequest<RequestData>>>;
@@ -99,7 +159,7 @@ impl Job<'_> {
             && self.backing.blocks.without_owner() >= pages + REQUEST_PAGES
     }
 
-    /// Writes back the slots of a queue from its back on, in a helper.
+    /// Writes back slots in a helper.
     ///
     /// Does nothing if there is no free memory for a writer and a request. An error of single pages
     /// goes to `result`.
@@ -107,54 +167,63 @@ impl Job<'_> {
     /// # Errors
     ///
     /// Those of [`Engine::write`].
-    pub(super) fn help(&self, queue: &Queue<'_>, quota: Quota, result: &mut Result) -> Result {
+    pub(super) fn help(&self, slots: impl Source, quota: Quota, result: &mut Result) -> Result {
         let mut end = Ok(());
         let device = self.backing.source.device();
         let _ = Writer::with(device, Role::Helper.gfp(), |writer| {
             let mut engine = Engine::new(self, Role::Helper, writer, quota)?;
-            end = engine.write(queue.pieces(End::Back));
+            end = engine.write(slots);
             *result = result.and(engine.finish(end));
             Ok(())
         });
         end
     }
 
-    /// Copies the page of a selected slot, in the form in which it is written back, and returns
-    /// `true`; or returns `false` if the slot is not selected any more. The slot is deselected if
-    /// its page was not copied.
-    fn copy(&self, index: usize, page: PageRef<'_>) -> Result<bool> {
+    /// Copies the page of a selected slot to a block, in the form in which it is written back, and
+    /// returns the size of its object; or returns `None` if the slot is not selected any more. The
+    /// slot is deselected if its page was not copied.
+    ///
+    /// The page is added to the layout of the block.
+    fn copy(&self, index: usize, block: PageRef<'_>, layout: &mut Layout) -> Result<Option<usize>> {
         let Some(mut slot) = (self.store.table.lock(index)).filter(SlotGuard::is_selected) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let page = page.map();
-        let result = match slot.view() {
-            View::Stored { object, priority }
-                if self
-                    .store
-                    .stored_form(object.size(), priority)
-                    .is_compressed() =>
-            {
-                object.read_page(&page);
-                Ok(true)
+        let Some(size) = slot.object_size() else {
+            slot.set_selected(false);
+            return Ok(None);
+        };
+        let before = *layout;
+        let compressed = self.store.stores_compressed(size);
+        // A page that does not fit stays in memory.
+        let result = match layout.add(if compressed { size } else { PAGE_SIZE }) {
+            false => Ok(false),
+            true => {
+                let block = block.map();
+                match slot.view() {
+                    View::Stored { object, .. } if compressed => {
+                        Ok(object.copy_to(&block, before.used()))
+                    }
+                    _ => self.store.read_object(&slot, index, &block),
+                }
             }
-            _ => self.store.read_object(&slot, index, &page),
         };
         if !matches!(result, Ok(true)) {
+            *layout = before;
             slot.set_selected(false);
         }
-        result
+        result.map(|copied| copied.then_some(size))
     }
 
-    /// Replaces the object of a slot by the block that its page was written to, or releases the
-    /// block if the slot is not selected any more.
+    /// Replaces the object of a slot by the share of the block that its page was written to, or
+    /// releases the share if the slot is not selected any more.
     ///
-    /// The caller counts the write, for all pages of a request at once.
-    fn exchange(&self, index: usize, block: Block) {
+    /// The caller counts the write, for all blocks of a request at once.
+    fn exchange(&self, index: usize, share: Share) {
         let Some(mut slot) = (self.store.table.lock(index)).filter(SlotGuard::is_selected) else {
-            self.backing.blocks.release(block);
+            self.store.release_share(share);
             return;
         };
-        match slot.write_back(block) {
+        match slot.write_back(share) {
             Ok(old) => {
                 self.store
                     .stats
@@ -162,10 +231,10 @@ impl Job<'_> {
                 drop(slot);
                 self.store.dispose(old);
             }
-            Err(block) => {
+            Err(share) => {
                 slot.set_selected(false);
                 drop(slot);
-                self.backing.blocks.release(block);
+                self.store.release_share(share);
             }
         }
     }
@@ -194,7 +263,7 @@ impl Role {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Quota {
     requests: usize,
-    /// Pages in each request.
+    /// Blocks of each request.
     each: usize,
 }
 
@@ -217,14 +286,20 @@ impl Quota {
     }
 }
 
-/// Allocates a request of one page that may grow to `max` pages.
+/// Allocates a request of one block that may grow to `max` blocks, which pages share if `packed` is
+/// set.
 ///
 /// # Errors
 ///
 /// `ENOMEM`: `gfp` finds no memory.
-fn allocate(max: usize, gfp: Gfp) -> Result<Request> {
+fn allocate(max: usize, packed: bool, gfp: Gfp) -> Result<Request> {
+    let items = match packed {
+        true => (max * SLOTS_PER_BLOCK).max(MAX_SHARES),
+        false => max,
+    };
     let data = RequestData {
-        slots: KVec::with_capacity(max, gfp.for_collections())?,
+        items: KVec::with_capacity(items, gfp.for_collections())?,
+        blocks: 0,
         first: 0,
         charge: Charge::NONE,
         single: None,
@@ -270,7 +345,8 @@ impl<'a, 'w> Engine<'a, 'w> {
     ) -> Result<Self> {
         let gfp = role.gfp();
         let mut free = KVVec::with_capacity(1, gfp.for_collections())?;
-        free.push(allocate(quota.each, gfp)?, GFP_NOWAIT)?;
+        let packed = job.store.sharing.is_packed();
+        free.push(allocate(quota.each, packed, gfp)?, GFP_NOWAIT)?;
         // INVARIANT: `free` has a request.
         Ok(Self {
             job,
@@ -290,7 +366,8 @@ impl<'a, 'w> Engine<'a, 'w> {
         let mut request = match self.free.pop() {
             Some(request) => request,
             None if self.requests < self.quota.requests => {
-                let request = allocate(self.quota.each, Gfp::NOWAIT).ok()?;
+                let packed = self.job.store.sharing.is_packed();
+                let request = allocate(self.quota.each, packed, Gfp::NOWAIT).ok()?;
                 self.requests += 1;
                 request
             }
@@ -334,13 +411,13 @@ impl<'a, 'w> Engine<'a, 'w> {
     /// - `EIO`: the limit is reached.
     /// - `ENOSPC`: no block is free.
     /// - Those of [`Job::check_stop`].
-    pub(super) fn write<'s>(&mut self, slots: impl Iterator<Item = &'s [usize]>) -> Result {
-        let mut slots = slots.flatten().copied().peekable();
-        while let Some(&next) = slots.peek() {
+    pub(super) fn write(&mut self, mut slots: impl Source) -> Result {
+        let mut next = slots.next(PAGE_SIZE);
+        while let Some(index) = next {
             self.job.check_stop()?;
             // A slot that is not selected any more needs neither budget nor a block.
-            if !self.job.store.table.is_selected(next) {
-                slots.next();
+            if !self.job.store.table.is_selected(index) {
+                next = slots.next(PAGE_SIZE);
                 continue;
             }
             while let Some(request) = self.writer.try_next() {
@@ -356,14 +433,14 @@ impl<'a, 'w> Engine<'a, 'w> {
             };
 
             let charge = self.job.budget.charge(request.capacity());
-            if charge.pages == 0 {
+            if charge.blocks == 0 {
                 self.put_back(request);
                 return Err(EIO);
             }
-            let run = match self.job.backing.blocks.reserve(charge.pages) {
+            let run = match self.job.backing.blocks.reserve(charge.blocks) {
                 Ok(run) => run,
                 Err(reason) => {
-                    self.job.budget.refund(charge, charge.pages);
+                    self.job.budget.refund(charge, charge.blocks);
                     self.put_back(request);
                     match reason {
                         NoBlock::Full => return Err(ENOSPC),
@@ -373,16 +450,20 @@ impl<'a, 'w> Engine<'a, 'w> {
                     continue;
                 }
             };
-            let filled = self.fill(&mut request, &mut slots, run.len());
+            let filled = self.fill(&mut request, &mut next, &mut slots, run.len());
             for number in run.start + filled..run.end {
                 self.job.backing.blocks.release(Block::from_number(number));
             }
-            self.job.budget.refund(charge, charge.pages - filled);
+            self.job.budget.refund(charge, charge.blocks - filled);
+            if next.is_none() {
+                next = slots.next(PAGE_SIZE);
+            }
             if filled == 0 {
                 self.put_back(request);
                 continue;
             }
             let data = request.as_mut().data();
+            data.blocks = filled;
             data.first = run.start;
             data.charge = charge;
             data.single = None;
@@ -396,50 +477,86 @@ impl<'a, 'w> Engine<'a, 'w> {
         Ok(())
     }
 
-    /// Copies the pages of at most `max` slots into a request and returns their number.
+    /// Copies pages into at most `max` blocks of a request and returns the number of blocks.
+    ///
+    /// The first slot is `next`, if there is one.
     fn fill(
         &mut self,
         request: &mut Request,
-        slots: &mut impl Iterator<Item = usize>,
+        next: &mut Option<usize>,
+        slots: &mut impl Source,
         max: usize,
     ) -> usize {
-        request.as_mut().data().slots.clear();
+        request.as_mut().data().items.clear();
         let mut filled = 0;
         while filled < max {
-            let Some(index) = slots.next() else { break };
-            let Some(page) = request.page(filled) else {
+            let used = self.fill_block(request, filled, next, slots);
+            let Some(page) = request.page(filled).filter(|_| used > 0) else {
                 break;
             };
-            match self.job.copy(index, page) {
-                Ok(true) => (),
-                Ok(false) => continue,
-                Err(error) => {
-                    self.result = Err(error);
-                    continue;
-                }
-            }
-            if let Err(error) = request.as_mut().data().slots.push_within_capacity(index) {
-                self.job.store.table.deselect(index);
-                self.result = Err(error.into());
-                break;
-            }
+            page.map().clear_from(used);
             filled += 1;
         }
         filled
+    }
+
+    /// Copies pages into one block of a request and returns how many bytes of it are used.
+    fn fill_block(
+        &mut self,
+        request: &mut Request,
+        block: usize,
+        next: &mut Option<usize>,
+        slots: &mut impl Source,
+    ) -> usize {
+        let packed = self.job.store.sharing.is_packed();
+        let mut layout = Layout::EMPTY;
+        loop {
+            let items = &request.as_mut().data().items;
+            let room = match layout.used() {
+                _ if items.len() == items.capacity() => 0,
+                0 => PAGE_SIZE,
+                _ if packed => layout.room(),
+                _ => 0,
+            };
+            if room == 0 {
+                break;
+            }
+            let Some(page) = request.page(block) else {
+                break;
+            };
+            let Some(slot) = next.take().or_else(|| slots.next(room)) else {
+                break;
+            };
+            let position = block * PAGE_SIZE + layout.used();
+            match self.job.copy(slot, page, &mut layout) {
+                Ok(None) => (),
+                Ok(Some(size)) => {
+                    let item = Item {
+                        slot,
+                        position: position as u32,
+                        size: size as u32,
+                    };
+                    // There is room for the item.
+                    let _ = request.as_mut().data().items.push_within_capacity(item);
+                }
+                Err(error) => self.result = Err(error),
+            }
+        }
+        layout.used()
     }
 
     /// Completes a request that the device is done with, or submits what is left of it.
     fn complete(&mut self, mut request: Request) {
         let status = request.status();
         let data = request.as_mut().data();
-        let (first, len) = (data.first, data.slots.len());
+        let (first, len) = (data.first, data.blocks);
         let done = match data.single {
-            Some(page) => page..page + 1,
+            Some(block) => block..block + 1,
             None => 0..len,
         };
         let stop = self.job.check_stop();
         if status.is_err() && done.len() > 1 && stop.is_ok() {
-            // Write the pages one by one, to find the one that fails.
+            // Write the blocks one by one, to find the one that fails.
             data.single = Some(0);
             self.writer.submit(request, 0..1, first);
             return;
@@ -447,13 +564,11 @@ impl<'a, 'w> Engine<'a, 'w> {
         if status.is_ok() {
             self.job.store.stats.bd_writes.add(done.len());
         }
-        for page in done.clone() {
-            self.complete_page(data, page, status);
-        }
+        self.complete_blocks(data, done.clone(), status);
         if stop.is_err() {
-            // Each of the other pages may take the device long to fail.
-            for page in done.end..len {
-                self.complete_page(data, page, stop);
+            // Each of the other blocks may take the device long to fail.
+            if done.end < len {
+                self.complete_blocks(data, done.end..len, stop);
                 self.stop = stop;
             }
         } else if done.end < len {
@@ -465,17 +580,25 @@ impl<'a, 'w> Engine<'a, 'w> {
         self.put_back(request);
     }
 
-    /// Completes one page of a request, which was written with this status.
-    fn complete_page(&mut self, data: &RequestData, page: usize, status: Result) {
-        let Some(&index) = data.slots.get(page) else {
-            return;
-        };
-        let block = Block::from_number(data.first + page);
-        match status {
-            Ok(()) => self.job.exchange(index, block),
-            Err(error) => {
+    /// Completes blocks of a request, which were written with this status.
+    fn complete_blocks(&mut self, data: &RequestData, blocks: Range<usize>, status: Result) {
+        for number in blocks {
+            let block = Block::from_number(data.first + number);
+            let items = data.items_of(number);
+            let exchange = |item: &Item, share| self.job.exchange(item.slot, share);
+            let divided = match status {
+                Ok(()) => {
+                    let sharing = &self.job.store.sharing;
+                    let divided = sharing.divide(block, items, Item::part, exchange);
+                    divided.map_err(|block| (block, EIO))
+                }
+                Err(error) => Err((block, error)),
+            };
+            if let Err((block, error)) = divided {
                 self.result = Err(error);
-                self.job.store.table.deselect(index);
+                for item in items {
+                    self.job.store.table.deselect(item.slot);
+                }
                 self.job.backing.blocks.release(block);
                 self.job.budget.refund(data.charge, 1);
             }

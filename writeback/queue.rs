@@ -41,11 +41,16 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Returns an iterator over the slots from one end on; see [`pieces`](Self::pieces).
+    pub(super) fn slots(&self, end: End) -> impl Iterator<Item = usize> + '_ {
+        self.pieces(end).flatten().copied()
+    }
+
     /// Returns an iterator over the pieces from one end on, until all have been taken from either
     /// end.
     ///
     /// One task at a time takes pieces from an end.
-    pub(super) fn pieces(&self, end: End) -> impl Iterator<Item = &'a [usize]> + '_ {
+    fn pieces(&self, end: End) -> impl Iterator<Item = &'a [usize]> + '_ {
         let count = self.slots.len().div_ceil(REQUEST_PAGES);
         (0..count).map_while(move |number| {
             // The pieces that were taken are at the two ends: while there are fewer than `count`,

@@ -84,6 +84,18 @@ impl RefCounts {
         self.len
     }
 
+    /// Returns the number of references to an object, which may be out of date; 0 beyond the end of
+    /// the table.
+    pub(crate) fn count(&self, index: usize) -> usize {
+        let word = self
+            .words
+            .get(index / PER_WORD)
+            .filter(|_| index < self.len);
+        word.map_or(0, |AtomicEntry(word)| {
+            (word.load(Relaxed) >> (index % PER_WORD * BITS)) as usize & Self::MAX
+        })
+    }
+
     /// Takes the first reference to an object, or returns `false` if it has references.
     ///
     /// A successful call has ACQUIRE semantics, and is ordered after the last [`put`](Self::put) of
@@ -225,10 +237,11 @@ mod tests {
         assert!(!counts.claim_many(0, 0) && !counts.claim_many(0, RefCounts::MAX + 1));
         assert!(counts.claim_many(0, 1) && !counts.claim_many(0, 1));
         assert!(counts.claim_many(3, RefCounts::MAX) && !counts.get(3));
+        assert_eq!((counts.count(3), counts.count(2)), (RefCounts::MAX, 0));
         assert_eq!(counts.put_many(3, 5), Some(RefCounts::MAX - 5));
         assert_eq!(counts.put_many(3, RefCounts::MAX - 4), None);
         assert_eq!(counts.put_many(3, RefCounts::MAX - 5), Some(0));
-        assert!(!counts.get(3) && counts.get(0) && !counts.get(2));
+        assert_eq!((counts.count(3), counts.count(0)), (0, 1));
         Ok(())
     }
 
@@ -255,6 +268,7 @@ mod tests {
         let counts = RefCounts::new(PER_WORD + 1)?;
         for index in [PER_WORD + 1, 2 * PER_WORD, usize::MAX] {
             assert!(!counts.claim(index) && !counts.get(index) && counts.put(index).is_none());
+            assert_eq!(counts.count(index), 0);
         }
         assert_eq!(counts.first_unused(PER_WORD..1000), Some(PER_WORD));
         assert_eq!(counts.first_unused(PER_WORD + 1..1000), None);
