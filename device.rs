@@ -596,6 +596,34 @@ impl Device {
         idle::mark(&store, cutoff)
     }
 
+    /// Packs the blocks of the backing device anew that are sparse.
+    ///
+    /// # Context
+    ///
+    /// A system call, which returns the error. May sleep, for long. Waits for writeback and for
+    /// recompression of the disk.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: the disk is not initialised, or does not pack pages.
+    /// - `ENODEV`: the disk has no backing device.
+    /// - `ERESTARTSYS`: a signal interrupted the wait.
+    /// - Those of [`writeback::compact`].
+    pub(crate) fn compact_backing(&self) -> Result {
+        let _guard = lock_interruptible(&self.post_processing)?;
+        // Take a reference: the configuration must not be locked during the compaction.
+        let store = {
+            let config = self.config().read();
+            let ready = config.ready.as_ref().ok_or(EINVAL)?;
+            if !config.packed_writeback {
+                return Err(EINVAL);
+            }
+            ready.store.clone()
+        };
+        let backing = store.backing().ok_or(ENODEV)?;
+        writeback::compact(&store, backing, &self.budget, self.batch_size())
+    }
+
     /// Returns the columns of `bd_stat`, in pages; zeroes for an uninitialised disk.
     pub(crate) fn bd_stat(&self) -> BdStat {
         let stat = |store: &Store| BdStat {

@@ -100,6 +100,89 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// Slots that their user collects, to be sorted into a batch.
+///
+/// # Context
+///
+/// Any context, except for [`new`](Self::new) and dropping, which may sleep.
+pub(crate) struct Sorter {
+    /// The index of each slot, and the size of its object.
+    unsorted: KVec<(usize, usize)>,
+    sorted: KVec<usize>,
+    starts: [u32; BUCKETS],
+}
+
+impl Sorter {
+    /// Creates a sorter for at most `max` slots.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    pub(crate) fn new(max: usize) -> Result<Self> {
+        Ok(Self {
+            unsorted: KVec::with_capacity(max, GFP_KERNEL)?,
+            sorted: KVec::from_elem(usize::MAX, max, GFP_KERNEL)?,
+            starts: [0; BUCKETS],
+        })
+    }
+
+    /// Returns how many slots can be added.
+    pub(crate) fn room(&self) -> usize {
+        self.sorted.len() - self.unsorted.len()
+    }
+
+    /// Adds a slot whose object has `size` bytes, if there is room.
+    pub(crate) fn add(&mut self, slot: usize, size: usize) {
+        if self.room() > 0 {
+            let _ = self.unsorted.push_within_capacity((slot, size));
+        }
+    }
+
+    /// Returns whether no slot was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unsorted.is_empty()
+    }
+
+    /// Removes all slots.
+    pub(crate) fn clear(&mut self) {
+        self.unsorted.clear();
+    }
+
+    /// Returns the slots in the order in which they were added.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = usize> + '_ {
+        self.unsorted.iter().map(|&(slot, _)| slot)
+    }
+
+    /// Sorts the slots into a batch.
+    pub(crate) fn batch(&mut self) -> Batch<'_> {
+        let mut histogram = Histogram([0; BUCKETS]);
+        for &(_, size) in &self.unsorted {
+            histogram.count(size);
+        }
+        let mut places = [0; BUCKETS];
+        let mut end = 0;
+        for (bucket, place) in places.iter_mut().enumerate().rev() {
+            *place = end;
+            if let Some(start) = self.starts.get_mut(bucket) {
+                *start = end as u32;
+            }
+            end += histogram.of(bucket);
+        }
+        for &(slot, size) in &self.unsorted {
+            if let Some(place) = places.get_mut(bucket(size)) {
+                if let Some(entry) = self.sorted.get_mut(*place) {
+                    *entry = slot;
+                }
+                *place += 1;
+            }
+        }
+        Batch {
+            slots: self.sorted.get(..end).unwrap_or_default(),
+            starts: &self.starts,
+        }
+    }
+}
+
 /// An iterator over the selected slots of a disk, in batches.
 ///
 /// A selected slot stays marked until it is accessed or its user clears the mark. Dropping the

@@ -407,6 +407,34 @@ impl<'a> SlotGuard<'a> {
         Ok(old)
     }
 
+    /// Replaces the share in the slot by an object with the page, and returns the share; or returns
+    /// `None` if the page is not at `location`.
+    ///
+    /// The caller must read the page from there while it keeps the block pinned.
+    pub(crate) fn fetch(&mut self, location: Location, object: Object<'_>) -> Option<Content<'a>> {
+        let View::WrittenBack {
+            location: now,
+            priority,
+        } = self.view()
+        else {
+            return None;
+        };
+        if now != location {
+            return None;
+        }
+        let before = self.bits();
+        let old = self.replace(match object.size() {
+            PAGE_SIZE => Content::Huge { object },
+            _ => Content::Stored { object, priority },
+        });
+        let bits = self.bits().with(
+            SlotBits::INCOMPRESSIBLE,
+            before.has(SlotBits::INCOMPRESSIBLE),
+        );
+        self.set_bits(bits.with_time(before.time()));
+        Some(old)
+    }
+
     /// Replaces the object in the slot by the recompressed page, and returns the old object.
     ///
     /// Clears all marks: the page is then neither idle nor selected.

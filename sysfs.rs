@@ -377,11 +377,15 @@ impl Store<Disk> for PackedWriteback {
     }
 }
 
-/// `writeback`: a write writes the pages back that it selects; see [`Selection::parse`].
+/// `writeback`: a write writes the pages back that it selects; see [`Selection::parse`]. Writing
+/// `compact` packs the sparse blocks of the backing device anew.
 struct Writeback;
 
 impl Store<Disk> for Writeback {
     fn store(disk: &Disk, input: &CStr) -> Result {
+        if sysfs_streq(input, c"compact") {
+            return disk.data().compact_backing();
+        }
         disk.data()
             .write_back(|pages| Selection::parse(input, pages))
     }

@@ -19,6 +19,7 @@
 //! post-processing of the disk.
 
 pub(crate) mod budget;
+mod compact;
 mod engine;
 mod packer;
 mod queue;
@@ -35,6 +36,7 @@ use crate::{
     store::Store, //
 };
 use budget::Budget;
+pub(crate) use compact::run as compact;
 use engine::{
     Each,
     Engine,
@@ -56,6 +58,9 @@ pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
 
 /// Maximum number of pages in a request.
 const REQUEST_PAGES: usize = 32;
+
+/// The fraction of the blocks of a device below which its free blocks are few, as its denominator.
+const SHORT: usize = 8;
 
 /// The order in which the slots of a batch are written back.
 enum Order<'a> {
@@ -87,6 +92,12 @@ pub(crate) fn run(
     batch_size: u32,
     selection: &Selection,
 ) -> Result {
+    let short = backing.blocks.without_owner() < backing.blocks.len() / SHORT;
+    if short && store.sharing.is_packed() {
+        if let Err(error @ (EINTR | ERESTARTSYS)) = compact(store, backing, budget, batch_size) {
+            return Err(error);
+        }
+    }
     let job = Job {
         store,
         backing,

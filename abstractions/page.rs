@@ -37,7 +37,6 @@ pub(crate) struct Node(i32);
 impl Node {
     /// The node of the CPU that allocates.
     // INVARIANT: This is `NUMA_NO_NODE`.
-    #[allow(dead_code, reason = "only tests use it so far")]
     pub(crate) const LOCAL: Self = Self(kernel::bindings::NUMA_NO_NODE);
 
     /// Returns the number of the node. Any context; does not sleep.

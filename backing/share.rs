@@ -284,6 +284,16 @@ impl Sharing {
         (1..=SPARSE).contains(&self.weight_of(number))
     }
 
+    /// Returns whether a page is in a block of which at most half is live, to the precision of the
+    /// weights, so that two such blocks are worth packing into one.
+    pub(crate) fn is_worth_moving(&self, page: Location) -> bool {
+        match self.weight_of(page.block()) {
+            0 => false,
+            // The page may be the only one, and larger than half of the block.
+            weight => weight <= SPARSE + 1 && page.size() <= PAGE_SIZE / 2,
+        }
+    }
+
     /// Returns the weight of a block; 0 without packing.
     fn weight_of(&self, number: usize) -> usize {
         (self.packed.as_ref()).map_or(0, |packed| packed.weights.count(number))
@@ -394,6 +404,15 @@ mod tests {
         let _ = sharing.release(shares.pop().ok_or(EINVAL)?);
         assert!(!sharing.is_sparse(3));
         assert!(!sharing.is_sparse(4) && !sharing.is_sparse(usize::MAX));
+        // One page that is just larger than the half, or just as large.
+        for (size, worth) in [(PAGE_SIZE / 2 + 1, false), (PAGE_SIZE / 2, true)] {
+            let share = divide(&sharing, 0, &[size])?.pop().ok_or(EINVAL)?;
+            assert!(!sharing.is_sparse(0));
+            assert_eq!(sharing.is_worth_moving(share.location()), worth);
+            let location = share.location();
+            let _ = sharing.release(share);
+            assert!(!sharing.is_worth_moving(location));
+        }
         Ok(())
     }
 

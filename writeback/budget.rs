@@ -110,6 +110,12 @@ impl Budget {
         limit.generation = limit.generation.wrapping_add(1);
     }
 
+    /// Returns whether the limit allows no block.
+    pub(super) fn is_used_up(&self) -> bool {
+        let limit = self.limit.lock();
+        limit.enabled && limit.units < UNITS
+    }
+
     /// Charges at most `blocks` blocks.
     pub(super) fn charge(&self, blocks: usize) -> Charge {
         self.limit.lock().charge(blocks)

@@ -14,6 +14,7 @@ use crate::select::{
 };
 use kernel::{
     page::PAGE_SIZE,
+    prelude::*,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -65,5 +66,122 @@ impl Source for &Packer<'_> {
         (0..buckets_within(room))
             .rev()
             .find_map(|bucket| self.take(bucket))
+    }
+}
+
+#[kunit_tests(zram_rs_packer)]
+mod tests {
+    use super::*;
+    use crate::{
+        backing::share::Layout,
+        select::Sorter, //
+    };
+
+    /// Packs objects of these sizes as the engine does, and returns the number of blocks.
+    ///
+    /// Checks that each object is in one block, where it overlaps no other.
+    fn pack(sizes: &[usize]) -> Result<usize> {
+        let mut sorter = Sorter::new(sizes.len())?;
+        for (slot, &size) in sizes.iter().enumerate() {
+            sorter.add(slot, size);
+        }
+        let packer = Packer::new(sorter.batch());
+        let mut source = &packer;
+        let mut packed = KVec::from_elem(false, sizes.len(), GFP_KERNEL)?;
+        let mut blocks = 0;
+        while let Some(first) = source.next(PAGE_SIZE) {
+            let mut layout = Layout::EMPTY;
+            let mut next = Some(first);
+            while let Some(slot) = next {
+                let before = layout.used();
+                // The object fits, and begins where the last one ends.
+                assert!(layout.add(sizes[slot]));
+                assert!(layout.used() == before + sizes[slot] && layout.used() <= PAGE_SIZE);
+                assert!(!packed[slot]);
+                packed[slot] = true;
+                next = match layout.room() {
+                    0 => None,
+                    room => source.next(room),
+                };
+            }
+            blocks += 1;
+        }
+        assert!(packed.iter().all(|&packed| packed));
+        Ok(blocks)
+    }
+
+    /// Returns the least number of blocks that have room for objects of these sizes.
+    fn optimum(sizes: &[usize], blocks: &mut [usize], used: usize) -> usize {
+        let Some((&size, rest)) = sizes.split_first() else {
+            return used;
+        };
+        let mut least = usize::MAX;
+        // In one of the blocks in use, or in the next one.
+        for block in 0..=used {
+            if blocks[block] + size <= PAGE_SIZE {
+                blocks[block] += size;
+                least = least.min(optimum(rest, blocks, used.max(block + 1)));
+                blocks[block] -= size;
+            }
+        }
+        least
+    }
+
+    fn random(state: &mut u64) -> usize {
+        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (*state >> 33) as usize
+    }
+
+    #[test]
+    fn nearly_the_least_number_of_blocks() -> Result {
+        const PAGES: usize = 7;
+        let mut state = 1;
+        let (mut sum, mut least) = (0, 0);
+        for _ in 0..500 {
+            let mut sizes = [0; PAGES];
+            for size in &mut sizes {
+                *size = 1 + random(&mut state) % PAGE_SIZE;
+            }
+            let (blocks, optimum) = (pack(&sizes)?, optimum(&sizes, &mut [0; PAGES + 1], 0));
+            assert!(blocks >= optimum && blocks <= optimum + 1);
+            sum += blocks;
+            least += optimum;
+        }
+        // Best fit, with sizes that are known to a 64th of a page.
+        assert!(sum * 100 <= least * 103);
+        Ok(())
+    }
+
+    #[test]
+    fn many_pages_leave_no_gaps() -> Result {
+        const PAGES: usize = 2000;
+        let mut state = 2;
+        // Of all magnitudes.
+        for max in [PAGE_SIZE, PAGE_SIZE / 2, PAGE_SIZE / 4] {
+            let mut sizes = KVec::new();
+            for _ in 0..PAGES {
+                sizes.push(1 + random(&mut state) % max, GFP_KERNEL)?;
+            }
+            let bytes: usize = sizes.iter().sum();
+            let blocks = pack(&sizes)?;
+            assert!(blocks * PAGE_SIZE * 100 <= bytes * 108);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn largest_that_fits() -> Result {
+        // The sizes are those of whole buckets less a byte, so that all of them fit exactly.
+        let size = |buckets| buckets * BUCKET_SIZE - 1;
+        assert_eq!(pack(&[size(64)])?, 1);
+        assert_eq!(pack(&[PAGE_SIZE])?, 1);
+        assert_eq!(pack(&[PAGE_SIZE, 1])?, 2);
+        assert_eq!(pack(&[size(40), size(24)])?, 1);
+        assert_eq!(pack(&[size(40), size(25)])?, 2);
+        assert_eq!(pack(&[size(30), size(40), size(24), size(34)])?, 2);
+        // More pages than a block can have.
+        assert_eq!(pack(&[1; 14])?, 1);
+        assert_eq!(pack(&[1; 15])?, 2);
+        Ok(())
     }
 }

@@ -285,6 +285,34 @@ impl<T: Send> Writer<'_, T> {
         pages: Range<usize>,
         to: usize,
     ) {
+        self.start(request, pages, to, kernel::bindings::req_op_REQ_OP_WRITE);
+    }
+
+    /// Submits a request that reads the pages with these indices from the device, where they begin
+    /// at page `from`.
+    ///
+    /// In all else it is like [`submit`](Self::submit).
+    ///
+    /// # Context
+    ///
+    /// May sleep until the queue of the device has room. Does not wait for the request.
+    pub(crate) fn read(
+        &mut self,
+        request: Pin<KBox<WriteRequest<T>>>,
+        pages: Range<usize>,
+        from: usize,
+    ) {
+        self.start(request, pages, from, kernel::bindings::req_op_REQ_OP_READ);
+    }
+
+    /// Submits a request for this operation on pages of the device from page `at` on.
+    fn start(
+        &mut self,
+        request: Pin<KBox<WriteRequest<T>>>,
+        pages: Range<usize>,
+        at: usize,
+        operation: u32,
+    ) {
         // SAFETY: The request is not moved: it stays in the same allocation.
         let request = KBox::into_raw(unsafe { Pin::into_inner_unchecked(request) });
         // SAFETY: The request is valid, and this function owns it until it is submitted.
@@ -312,9 +340,9 @@ impl<T: Send> Writer<'_, T> {
                 self.device.bdev.as_ptr(),
                 fields.vecs.as_mut_ptr(),
                 fields.vecs.len() as u16,
-                kernel::bindings::req_op_REQ_OP_WRITE,
+                operation,
             );
-            (*bio).bi_iter.bi_sector = sector(to);
+            (*bio).bi_iter.bi_sector = sector(at);
             (*bio).bi_end_io = Some(Self::end_io);
             for page in pages {
                 kernel::bindings::__bio_add_page(
