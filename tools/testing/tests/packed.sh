@@ -1,0 +1,243 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Packed writeback: the files packed_writeback and bd_pack_stat, how pages share blocks, what becomes of a block when its
+# pages go one by one, and compaction.
+#
+# Guest: uml-debug group=packed seconds=600
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+[ "$DRIVER" = zram_rs ] || {
+	echo "1..0 # SKIP only zram_rs packs pages"
+	exit "$KSFT_SKIP"
+}
+
+# packed DEVICE SIZE [ALGORITHM]: adds a disk that packs pages, with this backing device.
+packed() {
+	add
+	stores "$sys/comp_algorithm" "${3:-lz4}"
+	stores "$sys/packed_writeback" 1
+	stores "$sys/backing_dev" "$1"
+	stores "$sys/disksize" "$2"
+	does open "$dev" direct
+}
+
+# pack_stat: sets $pages, $bytes, $blocks and $sparse to the columns of bd_pack_stat.
+pack_stat() {
+	read -r pages bytes blocks sparse <"$sys/bd_pack_stat"
+}
+
+# nothing_is_left: no page and no block may be in use.
+nothing_is_left() {
+	reads bd_pack_stat $'       0        0        0        0\n'
+	bd_stat
+	is "blocks in use" "$bd_count" 0
+}
+
+test_modes() {
+	add
+	is "modes" "$(cd "$sys" && stat -c '%a %n' packed_writeback bd_pack_stat)" '644 packed_writeback
+444 bd_pack_stat'
+}
+
+test_packed_writeback() {
+	local value want
+	add
+	reads packed_writeback $'0\n'
+	reads bd_pack_stat $'       0        0        0        0\n'
+	while read -r value want; do
+		stores "$sys/packed_writeback" "$value"
+		reads packed_writeback "$want"$'\n'
+	done <<-END
+		1 1
+		0 0
+		y 1
+		off 0
+		on 1
+	END
+	for value in garbage '' 2 -1; do
+		stores "$sys/packed_writeback" "$value" EINVAL
+		reads packed_writeback $'1\n'
+	done
+	stores "$sys/disksize" 1M
+	for value in 0 1; do
+		stores "$sys/packed_writeback" $value EBUSY
+	done
+	stores "$sys/packed_writeback" garbage EINVAL
+	# Without a backing device, as with any writeback.
+	writes_back compact ENODEV
+	stores "$sys/reset" 1
+	reads packed_writeback $'1\n'
+}
+
+test_compact_needs_packing() {
+	nullb wb0 1
+	add
+	writes_back compact EINVAL
+	stores "$sys/backing_dev" "$nullb"
+	writes_back compact EINVAL
+	stores "$sys/disksize" 256K
+	writes_back compact EINVAL
+}
+
+# Pages of all kinds are read as they were written, and take as many blocks as their bytes need.
+test_pages_share_blocks() {
+	local algorithm size
+	algorithms
+	for algorithm in $ALGORITHMS; do
+		nullb "wb$algorithm" 2
+		packed "$nullb" 1M "$algorithm"
+		does bulk 0 64 text 1
+		does bulk 64 64 hex 1
+		does bulk 128 32 random 1
+		does bulk 160 32 same 1
+		mm_stat
+		size=$compr
+		stores "$sys/idle" all
+		writes_back idle
+		mm_stat
+		is "bytes in memory" "$compr" 0
+		pack_stat
+		bd_stat
+		is "pages on the device" "$pages" 160
+		is "bytes on the device" "$bytes" "$size"
+		is "blocks in bd_stat" "$bd_count" "$blocks"
+		is "blocks written" "$bd_writes" "$blocks"
+		at_least "blocks" "$blocks" $(((size + PAGE - 1) / PAGE))
+		# The pages of text fit into what others leave.
+		[ "$blocks" -le 96 ] || fail "$algorithm: $blocks blocks for $size bytes"
+		does bulkcheck 0 64 text 1
+		does bulkcheck 64 64 hex 1
+		does bulkcheck 128 32 random 1
+		does bulkcheck 160 32 same 1
+		no_failed_io
+		does discard 0 $((256 * PAGE))
+		nothing_is_left
+		does close
+	done
+}
+
+# A block is free when its last page is gone, in any order.
+test_blocks_end_with_their_last_page() {
+	local index
+	nullb wb0 1
+	packed "$nullb" 1M zstd
+	does bulk 0 60 hex 7
+	writes_back page_indexes=0-59
+	pack_stat
+	is "pages" "$pages" 60
+	for ((index = 0; index < 60; index++)); do
+		does discard $((index * 37 % 60 * PAGE)) $PAGE
+	done
+	nothing_is_left
+	# They can be used again, all of them.
+	does bulk 0 200 random 1
+	writes_back huge
+	pack_stat
+	is "pages" "$pages" 200
+	is "blocks" "$blocks" 200
+	does bulkcheck 0 200 random 1
+}
+
+# The limit is charged by the block.
+test_the_limit_counts_blocks() {
+	nullb wb0 1
+	packed "$nullb" 1M zstd
+	does bulk 0 128 hex 3
+	stores "$sys/writeback_limit_enable" 1
+	stores "$sys/writeback_limit" 10
+	writes_back page_indexes=0-127 EIO
+	pack_stat
+	bd_stat
+	is "blocks written" "$bd_writes" 10
+	at_least "pages in 10 blocks" "$pages" 15
+	reads writeback_limit $'0\n'
+	does bulkcheck 0 128 hex 3
+}
+
+# A full device ends writeback with ENOSPC, after what fits.
+test_a_full_device() {
+	blocks wb0 8
+	packed "$mapped" 1M zstd
+	does bulk 0 128 hex 5
+	writes_back page_indexes=0-127 ENOSPC
+	pack_stat
+	is "blocks" "$blocks" 8
+	at_least "pages in 8 blocks" "$pages" 12
+	does bulkcheck 0 128 hex 5
+}
+
+# A block that fails costs the pages that are in it, which stay in memory.
+test_a_bad_block() {
+	nullb wb0 1
+	bad_sectors wb0 24 31
+	packed "$nullb" 1M zstd
+	does bulk 0 128 hex 9
+	writes_back page_indexes=0-127 EIO
+	pack_stat
+	[ "$pages" -ge 100 ] && [ "$pages" -lt 127 ] || fail "$pages of 128 pages are on the device"
+	does bulkcheck 0 128 hex 9
+	good_sectors wb0 24 31
+	writes_back page_indexes=0-127
+	pack_stat
+	is "pages" "$pages" 128
+	does bulkcheck 0 128 hex 9
+}
+
+# Compaction gathers the pages of sparse blocks, whose data stays as it was.
+test_compaction() {
+	local index before
+	nullb wb0 2
+	packed "$nullb" 2M zstd
+	does bulk 0 256 hex 11
+	does bulk 256 256 text 11
+	writes_back page_indexes=0-511
+	for ((index = 0; index < 512; index++)); do
+		[ $((index % 5)) = 0 ] || does discard $((index * PAGE)) $PAGE
+	done
+	pack_stat
+	before=$blocks
+	at_least "sparse blocks" "$sparse" 10
+	mm_stat
+	is "bytes in memory" "$compr" 0
+	writes_back compact
+	pack_stat
+	is "pages" "$pages" 103
+	[ $((blocks * PAGE * 100)) -le $((bytes * 125 + PAGE * 200)) ] || fail "$blocks blocks for $bytes bytes"
+	[ "$blocks" -lt "$before" ] || fail "$blocks blocks after compaction, $before before"
+	for ((index = 0; index < 256; index += 5)); do
+		does check "$index" 1 hex 11
+	done
+	for ((index = 260; index < 512; index += 5)); do
+		does check "$index" 1 text 11
+	done
+	mm_stat
+	is "bytes in memory" "$compr" 0
+	# Nothing is left to do.
+	bd_stat
+	before=$bd_writes
+	writes_back compact
+	bd_stat
+	[ $((bd_writes - before)) -le 2 ] || fail "$((bd_writes - before)) blocks are written by a second compaction"
+	no_failed_io
+	does discard 0 $((512 * PAGE))
+	nothing_is_left
+}
+
+# Partial writes and reads of packed pages; also by buffers that do not begin with a page.
+test_parts_of_pages() {
+	nullb wb0 1
+	packed "$nullb" 256K zstd
+	does bulk 0 32 hex 2
+	writes_back page_indexes=0-31
+	check_both_ways 0 32 hex 2
+	does shift 512
+	does check 0 32 hex 2
+	does shift 0
+}
+
+run_tests
