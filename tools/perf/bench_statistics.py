@@ -14,6 +14,7 @@ TITLES = {
     "swap": "Swap (2)",
     "writeback": "Writeback (3)",
     "readback": "Readback (4)",
+    "pack": "Packed writeback (10)",
     "blocks": "Blocks of a large device (5)",
     "stat": "mm_stat while a writeback runs (6)",
     "memory": "Memory (7)",

@@ -32,8 +32,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # Sizes and times.
 case $size in
-full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 stat_pages=65536 block_gib=64 block_s=40 ;;
-smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 stat_pages=8192 block_gib=4 block_s=2 ;;
+full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 ;;
+smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -82,7 +82,7 @@ visits_swap() {
 
 visits_writeback() {
 	local name mode few
-	for mode in raw compressed; do
+	for mode in raw compressed packed; do
 		for name in ram slow file; do
 			few=$1
 			[ $name != slow ] || few=$(($1 / 8))
@@ -93,9 +93,20 @@ visits_writeback() {
 
 visits_readback() {
 	local name mode
-	for mode in raw compressed; do
+	for mode in raw compressed packed; do
 		for name in ram slow; do
 			echo "readback/$name/$mode readback $name $(backing $name) $mode binary $readback_pages $readback_ms"
+		done
+	done
+}
+
+visits_pack() {
+	local algorithm kind pages
+	for algorithm in lz4 zstd; do
+		for kind in text binary mixed; do
+			for pages in 1000 $pack_pages; do
+				echo "pack/$algorithm/$kind/$pages pack $(backing slow) $algorithm $kind $pages"
+			done
 		done
 	done
 }
@@ -284,7 +295,7 @@ pay() {
 		measure "$@" || bad=$?
 		[ $bad = 0 ] || hot_remove_all
 		unload
-		[[ $3 != writeback && $3 != readback && $3 != stat ]] || forget
+		[[ $3 != writeback && $3 != readback && $3 != pack && $3 != stat ]] || forget
 		[ $bad = 0 ] || break
 	done
 	# A visit that failed, or was skipped, is not repeated.

@@ -8,6 +8,7 @@
  *        zbench swap ALGORITHM KIND PAGES
  *        zbench writeback NAME DEVICE MODE KIND PAGES FEW BATCH...
  *        zbench readback NAME DEVICE MODE KIND PAGES MILLISECONDS
+ *        zbench pack DEVICE ALGORITHM KIND PAGES
  *        zbench stat DEVICE KIND PAGES
  *        zbench blocks DEVICE GIB PAGES SECONDS
  *        zbench memory DEVICE
@@ -23,8 +24,8 @@
  * readback-compressed: random reads, 32 at a time, from /dev/ram0.
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. Each call adds a
- * disk, with hot_add, and removes it. KIND is text, binary, random, same or mixed. MODE is raw or
- * compressed.
+ * disk, with hot_add, and removes it. KIND is text, binary, random, same or mixed. MODE is raw,
+ * compressed or packed; a driver that does not pack writes compressed pages instead.
  *
  * Small I/O is submitted 32 requests at a time, with io_submit(2): on User Mode Linux a system call
  * takes longer than a page, and would hide the result.
@@ -693,7 +694,9 @@ static void backed_disk(const char *device, const char *algorithm, const char *m
 {
 	add_disk(algorithm);
 	/* A kernel that is too old for one of them has no such file. */
-	if (strcmp(mode, "raw"))
+	if (!strcmp(mode, "packed") && !access(attribute(id, "packed_writeback"), F_OK))
+		store("packed_writeback", "1");
+	else if (strcmp(mode, "raw"))
 		store("compressed_writeback", "1");
 	store("backing_dev", "%s", device);
 	size_disk(count);
@@ -701,13 +704,15 @@ static void backed_disk(const char *device, const char *algorithm, const char *m
 
 static void write_back(uint64_t count)
 {
-	uint64_t blocks;
+	bool packs = !access(attribute(id, "bd_pack_stat"), F_OK);
+	uint64_t written;
 
 	store("writeback", "page_indexes=0-%lu", count - 1);
-	column("bd_stat", 0, &blocks);
+	/* Blocks are pages where the driver does not pack. */
+	column(packs ? "bd_pack_stat" : "bd_stat", 0, &written);
 	/* In units of 4 KiB; same-filled pages stay. */
-	if (blocks < count / 10 * 9)
-		errx(2, "only %lu of %lu pages were written back", blocks, count);
+	if (written < count / 10 * 9)
+		errx(2, "only %lu of %lu pages were written back", written, count);
 }
 
 static void bench_writeback(const char *label, const char *device, const char *mode,
@@ -828,6 +833,62 @@ static void bench_readback(const char *label, const char *device, const char *mo
 	if (pread(disk_fd, buffer, PAGE, PAGE) != (ssize_t)PAGE ||
 	    memcmp(buffer, content(1, 0), PAGE))
 		errx(2, "a page came back as another");
+	remove_disk();
+}
+
+/* Bytes written to the device, by its own counter. */
+static uint64_t device_bytes(const char *device)
+{
+	char path[PATH_MAX], text[256], *next = text;
+	uint64_t value = 0;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", strrchr(device, '/') + 1);
+	fetch(path, text, sizeof(text));
+	/* The seventh column is the number of sectors. */
+	for (int i = 0; i < 7; i++)
+		value = strtoul(next, &next, 10);
+	return value * 512;
+}
+
+/*
+ * How many bytes of the device a page takes: written, and in use after so many percent of the pages
+ * have been freed, before and after compaction. The bytes of the data are what compression left.
+ */
+static void bench_pack(const char *device, const char *algorithm, const char *kind, uint64_t count)
+{
+	static const unsigned int percents[] = { 20, 50, 80, 95 };
+	uint64_t before, bytes, blocks, freed = 0;
+	char cell[128];
+
+	load_data(kind);
+	backed_disk(device, algorithm, "packed", count);
+	fill_disk(0, count, 1);
+	column("mm_stat", 1, &bytes);
+	snprintf(cell, sizeof(cell), "pack/%s/%s/%lu", algorithm, kind, count);
+	result("bytes", (double)bytes / count, "%s/data", cell);
+	before = device_bytes(device);
+	store("writeback", "page_indexes=0-%lu", count - 1);
+	result("bytes", (double)(device_bytes(device) - before) / count, "%s/written", cell);
+	for (unsigned int i = 0; i < ARRAY_SIZE(percents); i++) {
+		uint64_t end = count * percents[i] / 100, left = count - end;
+
+		for (; freed < end; freed++) {
+			uint64_t range[] = { shuffled(freed, count) * PAGE, PAGE };
+
+			if (ioctl(disk_fd, BLKDISCARD, range))
+				err(2, "discard");
+		}
+		column("bd_stat", 0, &blocks);
+		result("bytes", (double)blocks * PAGE / left, "%s/freed-%u", cell, percents[i]);
+		if (access(attribute(id, "bd_pack_stat"), F_OK))
+			continue;
+		store("writeback", "compact");
+		column("bd_stat", 0, &blocks);
+		column("bd_pack_stat", 1, &bytes);
+		result("bytes", (double)blocks * PAGE / left, "%s/freed-%u-compacted", cell,
+		       percents[i]);
+		result("bytes", (double)bytes / left, "%s/freed-%u-data", cell, percents[i]);
+	}
 	remove_disk();
 }
 
@@ -1096,6 +1157,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "writeback") && argc > 8) {
 		bench_writeback(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
 				parse_ulong(argv[7]), argv + 8);
+	} else if (is("pack", argc, argv, 4)) {
+		bench_pack(argv[2], argv[3], argv[4], parse_ulong(argv[5]));
 	} else if (is("readback", argc, argv, 6)) {
 		bench_readback(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
 			       parse_ulong(argv[7]));
