@@ -127,7 +127,7 @@ make_swap() {
 	id=$(cat /sys/class/zram-control/hot_add)
 	swap=/dev/zram$id sys=/sys/block/zram$id
 	# zramctl resets the disk first, and does not support backing devices.
-	must "compressed_writeback" put "$sys/compressed_writeback" 1
+	must "packed_writeback" put "$sys/packed_writeback" 1
 	must "backing_dev" put "$sys/backing_dev" "$backing"
 	must "comp_algorithm" put "$sys/comp_algorithm" lz4
 	must "disksize" put "$sys/disksize" "${size}M"
@@ -141,24 +141,26 @@ make_swap() {
 	[ "$(cat "/sys/module/$DRIVER/refcnt")" -gt 0 ] || wrong "$DRIVER is not in use with swap on its device"
 }
 
-# Writes the idle pages to the disk, compressed as they are in memory.
+# Writes the idle pages to the disk, compressed as they are in memory, several to a block.
 write_back() {
 	local sys=/sys/block/${swap#/dev/} from disk_before disk_after
 	read -ra disk_before <"/sys/block/${backing#/dev/}/stat"
-	read -r _ idle_compressed idle_used _ <"$sys/mm_stat"
+	read -r _ _ idle_used _ <"$sys/mm_stat"
 	from=$(now)
 	must "writeback of idle pages" put "$sys/writeback" idle
 	wb_time=$(seconds_since "$from")
-	read -r _ rest_compressed rest_used _ <"$sys/mm_stat"
-	read -r wb_pages wb_back wb_written <"$sys/bd_stat"
+	read -r _ _ rest_used _ <"$sys/mm_stat"
+	read -r _ wb_back wb_written <"$sys/bd_stat"
+	read -r wb_pages wb_data wb_blocks _ <"$sys/bd_pack_stat"
 	read -ra disk_after <"/sys/block/${backing#/dev/}/stat"
 	wb_requests=$((disk_after[4] - disk_before[4]))
 	wb_bytes=$(((disk_after[6] - disk_before[6]) * 512))
 	# A process may have used a page since, which frees its swap slot.
-	if [ "$wb_written" -lt "$wb_pages" ] || [ "$wb_written" -gt $((wb_pages + wb_back)) ]; then
-		wrong "$wb_written pages were written back, $wb_back read since, and $wb_pages are there"
+	if [ "$wb_written" -lt "$wb_blocks" ] || [ "$wb_written" -gt $((wb_blocks + wb_back)) ]; then
+		wrong "$wb_written blocks were written, $wb_back pages read since, and $wb_blocks blocks are in use"
 	fi
-	is "what the disk was written, in pages," $((wb_bytes / 4096)) "$wb_written"
+	is "what the disk was written, in blocks," $((wb_bytes / 4096)) "$wb_written"
+	[ $((wb_blocks * 4096)) -lt $((wb_data * 5 / 4)) ] || wrong "$wb_data bytes of data take $wb_blocks blocks"
 	[ "$cold" -gt $((workload * 256 / 2 / 2)) ] || wrong "only $cold pages are idle"
 	[ "$wb_pages" -ge "$cold" ] || wrong "only $wb_pages pages of $cold were written back"
 	[ "$rest_used" -lt $((idle_used * 3 / 4)) ] || wrong "$idle_used bytes of memory became $rest_used"
@@ -283,11 +285,11 @@ report() {
 	row "  pages out $(grouped "$out") (and $(grouped "$zero") zero pages), pages in $(grouped "$in")"
 	row "  ratio $(ratio "$original" "$used") : 1, memory saved $(mib $((original - used))) MiB, time $swap_time"
 	row ""
-	row "writeback of what was idle to $backing, compressed"
+	row "writeback of what was idle to $backing, packed"
 	bar "  memory before" "$(mib "$idle_used")" "$full"
 	bar "  memory after" "$(mib "$rest_used")" "$full"
-	bar "  on the disk" "$(mib $((wb_pages * 4096)))" "$full"
-	bar "  data in that" "$(mib $((idle_compressed - rest_compressed)))" "$full"
+	bar "  on the disk" "$(mib $((wb_blocks * 4096)))" "$full"
+	bar "  data in that" "$(mib "$wb_data")" "$full"
 	row "  $(grouped "$wb_pages") pages in $(grouped "$wb_requests") requests, time $wb_time, memory saved $(mib $((idle_used - rest_used))) MiB"
 	row "  pages read back from the disk, decompressed: $(grouped "$rb_pages")"
 	row ""
