@@ -80,7 +80,7 @@ progress() {
 	pid=$!
 	set +m
 	# unshare, and the first process of a PID namespace, ignore less.
-	trap 'kill -KILL -- -$pid 2>/dev/null; exit 130' INT TERM
+	trap 'kill -KILL -- -$pid 2>/dev/null; exit 130' INT TERM HUP
 	tick=0
 	[ -t 1 ] || say "$label (log: $log)"
 	while kill -0 $pid 2>/dev/null; do
@@ -96,7 +96,7 @@ progress() {
 		fi
 	done
 	wait $pid || rc=$?
-	trap - INT TERM
+	trap - INT TERM HUP
 	[ -t 1 ] && printf '\r\033[K'
 	if [ $rc != 0 ]; then
 		tail -n 25 "$log" >&2
