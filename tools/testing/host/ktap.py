@@ -6,8 +6,9 @@ usage: ktap.py CONFIG FILE <OUTPUT
 
 Reads what tools/testing/run.sh prints: the KTAP of each script, between "# run: begin SCRIPT" and "# run: end SCRIPT
 STATUS". Prints each result when it arrives, with the notes that came before it if it failed; then writes FILE, a line
-each for tools/test: "passed NUMBER", "skipped NUMBER", "failed RESULT", "ended SCRIPT". CONFIG, the kernel
-configuration of the guest, becomes a part of the results' names.
+each for tools/test: "passed NUMBER", "skipped NUMBER", "failed RESULT", "ended CONFIG SCRIPT", "time MILLISECONDS CONFIG:
+SCRIPT", "runs CONFIG WHAT", of which run.sh says WHAT. CONFIG, the kernel configuration of the guest, becomes a part of
+the results' names.
 
 A script has also failed if it does not end, gives another number of results than it planned, or ends with a status
 other than 0 without a failed result.
@@ -22,13 +23,14 @@ The kernel's parser of KTAP, that of KUnit, parses everything but:
 
 import re
 import sys
+import time
 
 sys.path.append("/cache/linux/tools/testing/kunit")
 
 from kunit_parser import LineStream, Test, TestStatus, parse_diagnostic, parse_ktap_header, parse_test, parse_test_plan
 from kunit_printer import null_printer
 
-BEGIN, END = "# run: begin ", "# run: end "
+ON, BEGIN, END = "# run: on ", "# run: begin ", "# run: end "
 
 # Notes of ktap_helpers.sh, which add nothing to the results.
 TOTALS = re.compile(r"# Totals: |#.*skipped test\(s\) detected")
@@ -81,12 +83,17 @@ class Script:
 class Reader:
     """Counts and prints the results of all scripts of a guest."""
 
-    def __init__(self, config, out=sys.stdout):
+    def __init__(self, config, out=sys.stdout, clock=time.monotonic):
         self.config = config
         self.out = out
+        self.clock = clock
         self.counts = {"passed": 0, "skipped": 0}
         self.failures = []
         self.ended = []
+        # Of the scripts that ended: how long each took.
+        self.times = []
+        # What run.sh says of the guest.
+        self.guest = []
 
     def print(self, text):
         print(text, file=self.out, flush=True)
@@ -121,6 +128,7 @@ class Reader:
                     return
                 yield line
 
+        began = self.clock()
         script = Script(until_its_end())
         failed = len(self.failures)
         for test in script.results():
@@ -130,6 +138,7 @@ class Reader:
             self.fail(f"{name} did not end", notes)
             return
         self.ended.append(name)
+        self.times.append(round((self.clock() - began) * 1000))
         status = end[0].split()[-1]
         if script.seen != script.planned:
             planned = "unannounced" if script.planned is None else script.planned
@@ -141,6 +150,8 @@ class Reader:
         for line in lines:
             if line.startswith(BEGIN):
                 self.script(line.removeprefix(BEGIN), lines)
+            elif line.startswith(ON):
+                self.guest = [line.removeprefix(ON)]
 
     def report(self):
         """Yields the lines for tools/test."""
@@ -148,8 +159,11 @@ class Reader:
             yield f"{what} {number}"
         for failure in self.failures:
             yield f"failed {failure}"
-        for script in self.ended:
-            yield f"ended {script}"
+        for what in self.guest:
+            yield f"runs {self.config} {what}"
+        for script, milliseconds in zip(self.ended, self.times):
+            yield f"ended {self.config} {script}"
+            yield f"time {milliseconds} {self.config}: {script}"
 
 
 def lines_of(stream):

@@ -2,6 +2,7 @@
 """Tests of ktap.py."""
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -24,10 +25,15 @@ def script(*lines, name="control.sh", status=0, plan=None):
 class Ktap(unittest.TestCase):
     def check(self, lines, printed, report):
         """Reads lines, which must print and report this."""
-        reader = Reader("stock", io.StringIO())
+        reader = Reader("stock", io.StringIO(), itertools.count().__next__)
         reader.read(iter(lines))
         self.assertEqual(reader.out.getvalue().splitlines(), printed)
-        self.assertEqual(list(reader.report()), report)
+        # The clock of this test goes on by a second each time.
+        expected = []
+        for line in report:
+            what, _, name = line.partition(" ")
+            expected += [f"ended stock {name}", f"time 1000 stock: {name}"] if what == "ended" else [line]
+        self.assertEqual(list(reader.report()), expected)
 
     def test_counts_good_results(self):
         lines = ["[0:00] stock guest (2 processors, 2G): run.sh with zram_rs"]
@@ -36,6 +42,11 @@ class Ktap(unittest.TestCase):
         printed = ["  ok    stock: control.sh: hot add", "  ok    stock: control.sh: 2 tasks",
                    "  ok    stock: data.sh: all pages"]
         self.check(lines, printed, ["passed 3", "skipped 0", "ended control.sh", "ended data.sh"])
+
+    def test_tells_what_the_guest_is(self):
+        lines = ["# run: on x86_64, 4 KiB, 7.3.4, gcc 14.2", *script("ok 1 a", *TOTALS, plan=1)]
+        self.check(lines, ["  ok    stock: a"],
+                   ["passed 1", "skipped 0", "runs stock x86_64, 4 KiB, 7.3.4, gcc 14.2", "ended control.sh"])
 
     def test_tells_the_notes_of_a_failure(self):
         lines = script("ok 1 a", "# disksize is '0', should be '4096' (control.sh, line 12)", "./a: line 3: oops",
@@ -164,4 +175,5 @@ class Program(unittest.TestCase):
             self.assertEqual(rest.decode(), "        # \ufffd\0\r \n  FAIL  stock: b\n")
             self.assertEqual(program.returncode, 0)
             with open(path, encoding="utf-8") as report:
-                self.assertEqual(report.read(), "passed 1\nskipped 0\nfailed stock: b\nended control.sh\n")
+                self.assertRegex(report.read(), "^passed 1\nskipped 0\nfailed stock: b\nended stock control.sh\n"
+                                                "time [0-9]+ stock: control.sh\n$")
