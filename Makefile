@@ -22,6 +22,15 @@ zram_rs_cfg-y := $(call zram_rs_if,lzo,LZO_COMPRESS,LZO_DECOMPRESS) \
 zram_rs_cfg-$(if $(ZRAM_RS_SMALL_BLOCKS),y) += small_blocks
 # For tests only: the examples in documentation comments, as examples_generated.rs.
 zram_rs_cfg-$(if $(ZRAM_RS_EXAMPLES),y) += examples
+# What an older kernel lacks, if the source of its kernel crate is there: abstractions/compat.rs has it.
+zram_rs_no = $(if $(shell grep -s "$(2)" $(addprefix $(srctree)/,$(3))),,$(1))
+ifneq ($(wildcard $(srctree)/rust/kernel/lib.rs),)
+zram_rs_no_cfg := $(call zram_rs_no,no_eopnotsupp,EOPNOTSUPP,rust/kernel/error.rs) \
+	$(call zram_rs_no,no_zeroed,fn zeroed,rust/kernel/alloc/kvec.rs) \
+	$(call zram_rs_no,no_this_module,const THIS_MODULE:,rust/kernel/module.rs) \
+	$(call zram_rs_no,no_bi_offset,bi_offset,include/linux/bvec.h)
+zram_rs_cfg-y += $(if $(strip $(zram_rs_no_cfg)),compat $(zram_rs_no_cfg))
+endif
 else
 obj-$(CONFIG_BLK_DEV_ZRAM_RS) := zram-rs.o
 

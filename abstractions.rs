@@ -11,6 +11,8 @@
 
 pub(crate) mod alloc;
 pub(crate) mod block;
+#[cfg(zram_rs_compat)]
+pub(crate) mod compat;
 pub(crate) mod cpu;
 pub(crate) mod debugfs;
 pub(crate) mod device;

@@ -8,6 +8,8 @@
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 #![cfg_attr(not(CONFIG_DEBUG_FS), allow(dead_code))]
 
+#[cfg(zram_rs_compat)]
+use crate::abstractions::compat::kernel;
 use core::marker::PhantomData;
 use kernel::{
     bindings,

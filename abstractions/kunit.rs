@@ -224,6 +224,8 @@ impl Workers {
 
     #[cfg(MODULE)]
     fn module() -> *mut kernel::bindings::module {
+        #[cfg(zram_rs_compat)]
+        use crate::abstractions::compat::kernel;
         <crate::LocalModule as kernel::module::ModuleMetadata>::THIS_MODULE.as_ptr()
     }
 }

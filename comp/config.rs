@@ -6,6 +6,8 @@ use super::{
     Algorithm,
     Priority, //
 };
+#[cfg(zram_rs_compat)]
+use crate::abstractions::compat::kernel;
 use crate::abstractions::{
     fs::file::FileContents,
     parse::{

@@ -10,6 +10,8 @@ use super::{
     Backend,
     Params, //
 };
+#[cfg(zram_rs_compat)]
+use crate::abstractions::compat::kernel;
 use crate::{
     abstractions::page::MappedPage,
     bindings, //

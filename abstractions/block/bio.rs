@@ -200,6 +200,8 @@ impl Bio {
     pub(crate) fn page_segments(&self) -> PageSegments<'_> {
         // SAFETY: By the type invariants the bio is valid.
         let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
+        #[cfg(zram_rs_compat)]
+        let iter = crate::abstractions::compat::bvec_iter(iter);
         // SAFETY: `iter` is part of the valid bio. The structure is packed, so its fields may be
         // unaligned.
         let (index, offset) = unsafe {
@@ -600,6 +602,8 @@ impl<'a> PageSegment<'a> {
 #[kunit_tests(zram_rs_bio)]
 mod tests {
     use super::*;
+    #[cfg(zram_rs_compat)]
+    use crate::abstractions::compat::kernel::prelude::*;
     use core::sync::atomic::{
         AtomicU32,
         Ordering, //

@@ -9,6 +9,8 @@
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
+#[cfg(zram_rs_compat)]
+use crate::abstractions::compat::kernel;
 use crate::abstractions::{
     block::bio::Bio,
     device::sysfs::{

@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/linux/kernel_read_file.h`](srctree/include/linux/kernel_read_file.h)
 
+#[cfg(zram_rs_compat)]
+use crate::abstractions::compat::kernel;
 use crate::bindings;
 use core::ptr;
 use kernel::{
