@@ -39,7 +39,7 @@ fi
 JOBS=${JOBS:-$(nproc)}
 export JOBS
 
-# The version of all kernels, and the Debian suites that have it and the toolchain.
+# The version of the kernels, and the Debian suites that have it and the toolchain.
 # shellcheck disable=SC2034 # for make-root and make-kernel
 KERNEL=7.3
 SUITE=trixie
@@ -142,12 +142,14 @@ ARM64_PACKAGES=(gcc-14-aarch64-linux-gnu binutils-aarch64-linux-gnu libc6-dev-ar
 	qemu-system-arm ipxe-qemu)
 
 # What the driver is built for and what guests run. "flavour" is Debian's name of an unmodified kernel of Debian's, or
-# "-" for a kernel that is built here; "source" is the source tree in the build root, "arguments" are those of make.
+# "-" for a kernel that is built here; "source" is the source tree in the build root, "arguments" are those of make. The
+# kernel of stock-X.Y is Linux X.Y, all others are Linux $KERNEL.
 #	name      machine architecture flavour     source             arguments
 CONFIGURATIONS="
 	uml-debug uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
 	uml-perf  uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
 	stock     qemu    amd64        cloud-amd64 /cache/linux       CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
+	stock-7.2 qemu    amd64        cloud-amd64 /cache/linux-7.2   CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
 	arm64     qemu    arm64        cloud-arm64 /cache/linux       $ARM64
 	arm64-16k qemu    arm64        arm64-16k   /cache/linux       $ARM64
 	kcsan     qemu    amd64        -           /cache/linux-kcsan ARCH=x86_64 LLVM=-19
@@ -156,9 +158,18 @@ CONFIGURATIONS="
 # configurations: prints the names.
 configurations() { awk 'NF { print $1 }' <<<"$CONFIGURATIONS"; }
 
+# stock_of VERSION: prints the name of the kernel configuration with Debian's kernel of this version, or fails.
+stock_of() {
+	local versions
+	versions=$(configurations | sed -n "s/^stock\$/$KERNEL/p; s/^stock-//p" | paste -sd " ")
+	[[ " $versions " == *" ${1:-none} "* ]] || die "--kernel wants the version of a stock kernel, one of: $versions."
+	[ "$1" = "$KERNEL" ] && echo stock || echo "stock-$1"
+}
+
 # use_configuration NAME: sets $config to NAME, and $machine, $architecture, $flavour, $source and $arguments to what the
-# table has; $directory to the build directory in the build root; $suffix to the end of the names of what only guests of
-# another architecture than this machine's have. Fails if the table has no such line.
+# table has; $linux to the version of the kernel; $directory to the build directory in the build root; $suffix to the
+# end of the names of what only guests of another architecture than this machine's have. Fails if the table has no such
+# line.
 # shellcheck disable=SC2034 # for the scripts that source this file
 use_configuration() {
 	local name rest
@@ -166,6 +177,8 @@ use_configuration() {
 		[ -n "$name" ] && [ "$name" = "$1" ] || continue
 		config=$name
 		read -r machine architecture flavour source arguments <<<"$rest"
+		linux=$KERNEL
+		[[ $config != stock-* ]] || linux=${config#stock-}
 		suffix=''
 		[ "$architecture" != arm64 ] || suffix=-arm64
 		directory=/cache/$config
