@@ -6,8 +6,9 @@
  *
  * Writes COUNT sections, "=== seed N", with seeds from SEED on, of STEPS steps each. The same seed
  * and number of steps always give the same section, whatever COUNT is. -w leaves out a feature that
- * a driver lacks: multi (recompression), params (algorithm_params); or limit (limits of memory). -a
- * gives the available algorithms.
+ * a driver lacks: multi (recompression), params (algorithm_params), strict (parameters, ages and
+ * sizes that only C zram of Linux 7.3 refuses); or limit (limits of memory). -a gives the available
+ * algorithms.
  *
  * Most sections set up devices, write data, and then post-process, to reach deep paths; any step
  * may also be nonsense. The generator guesses the resulting state and does not know it: a step that
@@ -51,7 +52,7 @@ static const char * const all_algorithms[] = {
 
 static const char * const *algorithms = all_algorithms;
 static unsigned int algorithm_count = ARRAY_SIZE(all_algorithms);
-static int no_multi, no_params, no_limit;
+static int no_multi, no_params, no_strict, no_limit;
 
 static __u64 state;
 static int steps_left;
@@ -305,10 +306,12 @@ static void backing_dev(void)
 static void disksize(void)
 {
 	unsigned int pages = percent(15) ? 1 + below(16) : percent(60) ? 64 : 16 + below(240);
+	const char *text;
 
 	if (percent(4)) {
-		emit("set %d disksize %s", number, ONE_OF("0", "x", "\"\"", "-4096", "K",
-							  "18446744073709551615"));
+		text = ONE_OF("0", "x", "\"\"", "-4096", "K", "18446744073709551615");
+		if (!no_strict || strcmp(text, "18446744073709551615"))
+			emit("set %d disksize %s", number, text);
 		return;
 	}
 	if (percent(10))
@@ -463,12 +466,15 @@ static void discard(void)
 
 static void idle(void)
 {
+	const char *text;
+
 	if (percent(70)) {
 		emit("set %d idle all", number);
 	} else if (percent(30)) {
-		emit("set %d idle %s", number,
-		     ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"",
-			    "allx", "1000000000"));
+		text = ONE_OF("x", "\"\"", "ALL", "-1", "4294967295", "4294967296", "\"all \"",
+			      "allx", "1000000000");
+		if (!no_strict || (strcmp(text, "4294967295") && strcmp(text, "1000000000")))
+			emit("set %d idle %s", number, text);
 	} else if (percent(50) && !recompressed[number]) {
 		/* access-time-kept: only recompressed pages are that old, and only in C. */
 		emit("set %d idle $uptime-1", number);
@@ -736,7 +742,8 @@ int main(int argc, char **argv)
 		if (option == 'w') {
 			no_multi |= !strcmp(optarg, "multi");
 			no_limit |= !strcmp(optarg, "limit");
-			no_params |= !strcmp(optarg, "params");
+			no_strict |= !strcmp(optarg, "strict");
+			no_params |= !strcmp(optarg, "params") || no_strict;
 		} else if (option == 'a') {
 			list = strdup(optarg);
 			algorithms = given;

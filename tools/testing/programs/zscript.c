@@ -2,7 +2,7 @@
 /*
  * zscript: runs a script on a zram driver, and records all that can be observed.
  *
- *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] zram|zram_rs [FILE...]
+ *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] zram|zram_rs [FILE...]
  *
  * diff.sh runs the same scripts on C zram and on zram_rs, and zdiff.pl compares the transcripts.
  * Each line of a script is a step, and adds a line "<line>| <step> => <result>" to the transcript,
@@ -13,7 +13,7 @@
  * module without devices, and with the same backing devices, and ends with the removal of all that
  * it added. With -t, no section begins after so many seconds, with -n, after so many sections. With
  * -d, statistics and the state of all slots follow each step that names a device; with -s, only
- * statistics.
+ * statistics. -l says that one of the drivers is lax (see "needs").
  *
  * A step is a command and its arguments, words that are separated by spaces; in "quotes", a word
  * may have spaces, and \n, \t, \0, \\, \" and \xHH. A quoted word can be repeated: "ab"*3. " #"
@@ -70,8 +70,9 @@
  * The module:
  *   load [PARAMETERS]       unload                   modinfo (of parameters)
  *   listen                  events                   uevents since then, of zram's
- *   needs WHAT...           ends the section if device 0 lacks an attribute or an algorithm, or
- *                           if pages are not of 4 KiB (4K-pages)
+ *   needs WHAT...           ends the section if device 0 lacks an attribute or an algorithm, if
+ *                           pages are not of 4 KiB (4K-pages), or if a driver does not check all
+ *                           that C zram of Linux 7.3 checks (strict)
  *   sleep MILLISECONDS      tick (until a second of the time since boot begins)
  *
  * There are always the backing devices /dev/zs0 (256 pages), /dev/loop40 (24 pages), /dev/loop41
@@ -108,7 +109,7 @@ static char module_path[PATH_MAX];
 static unsigned char *buffer;
 static int handles[10];
 static int events_fd = -1;
-static int detailed, stateless;
+static int detailed, stateless, lax;
 static int line_number;
 /* What should be on the devices. */
 static __u64 shadow[MAX_DEVICES][MAX_PAGES];
@@ -1221,6 +1222,8 @@ static int there_is(const char *what)
 
 	if (!strcmp(what, "4K-pages"))
 		return sysconf(_SC_PAGESIZE) == 4096;
+	if (!strcmp(what, "strict"))
+		return !lax;
 	if (!access(attribute_path("0", what), F_OK) ||
 	    (!strcmp(what, "block_state") && !access(state_path("0"), F_OK)))
 		return 1;
@@ -1514,7 +1517,7 @@ int main(int argc, char **argv)
 	long long limit = 0, started = uptime(), sections = -1;
 	int option, i;
 
-	while ((option = getopt(argc, argv, "t:n:ds")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:dsl")) != -1) {
 		if (option == 't')
 			limit = atoll(optarg);
 		else if (option == 'n')
@@ -1523,11 +1526,13 @@ int main(int argc, char **argv)
 			detailed = 1;
 		else if (option == 's')
 			stateless = 1;
+		else if (option == 'l')
+			lax = 1;
 		else
 			return 2;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] zram|zram_rs [FILE...]\n");
+		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] zram|zram_rs [FILE...]\n");
 		return 2;
 	}
 	driver = argv[optind++];

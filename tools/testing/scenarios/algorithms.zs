@@ -76,7 +76,7 @@ words 0 recomp_algorithm
 
 === algorithm_params
 hot_add
-needs recompress lzo-rle
+needs recompress lzo-rle strict
 each "" " " level level= level=x level=1x level=2147483648 level=-2147483649 level=99999999999999999999 dict dict= dict=/nowhere dict=$dir dict=$dir/empty dict=$dir/dict/x dict=/dev/null priority= priority=x priority=-1 priority=4 priority=1000 algo= algo=x "algo=zstd" "algo=zstd priority=0" "algo=lzo-rle priority=1" "algo=lzo-rle priority=4" deflate.winbits= deflate.winbits=x winbits=5 foo=bar foo =5 "level=1 foo" "\0" : set 0 algorithm_params %
 set 0 reset 1
 each level=1 level=-5 "level=1 level=2" "algo=lzo-rle level=1" "algo=lzo-rle priority=0 level=1" "priority=0 level=5" "priority=1 level=5" "priority=3 level=5" dict=$dir/dict dict=$dir/small dict=$dir/big "  level=3  " "level=\"3\"" "level=+3" "level=0x3" "level=03" "deflate.winbits=-100" "priority=2 dict=$dir/dict level=3" : set 0 algorithm_params %
@@ -87,7 +87,7 @@ stats 0
 
 === algorithm_params and the order of things
 hot_add
-needs recompress
+needs recompress strict
 set 0 comp_algorithm zstd
 set 0 algorithm_params level=19
 set 0 comp_algorithm zstd
@@ -225,7 +225,7 @@ read 0 0 256
 
 === lzo-rle: parameters
 hot_add
-needs lzo-rle
+needs lzo-rle strict
 set 0 comp_algorithm lzo-rle
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -269,7 +269,7 @@ set 0 reset 1
 
 === lzo: parameters
 hot_add
-needs lzo
+needs lzo strict
 set 0 comp_algorithm lzo
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -298,22 +298,6 @@ set 0 reset 1
 === lz4: parameters
 hot_add
 needs lz4
-set 0 comp_algorithm lz4
-set 0 algorithm_params level=-1
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
-set 0 comp_algorithm lz4
-set 0 algorithm_params level=0
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
 set 0 comp_algorithm lz4
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -395,11 +379,10 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 
-=== lz4hc: parameters
+=== lz4: parameters that it refuses
 hot_add
-needs lz4hc
-set 0 comp_algorithm lz4hc
-set 0 comp_algorithm lz4hc
+needs lz4 strict
+set 0 comp_algorithm lz4
 set 0 algorithm_params level=-1
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
@@ -407,7 +390,7 @@ write 0 0 4 noise75 2 direct
 stats 0
 read 0 0 32 direct
 set 0 reset 1
-set 0 comp_algorithm lz4hc
+set 0 comp_algorithm lz4
 set 0 algorithm_params level=0
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
@@ -415,6 +398,11 @@ write 0 0 4 noise75 2 direct
 stats 0
 read 0 0 32 direct
 set 0 reset 1
+
+=== lz4hc: parameters
+hot_add
+needs lz4hc
+set 0 comp_algorithm lz4hc
 set 0 comp_algorithm lz4hc
 set 0 algorithm_params level=1
 set 0 disksize 128K
@@ -456,22 +444,6 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 set 0 comp_algorithm lz4hc
-set 0 algorithm_params level=17
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
-set 0 comp_algorithm lz4hc
-set 0 algorithm_params level=100
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
-set 0 comp_algorithm lz4hc
 set 0 algorithm_params dict=$dir/dict
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
@@ -488,17 +460,46 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 
-=== zstd: parameters
+=== lz4hc: parameters that it refuses
 hot_add
-needs zstd
-set 0 comp_algorithm zstd
-set 0 algorithm_params level=-131073
+needs lz4hc strict
+set 0 comp_algorithm lz4hc
+set 0 comp_algorithm lz4hc
+set 0 algorithm_params level=-1
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
 write 0 0 4 noise75 2 direct
 stats 0
 read 0 0 32 direct
 set 0 reset 1
+set 0 comp_algorithm lz4hc
+set 0 algorithm_params level=0
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+set 0 comp_algorithm lz4hc
+set 0 algorithm_params level=17
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+set 0 comp_algorithm lz4hc
+set 0 algorithm_params level=100
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+
+=== zstd: parameters
+hot_add
+needs zstd
 set 0 comp_algorithm zstd
 set 0 algorithm_params level=-131072
 set 0 disksize 128K
@@ -572,14 +573,6 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 set 0 comp_algorithm zstd
-set 0 algorithm_params level=23
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
-set 0 comp_algorithm zstd
 set 0 algorithm_params dict=$dir/dict
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
@@ -604,18 +597,30 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 
-=== deflate: parameters
+=== zstd: parameters that it refuses
 hot_add
-needs deflate
-set 0 comp_algorithm deflate
-set 0 comp_algorithm deflate
-set 0 algorithm_params level=-2
+needs zstd strict
+set 0 comp_algorithm zstd
+set 0 algorithm_params level=-131073
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
 write 0 0 4 noise75 2 direct
 stats 0
 read 0 0 32 direct
 set 0 reset 1
+set 0 comp_algorithm zstd
+set 0 algorithm_params level=23
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+
+=== deflate: parameters
+hot_add
+needs deflate
+set 0 comp_algorithm deflate
 set 0 comp_algorithm deflate
 set 0 algorithm_params level=-1
 set 0 disksize 128K
@@ -650,14 +655,6 @@ read 0 0 32 direct
 set 0 reset 1
 set 0 comp_algorithm deflate
 set 0 algorithm_params level=9
-set 0 disksize 128K
-write 0 0 32 mixed 2 direct
-write 0 0 4 noise75 2 direct
-stats 0
-read 0 0 32 direct
-set 0 reset 1
-set 0 comp_algorithm deflate
-set 0 algorithm_params level=10
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
 write 0 0 4 noise75 2 direct
@@ -761,7 +758,20 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 set 0 comp_algorithm deflate
-set 0 algorithm_params dict=$dir/dict
+set 0 algorithm_params level=3 deflate.winbits=-13
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+
+=== deflate: parameters that it refuses
+hot_add
+needs deflate strict
+set 0 comp_algorithm deflate
+set 0 comp_algorithm deflate
+set 0 algorithm_params level=-2
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
 write 0 0 4 noise75 2 direct
@@ -769,7 +779,15 @@ stats 0
 read 0 0 32 direct
 set 0 reset 1
 set 0 comp_algorithm deflate
-set 0 algorithm_params level=3 deflate.winbits=-13
+set 0 algorithm_params level=10
+set 0 disksize 128K
+write 0 0 32 mixed 2 direct
+write 0 0 4 noise75 2 direct
+stats 0
+read 0 0 32 direct
+set 0 reset 1
+set 0 comp_algorithm deflate
+set 0 algorithm_params dict=$dir/dict
 set 0 disksize 128K
 write 0 0 32 mixed 2 direct
 write 0 0 4 noise75 2 direct
@@ -779,7 +797,7 @@ set 0 reset 1
 
 === 842: parameters
 hot_add
-needs 842
+needs 842 strict
 set 0 comp_algorithm 842
 set 0 comp_algorithm 842
 set 0 algorithm_params level=1

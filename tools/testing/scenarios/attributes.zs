@@ -270,7 +270,7 @@ stats 0
 === idle
 hot_add
 needs block_state
-each all 0 1 x "" ALL -1 4294967295 4294967296 0x100000 "all " " all" allx 1000000000 "all\n\n" "al\0l" : set 0 idle %
+each all 0 1 x "" ALL -1 4294967296 "all " " all" allx "all\n\n" "al\0l" : set 0 idle %
 raw 0 idle ""
 raw 0 idle all
 set 0 disksize 256K
@@ -282,8 +282,6 @@ write 0 20 5 text 1 direct
 discard 0 30 5
 state 0
 each x "" ALL -1 4294967296 "all " " all" allx "al\0l" "all\n\n" : set 0 idle %
-state 0
-each 4294967295 1000000000 0xffffffff 037777777777 : set 0 idle %
 state 0
 set 0 idle $uptime-1
 state 0
@@ -313,7 +311,14 @@ set 0 idle 0x3
 state 0
 set 0 idle 03
 state 0
-set 0 idle 1000000
+
+=== idle by an age of more than the time since boot
+hot_add
+needs block_state strict
+each 4294967295 0x100000 1000000000 : set 0 idle %
+set 0 disksize 256K
+write 0 0 60 mixed 4 direct
+each 4294967295 1000000 0xffffffff 037777777777 : set 0 idle %
 state 0
 
 === writeback_limit and others that take numbers

@@ -18,7 +18,7 @@ peek 0 0 4096 1
 
 === config-kept
 hot_add
-needs lzo-rle
+needs lzo-rle strict
 set 0 comp_algorithm zstd
 set 0 algorithm_params level=99
 set 0 mem_limit 1M

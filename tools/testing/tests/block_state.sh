@@ -6,6 +6,7 @@
 #
 # Guest: uml-debug group=writeback
 # Guest: stock group=basic memory=2G
+# Guest: stock-7.2 group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

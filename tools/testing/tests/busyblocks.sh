@@ -13,6 +13,7 @@
 #
 # Guest: uml-debug group=writeback
 # Guest: stock group=stress memory=2G
+# Guest: stock-7.2 group=basic memory=2G
 # Guest: arm64 group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh

@@ -5,6 +5,7 @@
 # configures zram as an alias of this driver for modprobe, as a user would.
 #
 # Guest: stock group=basic memory=2G
+# Guest: stock-7.2 group=basic memory=2G
 # Guest: arm64 group=basic memory=2G
 # Guest: arm64-16k group=basic memory=2G
 

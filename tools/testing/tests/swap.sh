@@ -6,6 +6,7 @@
 #
 # Guest: uml-debug group=basic
 # Guest: stock group=basic memory=2G
+# Guest: stock-7.2 group=basic memory=2G
 # Guest: arm64 group=basic memory=2G
 # Guest: arm64-16k group=basic memory=2G
 
