@@ -6,7 +6,8 @@
 # Environment:
 #   ZRAM_RS_CACHE   directory of the build root, the kernels and all other build products (default:
 #                   $XDG_CACHE_HOME/zram_rs or ~/.cache/zram_rs)
-#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one that this machine's apt uses)
+#   ZRAM_RS_MIRROR  the Debian mirror to use (default: the one that this machine's apt uses); options of apt may stand
+#                   before the address, in brackets
 #   KDIR            a kernel build tree that "tools/build stock" builds for, instead of Debian's (an x86-64 build with
 #                   CONFIG_RUST=y)
 #   JOBS            number of parallel jobs (default: all processors)
@@ -39,14 +40,33 @@ fi
 JOBS=${JOBS:-$(nproc)}
 export JOBS
 
-# The version of the kernels, and the Debian suites that have it and the toolchain.
-# shellcheck disable=SC2034 # for make-root and make-kernel
-KERNEL=7.3
-SUITE=trixie
-BACKPORTS=$SUITE-backports
-
 mkdir -p "$CACHE/log" "$CACHE/stamp" 2>/dev/null && [ -w "$CACHE/log" ] && [ -w "$CACHE/stamp" ] ||
 	die "$CACHE, which holds all build products, is not writable. Set ZRAM_RS_CACHE to a directory that is."
+
+# The versions of Linux that the driver supports, the newest first.
+mapfile -t KERNELS < <(grep '^[0-9]' "$TOOLS/config/kernels")
+
+# use_kernel VERSION SUITE: sets the version of the kernels that are made, and the Debian release of the build root and of
+# the guests, with its compilers that built this kernel.
+# shellcheck disable=SC2034 # for the scripts that source this file
+use_kernel() {
+	KERNEL=$1 SUITE=$2
+	case $SUITE in
+	trixie) GCC_VERSION=14 LLVM_VERSION=19 ;;
+	*) GCC_VERSION=16 LLVM_VERSION=22 ;;
+	esac
+	export GCC_VERSION LLVM_VERSION
+}
+
+# use_chosen_kernel: the same for what make-root has chosen (see choose_kernel), if the driver still supports it.
+use_chosen_kernel() {
+	local kernel suite
+	read -r kernel suite _ 2>/dev/null <"$CACHE/stamp/kernel" || kernel=none
+	[[ " ${KERNELS[*]} " == *" $kernel "* ]] || kernel=${KERNELS[0]} suite=trixie
+	use_kernel "$kernel" "$suite"
+}
+
+use_chosen_kernel
 
 # --- Progress messages ----------------------------------------------------------------------------
 
@@ -135,10 +155,12 @@ driver_sources() {
 
 # --- Kernel configurations ------------------------------------------------------------------------
 
-ARM64="ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14 HOSTCC=gcc-14"
+ARM64="ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-$GCC_VERSION"
+ARM64+=" HOSTCC=gcc-$GCC_VERSION"
 # The cross compilers, of which that for 32 bits is for the vDSO, and QEMU.
 # shellcheck disable=SC2034 # for make-kernel
-ARM64_PACKAGES=(gcc-14-aarch64-linux-gnu binutils-aarch64-linux-gnu libc6-dev-arm64-cross gcc-14-arm-linux-gnueabihf
+ARM64_PACKAGES=("gcc-$GCC_VERSION-aarch64-linux-gnu" binutils-aarch64-linux-gnu libc6-dev-arm64-cross
+	"gcc-$GCC_VERSION-arm-linux-gnueabihf"
 	qemu-system-arm ipxe-qemu)
 
 # What the driver is built for and what guests run. "flavour" is Debian's name of an unmodified kernel of Debian's, or
@@ -146,13 +168,13 @@ ARM64_PACKAGES=(gcc-14-aarch64-linux-gnu binutils-aarch64-linux-gnu libc6-dev-ar
 # kernel of stock-X.Y is Linux X.Y, all others are Linux $KERNEL.
 #	name      machine architecture flavour     source             arguments
 CONFIGURATIONS="
-	uml-debug uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
-	uml-perf  uml     um           -           /cache/linux-um    ARCH=um LLVM=-19
-	stock     qemu    amd64        cloud-amd64 /cache/linux       CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
-	stock-7.2 qemu    amd64        cloud-amd64 /cache/linux-7.2   CC=x86_64-linux-gnu-gcc-14 HOSTCC=gcc-14
+	uml-debug uml     um           -           /cache/linux-um    ARCH=um LLVM=-$LLVM_VERSION
+	uml-perf  uml     um           -           /cache/linux-um    ARCH=um LLVM=-$LLVM_VERSION
+	stock     qemu    amd64        cloud-amd64 /cache/linux       CC=x86_64-linux-gnu-gcc-$GCC_VERSION HOSTCC=gcc-$GCC_VERSION
+	stock-7.2 qemu    amd64        cloud-amd64 /cache/linux-7.2   CC=x86_64-linux-gnu-gcc-$GCC_VERSION HOSTCC=gcc-$GCC_VERSION
 	arm64     qemu    arm64        cloud-arm64 /cache/linux       $ARM64
 	arm64-16k qemu    arm64        arm64-16k   /cache/linux       $ARM64
-	kcsan     qemu    amd64        -           /cache/linux-kcsan ARCH=x86_64 LLVM=-19
+	kcsan     qemu    amd64        -           /cache/linux-kcsan ARCH=x86_64 LLVM=-$LLVM_VERSION
 "
 
 # configurations: prints the names.
@@ -228,8 +250,19 @@ in_root() {
 			mount --rbind "$cache" "$root$cache"
 		fi
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-			LC_ALL=C.UTF-8 JOBS="$JOBS" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 "$@"
+			LC_ALL=C.UTF-8 JOBS="$JOBS" GCC_VERSION="$GCC_VERSION" LLVM_VERSION="$LLVM_VERSION" \
+			TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 "$@"
 	' sh "$ROOT" "$SRC" "$CACHE" "${KDIR:-}" "${SAME_PATHS:-}" "$@"
+}
+
+# use_mirror: has the apt of the build root use the same mirror as these tools now, which may be another one than when the
+# build root was made.
+use_mirror() {
+	local lines
+	# shellcheck disable=SC2046 # words
+	lines=$(sources $(suites "$SUITE")) || return
+	[ "$lines" = "$(cat "$ROOT/etc/apt/sources.list")" ] ||
+		in_root sh -c 'printf "%s\n" "$1" >/etc/apt/sources.list' sh "$lines"
 }
 
 # add_to_root WHAT LINES PACKAGES...: installs more Debian packages in the build root. They are not in make-root's list,
@@ -238,6 +271,7 @@ add_to_root() (
 	want=$(key "$(cat "$CACHE/stamp/root")" "${@:3}")
 	lock_cache in-root
 	made "in-root-${1// /-}" "$want" && return
+	use_mirror
 	progress "$1 from Debian" "in-root-${1// /-}.log" "$2" in_root sh -ec \
 		'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' \
 		sh "${@:3}"
@@ -283,23 +317,110 @@ mirror() {
 		"ZRAM_RS_MIRROR to the address of a Debian mirror and install debian-archive-keyring."
 }
 
+# sources SUITE...: prints the lines of sources.list for these suites. A mirror of testing or of unstable may be days old.
+sources() {
+	local from suite options
+	from=$(mirror) || return
+	for suite in "$@"; do
+		options=''
+		[[ $from != \[* ]] || options=${from%%]*} options=${options#[}
+		case $suite in
+		forky | sid) options+=' check-valid-until=no' ;;
+		esac
+		echo "deb ${options:+[${options# }] }${from#*] } $suite main"
+	done
+}
+
+# suites SUITE: prints those that a system of this release takes packages from.
+suites() {
+	case $1 in
+	trixie) echo trixie trixie-updates trixie-backports ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# apt_of DIR COMMAND...: runs a command of this machine's apt that knows DIR/sources.list only.
+apt_of() {
+	local dir=$1 command=$2
+	shift 2
+	"$command" -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State="$dir" \
+		-o Dir::State::status=/dev/null -o Dir::Cache="$dir" -o APT::Architecture=amd64 -o APT::Architectures=amd64 \
+		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Languages=none "$@"
+}
+
+# has_kernel DIR VERSION: prints the newest package version of the source of this Linux that the mirror has with headers
+# and images of the same one, as far as DIR/sources.list goes.
+has_kernel() {
+	apt_of "$1" apt-cache search --names-only "^linux-(source-$2|(headers|binary)-$2[^0-9].*-cloud-amd64)\$" |
+		awk '{ print $1 }' | xargs -r bash -c "$(declare -f apt_of)"'; apt_of "$0" apt-cache madison "$@"' "$1" | awk '
+		$1 ~ /^linux-source-/ { source[$3] = 1 }
+		$1 ~ /^linux-headers-/ { sub(/^linux-headers-/, "", $1); headers[$3] = $1 }
+		$1 ~ /^linux-binary-/ { sub(/^linux-binary-/, "", $1); binary[$3] = $1 }
+		END {
+			for (version in source)
+				if (headers[version] && headers[version] == binary[version])
+					print version
+		}' | sort -rV | head -n 1
+}
+
+# choose_kernel: asks the mirror for the newest kernel that the driver supports, in backports, testing and unstable, and
+# sets what use_kernel does, and $PACKAGES to the version of the kernel's packages. Fails, and says why, if the mirror has
+# none or does not answer.
+choose_kernel() {
+	local dir=$CACHE/apt/kernel from kernel suite asked=''
+	from=$(mirror) || return
+	PACKAGES=''
+	for kernel in "${KERNELS[@]}"; do
+		for suite in trixie-backports forky sid; do
+			if [[ " $asked " != *" $suite "* ]]; then
+				mkdir -p "$dir/$suite/lists/partial" "$dir/$suite/archives/partial"
+				sources "$suite" >"$dir/$suite/sources.list"
+				apt_of "$dir/$suite" apt-get update >"$CACHE/log/kernel-$suite.log" 2>&1 || {
+					grep '^[EW]:' "$CACHE/log/kernel-$suite.log" | tail -n 3 >&2
+					(die "the mirror $from does not answer, or has no $suite. Try again later, or set" \
+						"ZRAM_RS_MIRROR to another mirror.")
+					return
+				}
+				asked+=" $suite"
+			fi
+			PACKAGES=$(has_kernel "$dir/$suite" "$kernel")
+			[ -z "$PACKAGES" ] || break 2
+		done
+	done
+	[ -n "$PACKAGES" ] || {
+		(die "the mirror $from has no kernel with its headers that the driver supports (Linux ${KERNELS[*]}). Set" \
+			"ZRAM_RS_MIRROR to an older one: '[check-valid-until=no]" \
+			"https://snapshot.debian.org/archive/debian/20261125T000000Z' has Linux 7.3.")
+		return
+	}
+	use_kernel "$kernel" "${suite%-backports}"
+	say "Linux $kernel ($PACKAGES) from $suite: the newest that the driver supports and the mirror has"
+}
+
 # bootstrap DIR PACKAGES [ARCHITECTURE]: makes a Debian tree, complete or not at all. apt verifies all signatures. The
 # packages of an ARCHITECTURE are unpacked and not configured: their scripts cannot run on this machine.
 bootstrap() {
-	local dir=$1 packages=$2 from variant=(--variant=apt)
+	local dir=$1 packages=$2 lines=() variant=(--variant=apt)
 	[ -z "${3:-}" ] || variant=(--variant=extract --architectures="$3" --include='?essential')
-	from=$(mirror)
-	remove_tree "$dir"
+	# shellcheck disable=SC2046 # words
+	mapfile -t lines < <(sources $(suites "$SUITE"))
+	[ ${#lines[@]} != 0 ] || return
 	remove_tree "$dir.part"
 	mkdir -p "$dir.part"
 	# By way of an archive: mmdebstrap's own user namespace gives files to other ids than as_root's.
 	mmdebstrap "${variant[@]}" --format=tar --include="$packages" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		--aptopt='APT::Install-Recommends "false"' \
-		"$SUITE" - \
-		"deb $from $SUITE main" "deb $from $SUITE-updates main" "deb $from $BACKPORTS main" |
+		"$SUITE" - "${lines[@]}" |
 		as_root tar -x --numeric-owner -p -C "$dir.part" --exclude='./dev/*' -f -
+	remove_tree "$dir"
 	mv "$dir.part" "$dir"
+}
+
+# export_bootstrap: a command that is run by bash can call bootstrap.
+export_bootstrap() {
+	export -f bootstrap sources suites mirror die remove_tree as_root
+	export SUITE
 }
 
 # remove_tree DIR: removes a tree with the rights that made it (in a user namespace its files belong to other ids).
