@@ -46,6 +46,8 @@ swap_out() {
 	ok mkswap "$dev"
 	ok swapon "$dev" || exit 1
 	rm -f "$TMP/go"
+	# The report of the test before would be read until the process has started.
+	: >"$TMP/report"
 	"$(program swapcheck)" -m "$1" -j 2 -w "$TMP/go" >"$TMP/report" &
 	pid=$!
 	eventually 300 said 'waiting for' || {
