@@ -8,6 +8,7 @@
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         block::{
             bio::{
                 Bio,
@@ -612,16 +613,16 @@ impl Device {
     pub(crate) fn compact_backing(&self) -> Result {
         let _guard = lock_interruptible(&self.post_processing)?;
         // Take a reference: the configuration must not be locked during the compaction.
-        let store = {
-            let config = self.config().read();
-            let ready = config.ready.as_ref().ok_or(EINVAL)?;
-            if !config.packed_writeback {
-                return Err(EINVAL);
-            }
-            ready.store.clone()
+        let store = match &self.config().read().ready {
+            Some(ready) => ready.store.clone(),
+            None => return Err(EINVAL),
         };
         let backing = store.backing().ok_or(ENODEV)?;
-        writeback::compact(&store, backing, &self.budget, self.batch_size())
+        if !store.sharing.is_packed() {
+            return Err(EINVAL);
+        }
+        let batch_size = self.batch_size();
+        writeback::compact(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
     }
 
     /// Returns the columns of `bd_stat`, in pages; zeroes for an uninitialised disk.

@@ -7,7 +7,10 @@
 
 use crate::{
     abstractions::{
-        alloc::Gfp,
+        alloc::{
+            pages::PagePool,
+            Gfp, //
+        },
         block::{
             bdev::ReadDevice,
             bio::{
@@ -52,9 +55,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// The pinned block that a page is in, and the form of the page there; `None` if the block has as
-/// many reads as can be counted.
-type Found = Option<(PinnedBlock, StoredForm)>;
+/// The pinned block that a page is in, and the form of the page there; `None` if it cannot be read
+/// yet.
+pub(crate) type Found = Option<(PinnedBlock, StoredForm)>;
 
 /// The outcome of reading a page.
 pub(crate) enum ReadOutcome {
@@ -62,7 +65,8 @@ pub(crate) enum ReadOutcome {
     Done,
     /// The page is in this block of the backing device, in this form.
     OnDevice(PinnedBlock, StoredForm),
-    /// The page is on the backing device, in a block that has as many reads as can be counted.
+    /// The page is on the backing device, in a block that has as many reads as can be counted, or
+    /// there is no bounce page for it.
     Busy,
 }
 
@@ -160,7 +164,7 @@ impl Store {
     }
 
     /// Reads a segment of a bio from memory, or returns what must be read from the backing device,
-    /// and to where; `None` if its block cannot be pinned yet.
+    /// and to where.
     #[inline(always)]
     fn read_segment(
         this: &Self,
@@ -176,7 +180,7 @@ impl Store {
                 ReadOutcome::OnDevice(block, form) => Some((block, form)),
                 ReadOutcome::Busy => None,
             };
-            return this.target(found).map(Some);
+            return Ok(Some(this.target(found)));
         }
         let copy = OwnedPage::new(Gfp::NOIO)?;
         match this.read(segment.index, copy.as_page(), now)? {
@@ -193,28 +197,30 @@ impl Store {
     }
 
     /// Returns what a block is read to for a bio that reads a whole page, along with the block.
+    ///
+    /// A packed block needs a bounce page. Without one, the block is unpinned, and left to be found
+    /// again.
     #[inline(always)]
-    fn target(&self, found: Found) -> Result<(ReadTarget, Found)> {
-        let raw = matches!(found, Some((_, StoredForm::Raw)));
-        if !self.sharing.is_packed() || raw {
-            return Ok((ReadTarget::Page, found));
-        }
-        match OwnedPage::new(Gfp::NOIO) {
-            Ok(page) => Ok((ReadTarget::Bounce(page), found)),
-            Err(error) => {
-                if let Some((block, _)) = found {
-                    self.unpin(block);
+    pub(crate) fn target(&self, found: Found) -> (ReadTarget, Found) {
+        match (&self.bounces, found) {
+            (Some(bounces), Some((block, form))) if form.is_compressed() => {
+                match PagePool::alloc(bounces) {
+                    Some(page) => (ReadTarget::Bounce(page), Some((block, form))),
+                    None => {
+                        self.unpin(block);
+                        (ReadTarget::Page, None)
+                    }
                 }
-                Err(error.into())
             }
+            (_, found) => (ReadTarget::Page, found),
         }
     }
 
     /// Submits the read of a page from the backing device, which `completion` waits for.
     ///
-    /// [`readback`](crate::readback) does the rest; it also waits until the block can be pinned, if
-    /// it was not. This task must not wait for that: the reads that it has submitted begin when it
-    /// has returned, and may be those that have pinned the block.
+    /// [`readback`](crate::readback) does the rest. It also waits until a block can be pinned that
+    /// was not, and until there is a bounce page. This task must not wait: the reads that it has
+    /// submitted begin when it has returned, and may be those that it would wait for.
     fn read_back(
         this: &QueueEntered<'_, Self>,
         completion: SegmentCompletion,

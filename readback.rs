@@ -30,7 +30,6 @@ use crate::{
     store::Store, //
 };
 use kernel::{
-    page::PAGE_SIZE,
     prelude::*,
     time::{
         delay::fsleep,
@@ -38,7 +37,7 @@ use kernel::{
     },
 };
 
-/// How long to wait before a block that has as many reads as can be counted is looked at again.
+/// How long to wait before a block that cannot be read yet is looked at again.
 const PIN_WAIT: Delta = Delta::from_millis(1);
 
 impl DeviceRead {
@@ -71,24 +70,15 @@ impl DeviceRead {
             ReadTarget::Bounce(_) => segment.whole_page().ok_or(EIO)?,
             _ => from,
         };
-        match (self.form, &self.target) {
-            (
-                StoredForm::Compressed {
-                    offset,
-                    size,
-                    priority,
-                },
-                _,
-            ) => {
-                let (offset, size) = (offset as usize, size as usize);
-                let from = from.map();
-                store.decompress_from(&from, offset, size, priority, &page.map())?;
-            }
-            (StoredForm::Raw, ReadTarget::Bounce(_)) => {
-                let from = from.map();
-                page.map().copy_from(0, &from, 0, PAGE_SIZE)?;
-            }
-            (StoredForm::Raw, _) => (),
+        if let StoredForm::Compressed {
+            offset,
+            size,
+            priority,
+        } = self.form
+        {
+            let (offset, size) = (offset as usize, size as usize);
+            let from = from.map();
+            store.decompress_from(&from, offset, size, priority, &page.map())?;
         }
         match self.target {
             ReadTarget::Page | ReadTarget::Bounce(_) => page.flush_dcache(),
@@ -104,8 +94,7 @@ impl DeviceRead {
         Ok(ReadOutcome::Done)
     }
 
-    /// Begins anew with a page whose block could not be pinned, and delivers it if it is in memory
-    /// now.
+    /// Begins anew with a page that could not be read yet, and delivers it if it is in memory now.
     fn find(&self, store: &Store) -> Result<ReadOutcome> {
         let segment = self.completion.segment();
         let now = boottime_seconds();
@@ -135,9 +124,8 @@ impl PageRead for DeviceRead {
     fn page(&self) -> Option<PageRef<'_>> {
         match &self.target {
             ReadTarget::Page => self.completion.segment().whole_page(),
-            ReadTarget::Bounce(page) | ReadTarget::Copy(page) | ReadTarget::Merge(page) => {
-                Some(page.as_page())
-            }
+            ReadTarget::Bounce(page) => Some(page.as_page()),
+            ReadTarget::Copy(page) | ReadTarget::Merge(page) => Some(page.as_page()),
         }
     }
 
@@ -146,8 +134,7 @@ impl PageRead for DeviceRead {
     }
 
     fn needs_work(&self) -> bool {
-        self.form.is_compressed()
-            || matches!(self.target, ReadTarget::Merge(_) | ReadTarget::Bounce(_))
+        self.form.is_compressed() || matches!(self.target, ReadTarget::Merge(_))
     }
 
     fn finish(self, store: &QueueRef<Store>, result: Result) {
@@ -176,6 +163,13 @@ impl DeviceRead {
         match delivered {
             Ok(ReadOutcome::Done) => AfterWork::Done,
             Ok(ReadOutcome::OnDevice(block, form)) => {
+                let mut found = Some((block, form));
+                if let ReadTarget::Page | ReadTarget::Bounce(_) = self.target {
+                    (self.target, found) = store.target(found);
+                }
+                let Some((block, form)) = found else {
+                    return AfterWork::Again(self);
+                };
                 store.stats.bd_reads.add(1);
                 let from = block.number();
                 self.block = Some(block);

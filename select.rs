@@ -83,8 +83,8 @@ impl Histogram {
 pub(crate) struct Batch<'a> {
     /// The indices of the slots.
     pub(crate) slots: &'a [usize],
-    /// Where the slots of each bucket begin, from the smallest sizes on; those of a bucket end where
-    /// those of the bucket below it begin.
+    /// Where the slots of each bucket begin, from the smallest sizes on. Those of a bucket end
+    /// where those of the bucket below it begin.
     starts: &'a [u32; BUCKETS],
 }
 
@@ -118,10 +118,11 @@ impl Sorter {
     /// # Errors
     ///
     /// `ENOMEM`: there is no memory.
-    pub(crate) fn new(max: usize) -> Result<Self> {
+    pub(crate) fn new(max: usize, gfp: Gfp) -> Result<Self> {
+        let gfp = gfp.for_collections();
         Ok(Self {
-            unsorted: KVec::with_capacity(max, GFP_KERNEL)?,
-            sorted: KVec::from_elem(usize::MAX, max, GFP_KERNEL)?,
+            unsorted: KVec::with_capacity(max, gfp)?,
+            sorted: KVec::from_elem(usize::MAX, max, gfp)?,
             starts: [0; BUCKETS],
         })
     }

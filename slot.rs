@@ -394,17 +394,8 @@ impl<'a> SlotGuard<'a> {
         if self.object_size() != Some(share.location().size()) {
             return Err(share);
         }
-        let before = self.bits();
-        let old = self.replace(Content::WrittenBack {
-            share,
-            priority: before.priority(),
-        });
-        let bits = self.bits().with(
-            SlotBits::INCOMPRESSIBLE,
-            before.has(SlotBits::INCOMPRESSIBLE),
-        );
-        self.set_bits(bits.with_time(before.time()));
-        Ok(old)
+        let priority = self.priority();
+        Ok(self.replace_same_page(Content::WrittenBack { share, priority }))
     }
 
     /// Replaces the share in the slot by an object with the page, and returns the share; or returns
@@ -422,17 +413,24 @@ impl<'a> SlotGuard<'a> {
         if now != location {
             return None;
         }
-        let before = self.bits();
-        let old = self.replace(match object.size() {
+        Some(self.replace_same_page(match object.size() {
             PAGE_SIZE => Content::Huge { object },
             _ => Content::Stored { object, priority },
-        });
+        }))
+    }
+
+    /// Replaces the content of the slot by the same page in another place and returns the old one.
+    ///
+    /// The page is then neither idle nor selected; what else is known of it stays.
+    fn replace_same_page(&mut self, content: Content<'_>) -> Content<'a> {
+        let before = self.bits();
+        let old = self.replace(content);
         let bits = self.bits().with(
             SlotBits::INCOMPRESSIBLE,
             before.has(SlotBits::INCOMPRESSIBLE),
         );
         self.set_bits(bits.with_time(before.time()));
-        Some(old)
+        old
     }
 
     /// Replaces the object in the slot by the recompressed page, and returns the old object.
@@ -702,7 +700,8 @@ mod tests {
                 assert!(!slot.is_in(place.block() ^ 1));
                 assert!(matches!(
                     slot.view(),
-                    View::WrittenBack { location, priority: p } if location == place && p == priority
+                    View::WrittenBack { location, priority: p }
+                        if location == place && p == priority
                 ));
                 assert_eq!(slot.object_size(), None);
                 drop(slot);

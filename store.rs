@@ -4,7 +4,10 @@
 
 use crate::{
     abstractions::{
-        alloc::Gfp,
+        alloc::{
+            pages::PagePool,
+            Gfp, //
+        },
         page::{
             MappedPage,
             Node, //
@@ -55,6 +58,10 @@ use kernel::{
     task::Task,
 };
 
+/// Number of bounce pages in reserve: so many reads of packed pages can be in flight without any
+/// free memory.
+const BOUNCE_RESERVE: usize = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
+
 /// The data of an initialised disk: its slots, the pool of their objects, and what it takes to fill
 /// them.
 ///
@@ -77,6 +84,8 @@ pub(crate) struct Store {
     compressed_writeback: bool,
     /// How pages share the blocks of the backing device.
     pub(crate) sharing: Sharing,
+    /// The pages that packed blocks are read to.
+    pub(crate) bounces: Option<Arc<PagePool>>,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
 }
@@ -104,6 +113,10 @@ impl Store {
             backing,
             // A page that is not compressed has no room beside another.
             compressed_writeback: compressed_writeback || sharing.is_packed(),
+            bounces: match sharing.is_packed() {
+                true => Some(Arc::new(PagePool::new(BOUNCE_RESERVE)?, GFP_KERNEL)?),
+                false => None,
+            },
             sharing,
             stopping: Atomic::new(false),
         })
@@ -267,7 +280,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `EINVAL` as a rule: they are not a compressed page.
+    /// `EINVAL` as a rule: they are not a compressed page. `EIO`: they are not within the block.
     pub(crate) fn decompress_from(
         &self,
         block: &MappedPage<'_>,
@@ -279,6 +292,9 @@ impl Store {
         self.streams.get(priority).ok_or(EIO)?.with(|stream| {
             let (mut decompressor, scratch) = stream.split();
             let bytes = scratch.get_mut(..size).ok_or(EIO)?;
+            if offset + size > PAGE_SIZE {
+                return Err(EIO);
+            }
             block.read(offset, bytes);
             decompressor.decompress(bytes, page)
         })

@@ -4,8 +4,8 @@
 //!
 //! The submitter, which is the task that wrote to the file, does all of it: it takes the selected
 //! slots in their order, copies their pages into requests, and submits these. A request has as many
-//! pages as there are free blocks next to each other. When a request completes, the submitter puts
-//! the blocks into those slots that were not accessed meanwhile, and frees their objects.
+//! blocks as are free next to each other. When a request completes, the submitter puts the shares
+//! of the blocks into those slots that were not accessed meanwhile, and frees their objects.
 //!
 //! Users ask for writeback when memory is short. So the submitter begins with one request, which
 //! may have a single page, and which is enough to write back all pages. It allocates others while
@@ -27,6 +27,7 @@ pub(crate) mod selection;
 
 use crate::{
     abstractions::{
+        alloc::Gfp,
         block::bdev::Writer,
         sched::totalram_pages,
         workqueue::with_scoped_work, //
@@ -56,13 +57,26 @@ use selection::Selection;
 /// Maximum number of requests in flight, unless the user sets another.
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
 
-/// Maximum number of pages in a request.
+/// Maximum number of blocks in a request.
 const REQUEST_PAGES: usize = 32;
+
+/// Returns whether a device has few free blocks, and so many sparse ones that compaction is worth
+/// it.
+fn is_short(store: &Store, backing: &Backing) -> bool {
+    let blocks = backing.blocks.len();
+    store.sharing.is_packed()
+        && backing.blocks.without_owner() < blocks / SHORT
+        && store.sharing.stat().sparse > blocks / WORTH
+}
 
 /// The fraction of the blocks of a device below which its free blocks are few, as its denominator.
 const SHORT: usize = 8;
 
+/// The fraction of the blocks of a device from which on sparse ones are many, as its denominator.
+const WORTH: usize = 64;
+
 /// The order in which the slots of a batch are written back.
+#[allow(clippy::large_enum_variant, reason = "it is on the stack once")]
 enum Order<'a> {
     /// The largest objects first, each to a block of its own.
     Size(Queue<'a>),
@@ -92,12 +106,6 @@ pub(crate) fn run(
     batch_size: u32,
     selection: &Selection,
 ) -> Result {
-    let short = backing.blocks.without_owner() < backing.blocks.len() / SHORT;
-    if short && store.sharing.is_packed() {
-        if let Err(error @ (EINTR | ERESTARTSYS)) = compact(store, backing, budget, batch_size) {
-            return Err(error);
-        }
-    }
     let job = Job {
         store,
         backing,
@@ -112,6 +120,13 @@ pub(crate) fn run(
     )?;
     if selector.len() == 0 {
         return Ok(());
+    }
+    if is_short(store, backing) {
+        // Without free memory for it, the writeback goes first.
+        let compacted = compact(store, backing, budget, batch_size, Gfp::NOWAIT);
+        if let Err(error @ (EINTR | ERESTARTSYS)) = compacted {
+            return Err(error);
+        }
     }
     let quota = Quota::new(batch_size, selector.len(), totalram_pages());
     let halves = quota.halves().filter(|_| job.is_helped(selector.len()));

@@ -170,11 +170,15 @@ impl Object<'_> {
         unsafe { self.write_raw(bytes.as_ptr(), bytes.len()) };
     }
 
-    /// Copies a page from byte `offset` on to the object, as much of it as fits.
-    pub(crate) fn write_page(&mut self, page: &MappedPage<'_>, offset: usize) {
-        let offset = offset.min(PAGE_SIZE);
+    /// Fills the object with what a page has from byte `offset` on, and returns `true`; or returns
+    /// `false` if the page has less than that.
+    pub(crate) fn write_page(&mut self, page: &MappedPage<'_>, offset: usize) -> bool {
+        if offset > PAGE_SIZE || self.size > PAGE_SIZE - offset {
+            return false;
+        }
         // SAFETY: A mapped page is valid for reads of `PAGE_SIZE` bytes.
-        unsafe { self.write_raw(page.as_ptr().add(offset), PAGE_SIZE - offset) };
+        unsafe { self.write_raw(page.as_ptr().add(offset), self.size) };
+        true
     }
 
     /// Copies `len` bytes to the object, as many as fit.

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
 
+pub(crate) mod pages;
 pub(crate) mod table;
 
 use crate::bindings;

@@ -7,6 +7,7 @@
 use super::blocks::PinnedBlock;
 use crate::{
     abstractions::{
+        alloc::pages::PooledPage,
         block::bio::SegmentCompletion,
         page::OwnedPage, //
     },
@@ -44,7 +45,7 @@ pub(crate) enum ReadTarget {
     ///
     /// A packed block contains other pages, too. They must not appear in the page of the bio, which
     /// may be memory of a user.
-    Bounce(OwnedPage),
+    Bounce(PooledPage),
     /// A page from which the data is copied to a bio that reads a part of the page, or whose memory
     /// is not one page.
     Copy(OwnedPage),

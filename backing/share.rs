@@ -9,7 +9,8 @@
 //! A block that is packed has a weight of four bits, which is the sum of the weights of its shares.
 //! The weight of a share is its size in eighths of a block, rounded so that the weights of the
 //! shares of a full block add up to eight, but at least one. So the weight of a block is zero if
-//! and only if the block has no share, and tells about how much of it is live.
+//! and only if the block has no share, and tells how much of it is live, to an eighth for each
+//! share.
 
 use super::blocks::Block;
 use crate::abstractions::{
@@ -153,9 +154,9 @@ impl Layout {
     }
 
     /// Adds a page of `size` bytes behind the others and returns `true`, or returns `false` if
-    /// there is no room for it.
+    /// there is no room for it, or `size` is 0.
     pub(crate) fn add(&mut self, size: usize) -> bool {
-        if size > self.room() {
+        if size == 0 || size > self.room() {
             return false;
         }
         // INVARIANT: `room` allows only what keeps both within their limits.
@@ -236,28 +237,21 @@ impl Sharing {
         part: impl Fn(&T) -> (usize, usize),
         mut give: impl FnMut(&T, Share),
     ) -> Result<(), Block> {
-        let location = |page: &T| {
-            let (offset, size) = part(page);
-            (offset, size)
-        };
         if let Some(packed) = &self.packed {
-            let total = pages
-                .iter()
-                .map(location)
-                .map(|(at, size)| weight(at, size));
-            let bytes: usize = pages.iter().map(location).map(|(_, size)| size).sum();
+            let total = pages.iter().map(&part).map(|(at, size)| weight(at, size));
+            let bytes: usize = pages.iter().map(&part).map(|(_, size)| size).sum();
             let number = block.into_number();
             if !packed.weights.claim_many(number, total.sum()) {
                 return Err(Block::from_number(number));
             }
             packed.bytes.add(bytes as i64, Relaxed);
             for page in pages {
-                let (offset, size) = location(page);
+                let (offset, size) = part(page);
                 let position = (number << PAGE_SHIFT) + offset;
                 give(page, Share(Location { position, size }));
             }
         } else if let [page] = pages {
-            let (_, size) = location(page);
+            let (_, size) = part(page);
             let position = block.into_number() << PAGE_SHIFT;
             give(page, Share(Location { position, size }));
         } else {
@@ -284,13 +278,13 @@ impl Sharing {
         (1..=SPARSE).contains(&self.weight_of(number))
     }
 
-    /// Returns whether a page is in a block of which at most half is live, to the precision of the
-    /// weights, so that two such blocks are worth packing into one.
+    /// Returns whether a page is in a block of which at most half is live, as far as weights tell,
+    /// and has room beside a page from another such block.
     pub(crate) fn is_worth_moving(&self, page: Location) -> bool {
         match self.weight_of(page.block()) {
             0 => false,
-            // The page may be the only one, and larger than half of the block.
-            weight => weight <= SPARSE + 1 && page.size() <= PAGE_SIZE / 2,
+            // The page may be the only one, and half of the block or more.
+            weight => weight <= FULL / 2 && page.size() < PAGE_SIZE / 2,
         }
     }
 
@@ -405,9 +399,9 @@ mod tests {
         assert!(!sharing.is_sparse(3));
         assert!(!sharing.is_sparse(4) && !sharing.is_sparse(usize::MAX));
         // One page that is just larger than the half, or just as large.
-        for (size, worth) in [(PAGE_SIZE / 2 + 1, false), (PAGE_SIZE / 2, true)] {
+        for (size, worth) in [(PAGE_SIZE / 2, false), (PAGE_SIZE / 2 - 1, true)] {
             let share = divide(&sharing, 0, &[size])?.pop().ok_or(EINVAL)?;
-            assert!(!sharing.is_sparse(0));
+            assert_eq!(sharing.is_sparse(0), worth);
             assert_eq!(sharing.is_worth_moving(share.location()), worth);
             let location = share.location();
             let _ = sharing.release(share);

@@ -184,6 +184,16 @@ void zram_rs_flush_dcache_page(struct page *page)
 	flush_dcache_page(page);
 }
 
+struct page *zram_rs_page_pool_alloc(mempool_t *pool, gfp_t gfp)
+{
+	return mempool_alloc(pool, gfp);
+}
+
+mempool_t *zram_rs_page_pool_create(int reserve)
+{
+	return mempool_create_page_pool(reserve, 0);
+}
+
 struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active)
 {
 	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, max_active,

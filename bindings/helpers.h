@@ -8,6 +8,7 @@
 #ifndef _ZRAM_RS_HELPERS_H
 #define _ZRAM_RS_HELPERS_H
 
+#include <linux/mempool.h>
 #include <linux/types.h>
 
 struct bio;
@@ -46,6 +47,8 @@ struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_act
 bool zram_rs_may_log(void);
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
 unsigned int zram_rs_num_online_cpus(void);
+struct page *zram_rs_page_pool_alloc(mempool_t *pool, gfp_t gfp);
+mempool_t *zram_rs_page_pool_create(int reserve);
 void zram_rs_queue_get(struct request_queue *queue);
 void zram_rs_queue_put(struct request_queue *queue);
 bool zram_rs_signal_ends_syscall(struct task_struct *task);

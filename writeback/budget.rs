@@ -110,10 +110,13 @@ impl Budget {
         limit.generation = limit.generation.wrapping_add(1);
     }
 
-    /// Returns whether the limit allows no block.
-    pub(super) fn is_used_up(&self) -> bool {
+    /// Returns how many blocks the limit allows.
+    pub(super) fn blocks(&self) -> usize {
         let limit = self.limit.lock();
-        limit.enabled && limit.units < UNITS
+        match limit.enabled {
+            true => usize::try_from(limit.units / UNITS).unwrap_or(usize::MAX),
+            false => usize::MAX,
+        }
     }
 
     /// Charges at most `blocks` blocks.

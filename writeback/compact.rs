@@ -2,10 +2,10 @@
 
 //! Compaction of the backing device: packs sparse blocks anew.
 //!
-//! A block is sparse if less than half of it is live. Compaction walks the slot table once. It reads
-//! the pages that are in sparse blocks back into memory, a group at a time, and writes each group
-//! back like any other pages. So at no time is a page in two places, and what ends a compaction
-//! early leaves at most one group of pages in memory.
+//! Compaction walks the slot table once. It reads the pages that are in blocks of which at most
+//! half is live back into memory, a group at a time, and writes each group back like any other
+//! pages before it reads the next one. So at no time is a page in two places, and what ends a
+//! compaction early leaves at most one group of pages in memory.
 
 use super::{
     budget::Budget,
@@ -45,6 +45,10 @@ use kernel::prelude::*;
 /// Maximum number of pages in a group.
 const GROUP: usize = 256;
 
+/// Number of pages in a group for which the device may have no free block: reading a group back to
+/// memory frees some, but not always as many as there are pages.
+const GROUP_WITHOUT_BLOCKS: usize = 32;
+
 /// Maximum number of blocks that are read at a time.
 const READS: usize = 32;
 
@@ -58,26 +62,29 @@ struct Fetch {
 
 type Request = Pin<KBox<WriteRequest<Fetch>>>;
 
-/// Packs the sparse blocks of the backing device anew.
+/// Packs pages anew that are in blocks of which at most half is live.
 ///
 /// # Context
 ///
-/// A system call, which returns the error. May sleep, for long.
+/// A system call, which returns the error. May sleep, for long. Its memory is allocated with `gfp`,
+/// but that of the pages from free memory only.
 ///
 /// # Errors
 ///
-/// The last error of a page, after all others have been attempted; or one of these, which end the
-/// compaction:
+/// The last error of a page that could not be read, after all others have been attempted; or one of
+/// these, which end the compaction:
 ///
-/// - `EIO`: the limit of writeback is reached.
+/// - `EIO`: the limit of writeback is reached, or the device failed to write a block.
 /// - `ENOSPC`: no block is free.
-/// - `ENOMEM`: there is no memory for a group of pages.
+/// - `ENOMEM`: there is no free memory for a page.
 /// - Those of [`Store::check_stop`].
-pub(crate) fn run(store: &Store, backing: &Backing, budget: &Budget, batch_size: u32) -> Result {
-    // A single block has none to be packed with.
-    if store.sharing.stat().sparse < 2 {
-        return Ok(());
-    }
+pub(crate) fn run(
+    store: &Store,
+    backing: &Backing,
+    budget: &Budget,
+    batch_size: u32,
+    gfp: Gfp,
+) -> Result {
     let job = Job {
         store,
         backing,
@@ -86,31 +93,33 @@ pub(crate) fn run(store: &Store, backing: &Backing, budget: &Budget, batch_size:
     };
     let device = backing.source.device();
     let quota = Quota::new(batch_size, GROUP, totalram_pages());
-    Writer::with(device, Gfp::KERNEL, |reader| {
-        let mut fetcher = Fetcher::new(&job, reader, batch_size)?;
-        let mut sorter = Sorter::new(GROUP)?;
-        Writer::with(device, Gfp::KERNEL, |writer| {
+    Writer::with(device, gfp, |reader| {
+        let mut fetcher = Fetcher::new(&job, reader, batch_size, gfp)?;
+        let mut group = Sorter::new(GROUP, gfp)?;
+        Writer::with(device, gfp, |writer| {
             let mut engine = Engine::new(&job, Role::Submitter, writer, quota)?;
             let mut end = Ok(());
             let mut next = 0;
             while end.is_ok() {
-                // Pages that cannot be written back again stay where they are.
-                end = match budget.is_used_up() {
-                    true => Err(EIO),
-                    false => fetcher.fetch_group(&mut next, &mut sorter),
+                // As many pages as can be written back again, whatever their sizes.
+                let blocks = backing.blocks.without_owner().max(GROUP_WITHOUT_BLOCKS);
+                let max = GROUP.min(blocks).min(budget.blocks());
+                group.clear();
+                end = match max {
+                    0 => Err(EIO),
+                    _ => fetcher.fetch_group(&mut next, &mut group, max),
                 };
-                if sorter.is_empty() {
+                if group.is_empty() {
                     break;
                 }
-                let written = engine.write(&Packer::new(sorter.batch()));
-                end = end.and(written);
-                if written.is_err() {
-                    // These stay in memory.
-                    for slot in sorter.slots() {
+                let written = engine.write(&Packer::new(group.batch()));
+                end = end.and(written).and(engine.drain());
+                if end.is_err() {
+                    // Those that were not written stay in memory.
+                    for slot in group.slots() {
                         store.table.deselect(slot);
                     }
                 }
-                sorter.clear();
             }
             engine.finish(end).and(fetcher.result)
         })
@@ -133,15 +142,16 @@ impl<'a, 'w> Fetcher<'a, 'w> {
     /// # Errors
     ///
     /// `ENOMEM`: there is no memory.
-    fn new(job: &'a Job<'a>, reader: &'a mut Writer<'w, Fetch>, batch_size: u32) -> Result<Self> {
+    fn new(
+        job: &'a Job<'a>,
+        reader: &'a mut Writer<'w, Fetch>,
+        batch_size: u32,
+        gfp: Gfp,
+    ) -> Result<Self> {
         let requests = (batch_size as usize).clamp(1, READS);
-        let mut free = KVec::with_capacity(requests, GFP_KERNEL)?;
+        let mut free = KVec::with_capacity(requests, gfp.for_collections())?;
         for number in 0..requests {
-            let gfp = if number == 0 {
-                Gfp::KERNEL
-            } else {
-                Gfp::NOWAIT
-            };
+            let gfp = if number == 0 { gfp } else { Gfp::NOWAIT };
             let fetch = Fetch {
                 slot: 0,
                 location: Location::from_parts(0, 0),
@@ -161,16 +171,18 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         })
     }
 
-    /// Reads pages in sparse blocks to memory, selects their slots, and adds these to `group` until
-    /// it is full; `next` is the first slot to look at, and then the first for the next group.
+    /// Reads at most `max` pages that are worth moving to memory, selects their slots, and adds
+    /// these to `group`. `next` is the first slot to look at, and then the first for the next
+    /// group.
     ///
     /// # Errors
     ///
-    /// Those of [`Job::check_stop`].
-    fn fetch_group(&mut self, next: &mut usize, group: &mut Sorter) -> Result {
+    /// - `ENOMEM`: there is no free memory for a page.
+    /// - Those of [`Job::check_stop`].
+    fn fetch_group(&mut self, next: &mut usize, group: &mut Sorter, max: usize) -> Result {
         let mut end = Ok(());
         let len = self.job.store.table.len();
-        let mut left = group.room();
+        let mut left = group.room().min(max);
         while left > 0 && *next < len && end.is_ok() {
             let slot = *next;
             *next += 1;
@@ -186,6 +198,9 @@ impl<'a, 'w> Fetcher<'a, 'w> {
                 self.complete_one(group);
             }
             end = end.and(self.job.check_stop());
+            if let Err(ENOMEM) = self.result {
+                end = Err(ENOMEM);
+            }
             self.read(slot, location, block);
         }
         while self.complete_one(group) {}
@@ -251,8 +266,10 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         let page = request.page(0).ok_or(EIO)?;
         let size = location.size();
         // The object is in memory for a moment only, so that the limit does not count.
-        let mut object = store.pool().alloc(size, Node::LOCAL, Gfp::NOIO)?;
-        object.write_page(&page.map(), location.offset());
+        let mut object = store.pool().alloc(size, Node::LOCAL, Gfp::NOWAIT)?;
+        if !object.write_page(&page.map(), location.offset()) {
+            return Err(EIO);
+        }
         store.stats.note_used_pages(store.pool().pages());
         let Some(mut slot) = store.table.lock(slot) else {
             return Ok(false);

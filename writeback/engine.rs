@@ -65,9 +65,6 @@ const MEMORY_SHARE: usize = 256;
 /// How long to wait before looking again for a block when all free ones are being read.
 const BUSY_WAIT: Delta = Delta::from_millis(1);
 
-/// Number of slots that a packed request has room for, for each of its blocks.
-const SLOTS_PER_BLOCK: usize = 8;
-
 /// The slots that are written back, one by one.
 pub(super) trait Source {
     /// Returns the next slot, whose object fits into `room` bytes unless pages have blocks of their
@@ -294,7 +291,7 @@ impl Quota {
 /// `ENOMEM`: `gfp` finds no memory.
 fn allocate(max: usize, packed: bool, gfp: Gfp) -> Result<Request> {
     let items = match packed {
-        true => (max * SLOTS_PER_BLOCK).max(MAX_SHARES),
+        true => max * MAX_SHARES,
         false => max,
     };
     let data = RequestData {
@@ -386,15 +383,25 @@ impl<'a, 'w> Engine<'a, 'w> {
         })
     }
 
+    /// Waits for all requests.
+    ///
+    /// # Errors
+    ///
+    /// The last error of a page so far, or why pages that were in a request were not written back.
+    pub(super) fn drain(&mut self) -> Result {
+        while let Some(request) = self.writer.wait() {
+            self.complete(request);
+        }
+        self.stop.and(self.result)
+    }
+
     /// Waits for all requests and returns the result of the writeback, of which
     /// [`write`](Self::write) returned `end`.
     pub(super) fn finish(mut self, end: Result) -> Result {
         if end.is_err() {
             self.result = end;
         }
-        while let Some(request) = self.writer.wait() {
-            self.complete(request);
-        }
+        let _ = self.drain();
         match end {
             Err(EINTR | ERESTARTSYS) => end,
             _ => self.stop.and(self.result),

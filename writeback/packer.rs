@@ -73,6 +73,7 @@ impl Source for &Packer<'_> {
 mod tests {
     use super::*;
     use crate::{
+        abstractions::alloc::Gfp,
         backing::share::Layout,
         select::Sorter, //
     };
@@ -81,7 +82,7 @@ mod tests {
     ///
     /// Checks that each object is in one block, where it overlaps no other.
     fn pack(sizes: &[usize]) -> Result<usize> {
-        let mut sorter = Sorter::new(sizes.len())?;
+        let mut sorter = Sorter::new(sizes.len(), Gfp::KERNEL)?;
         for (slot, &size) in sizes.iter().enumerate() {
             sorter.add(slot, size);
         }

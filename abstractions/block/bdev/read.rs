@@ -86,7 +86,8 @@ pub(crate) enum AfterWork<R> {
 ///
 /// # Invariants
 ///
-/// From submission to completion, all fields but `work` are initialised. `device` points to the
+/// From submission to completion, and while the work is queued, all fields but `work` are
+/// initialised. `device` points to the
 /// device that [`PageRead::device`] returned for the data that `disk` gives access to.
 #[repr(C)]
 struct ReadRequest<R: PageRead> {
@@ -263,6 +264,10 @@ pub(crate) struct ReadDevice<R: PageRead> {
     queue: Arc<HighPriority>,
     #[pin]
     bios: ReadBios<R>,
+    /// The bios of reads that first have to be [found](Self::find). They may wait for reads that
+    /// wait for one of `bios`.
+    #[pin]
+    find_bios: ReadBios<R>,
 }
 
 impl<R: PageRead> ReadDevice<R> {
@@ -290,6 +295,8 @@ impl<R: PageRead> ReadDevice<R> {
                 Self::RESERVE,
                 kernel::bindings::BIOSET_NEED_RESCUER | kernel::bindings::BIOSET_PERCPU_CACHE,
             ),
+            // No task has such a bio queued while it waits for another: workers submit them.
+            find_bios <- ReadBios::new(1, 0),
         })
     }
 
@@ -306,7 +313,7 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
-        if let Some((request, data)) = Self::allocate(disk, data) {
+        if let Some((request, data)) = Self::allocate(disk, data, |this| &this.bios) {
             // SAFETY: The request is new, and this function owns it. Its bio has no pages.
             unsafe { Self::submit(request, from, data) };
         }
@@ -320,7 +327,7 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn find(disk: QueueRef<R::Ready>, data: R) {
-        if let Some((request, data)) = Self::allocate(disk, data) {
+        if let Some((request, data)) = Self::allocate(disk, data, |this| &this.find_bios) {
             // SAFETY: The request is new, and this function owns it. Its other fields are
             // initialised.
             unsafe {
@@ -336,7 +343,11 @@ impl<R: PageRead> ReadDevice<R> {
     /// # Context
     ///
     /// May sleep, also until another read completes.
-    fn allocate(disk: QueueRef<R::Ready>, data: R) -> Option<(*mut ReadRequest<R>, R)> {
+    fn allocate(
+        disk: QueueRef<R::Ready>,
+        data: R,
+        bios: impl FnOnce(&Self) -> &ReadBios<R>,
+    ) -> Option<(*mut ReadRequest<R>, R)> {
         let Some(this) = R::device(&disk) else {
             data.finish(&disk, Err(EIO));
             return None;
@@ -351,7 +362,7 @@ impl<R: PageRead> ReadDevice<R> {
                 1,
                 flags,
                 Gfp::NOIO.as_raw(),
-                this.bios.set.get(),
+                bios(this).set.get(),
             )
         };
         let request = Self::request(bio);
@@ -457,8 +468,8 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// # Safety
     ///
-    /// `work` must be the work of a request that [`queue_work`](Self::queue_work) has queued, and a worker
-    /// must be running it.
+    /// `work` must be the work of a request that [`queue_work`](Self::queue_work) has queued, and a
+    /// worker must be running it.
     unsafe extern "C" fn work(work: *mut kernel::bindings::work_struct) {
         let work = Opaque::cast_from(work).cast_mut();
         // SAFETY: By the safety requirements the work is a field of a request.
@@ -469,7 +480,7 @@ impl<R: PageRead> ReadDevice<R> {
         // SAFETY: By the type invariants the disk is initialised.
         let disk = unsafe { (*(*request).disk.get()).assume_init_ref() };
         // SAFETY: By the type invariants the pointer is initialised; the device is valid for the
-        // same reason as in `end_io`.
+        // same reason as in `queue_work`.
         let device = unsafe { (*(*request).device.get()).assume_init_ref().as_ref() };
         let (from, data) = match data.work(disk) {
             AfterWork::Read(from, data) => (from, data),
@@ -486,9 +497,9 @@ impl<R: PageRead> ReadDevice<R> {
         };
         // Reuse the bio: a worker must not wait for another one, which may depend on this worker.
         let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
-        // SAFETY: The bio has completed, and this function owns it. `bio_reset` keeps the set of
-        // the bio and the room for a page, and removes the page. The other fields of the request
-        // are still initialised.
+        // SAFETY: The bio has completed, or was not submitted, and this function owns it.
+        // `bio_reset` keeps the set of the bio and the room for a page, and removes the page. The
+        // other fields of the request are still initialised.
         unsafe {
             let bio = (*request).bio.get();
             kernel::bindings::bio_reset(bio, device.device.bdev.as_ptr(), flags);

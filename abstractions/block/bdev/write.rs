@@ -422,7 +422,7 @@ impl<T: Send> Writer<'_, T> {
     ///
     /// # Safety
     ///
-    /// `bio` must be the bio of a request that [`submit`](Self::submit) has submitted and that the
+    /// `bio` must be the bio of a request that [`start`](Self::start) has submitted and that the
     /// device does not use any more.
     unsafe extern "C" fn end_io(bio: *mut kernel::bindings::bio) {
         let bio = Opaque::cast_from(bio).cast_mut();

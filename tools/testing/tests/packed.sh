@@ -82,6 +82,10 @@ test_compact_needs_packing() {
 	writes_back compact EINVAL
 	stores "$sys/disksize" 256K
 	writes_back compact EINVAL
+	# Without a backing device, as with any text.
+	remove
+	disk 256K
+	writes_back compact ENODEV
 }
 
 # Pages of all kinds are read as they were written, and take as many blocks as their bytes need.
@@ -226,6 +230,44 @@ test_compaction() {
 	no_failed_io
 	does discard 0 $((512 * PAGE))
 	nothing_is_left
+}
+
+# A block that cannot be written ends a compaction, which keeps the pages of one group at most in memory.
+test_compaction_to_a_bad_device() {
+	local index
+	nullb wb0 8
+	packed "$nullb" 8M zstd
+	for ((index = 0; index < 2048; index += 256)); do
+		does bulk $index 256 hex 13
+	done
+	writes_back page_indexes=0-2047
+	# Of each four neighbours, which lie in different blocks, one is left.
+	for ((index = 0; index < 2048; index++)); do
+		[ $((index % 4)) = 0 ] || does discard $((index * PAGE)) $PAGE
+	done
+	mm_stat
+	is "bytes in memory" "$compr" 0
+	# Reads of blocks in use still succeed: none of them is behind the first 5 MiB.
+	bad_sectors wb0 8192 16383
+	pack_stat
+	[ "$blocks" -lt 1024 ] || skip "the data takes $blocks blocks"
+	stores "$sys/writeback_limit_enable" 1
+	stores "$sys/writeback_limit" 1
+	writes_back compact EIO
+	reads writeback_limit $'0\n'
+	writes_back compact EIO
+	stores "$sys/writeback_limit_enable" 0
+	mm_stat
+	[ $((compr / 1024)) -le 256 ] || fail "$compr bytes are in memory"
+	for ((index = 0; index < 2048; index += 4)); do
+		does check $index 1 hex 13
+	done
+	good_sectors wb0 8192 16383
+	writes_back compact
+	for ((index = 0; index < 2048; index += 4)); do
+		does check $index 1 hex 13
+	done
+	no_failed_io
 }
 
 # Partial writes and reads of packed pages; also by buffers that do not begin with a page.
