@@ -119,7 +119,10 @@ impl Backend for Lz4 {
                 bindings::LZ4_compress_fast(from, to, len, room, acceleration, memory)
             }));
         };
-        self.memory.copy_from_slice(&primed.stream);
+        // `copy_from_slice` could panic, in a function that objtool does not know to never return.
+        for (to, &from) in self.memory.iter_mut().zip(&*primed.stream) {
+            *to = from;
+        }
         let stream = self.memory.as_mut_ptr().cast();
         // SAFETY: The page and the buffer have the sizes that are given; LZ4 stays within these
         // even if the page changes meanwhile. `stream` is a copy of a stream that is valid by the
