@@ -112,8 +112,8 @@ test_pages_share_blocks() {
 		is "blocks in bd_stat" "$bd_count" "$blocks"
 		is "blocks written" "$bd_writes" "$blocks"
 		at_least "blocks" "$blocks" $(((size + PAGE - 1) / PAGE))
-		# The pages of text fit into what others leave.
-		[ "$blocks" -le 96 ] || fail "$algorithm: $blocks blocks for $size bytes"
+		# The pages of text fit into what others leave. Writeback and its helper may each end with a block of a few.
+		[ "$blocks" -le 98 ] || fail "$algorithm: $blocks blocks for $size bytes"
 		does bulkcheck 0 64 text 1
 		does bulkcheck 64 64 hex 1
 		does bulkcheck 128 32 random 1
