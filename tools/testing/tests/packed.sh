@@ -232,41 +232,89 @@ test_compaction() {
 	nothing_is_left
 }
 
-# A block that cannot be written ends a compaction, which keeps the pages of one group at most in memory.
-test_compaction_to_a_bad_device() {
+# make_sparse: writes 2048 pages back, and frees three of each four. Those that are left are in blocks of which less than
+# half is in use.
+make_sparse() {
 	local index
-	nullb wb0 8
-	packed "$nullb" 8M zstd
 	for ((index = 0; index < 2048; index += 256)); do
 		does bulk $index 256 hex 13
 	done
 	writes_back page_indexes=0-2047
-	# Of each four neighbours, which lie in different blocks, one is left.
 	for ((index = 0; index < 2048; index++)); do
 		[ $((index % 4)) = 0 ] || does discard $((index * PAGE)) $PAGE
 	done
 	mm_stat
 	is "bytes in memory" "$compr" 0
-	# Reads of blocks in use still succeed: none of them is behind the first 5 MiB.
-	bad_sectors wb0 8192 16383
-	pack_stat
-	[ "$blocks" -lt 1024 ] || skip "the data takes $blocks blocks"
+}
+
+check_sparse() {
+	local index
+	for ((index = 0; index < 2048; index += 4)); do
+		does check $index 1 hex 13
+	done
+	no_failed_io
+}
+
+# Compaction moves no more pages than it can write: it ends with the limit.
+test_compaction_within_the_limit() {
+	nullb wb0 8
+	packed "$nullb" 8M zstd
+	make_sparse
 	stores "$sys/writeback_limit_enable" 1
-	stores "$sys/writeback_limit" 1
+	stores "$sys/writeback_limit" 3
 	writes_back compact EIO
 	reads writeback_limit $'0\n'
+	pack_stat
+	is "pages on the device" "$pages" 512
 	writes_back compact EIO
-	stores "$sys/writeback_limit_enable" 0
-	mm_stat
-	[ $((compr / 1024)) -le 256 ] || fail "$compr bytes are in memory"
-	for ((index = 0; index < 2048; index += 4)); do
-		does check $index 1 hex 13
-	done
-	good_sectors wb0 8192 16383
+	pack_stat
+	is "pages on the device" "$pages" 512
+	check_sparse
+}
+
+# A block that cannot be written ends a compaction, which leaves the pages of one group at most in memory.
+test_compaction_to_a_bad_device() {
+	nullb wb0 8
+	packed "$nullb" 8M zstd
+	make_sparse
+	# The blocks in use are at the start of the device. They can be read.
+	bd_stat
+	bad_sectors wb0 $((bd_writes * 8)) 16383
+	writes_back compact EIO
+	pack_stat
+	at_least "pages on the device" "$pages" 256
+	check_sparse
+	good_sectors wb0 $((bd_writes * 8)) 16383
 	writes_back compact
-	for ((index = 0; index < 2048; index += 4)); do
-		does check $index 1 hex 13
+	check_sparse
+}
+
+# A writeback to a device that is nearly full compacts it first.
+test_compaction_by_itself() {
+	local index before
+	blocks wb0 124
+	packed "$mapped" 2M zstd
+	# Three of them fill a block.
+	does bulk 0 180 hex 17
+	does bulk 180 180 hex 17
+	writes_back page_indexes=0-359
+	for ((index = 1; index < 360; index += 2)); do
+		does discard $((index * PAGE)) $PAGE
 	done
+	pack_stat
+	before=$blocks
+	# Fewer than 15 are free.
+	at_least "blocks" "$before" 110
+	at_least "sparse blocks" "$sparse" 10
+	does bulk 500 1 random 17
+	writes_back page_index=500
+	pack_stat
+	is "pages" "$pages" 181
+	[ "$blocks" -lt $((before - 20)) ] || fail "$blocks blocks are in use after a writeback, $before before"
+	for ((index = 0; index < 360; index += 2)); do
+		does check $index 1 hex 17
+	done
+	does check 500 1 random 17
 	no_failed_io
 }
 
