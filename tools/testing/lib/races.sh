@@ -20,6 +20,7 @@ discard_all() {
 	does discard 0 $((2 * blocks * PAGE))
 	bd_stat
 	is "bd_count of $dev $1" "$bd_count" 0
+	[ "$DRIVER" != zram_rs ] || reads bd_pack_stat $'       0        0        0        0\n'
 	eventually 5 pool_is_empty || fail "$dev uses $used bytes $1"
 	is "orig_data_size of $dev $1" "$orig" 0
 	is "compr_data_size of $dev $1" "$compr" 0

@@ -140,11 +140,26 @@ blocks() {
 	mapped "$1" "0 $(($2 * 8)) linear $nullb 0"
 }
 
-# backed DEVICE SIZE [ALGORITHM [COMPRESSED]]: adds a disk with this backing device.
+# The forms in which pages are written back: 0 (raw), 1 (compressed), packed (compressed, and several in a block).
+FORMS='0 1 packed'
+[ "$DRIVER" = zram_rs ] || FORMS='0 1'
+
+# set_form FORM: sets the form in which the disk writes pages back.
+set_form() {
+	case $1 in
+	packed)
+		[ "$DRIVER" = zram_rs ] || skip "only zram_rs packs pages"
+		stores "$sys/packed_writeback" 1
+		;;
+	*) stores "$sys/compressed_writeback" "$1" ;;
+	esac
+}
+
+# backed DEVICE SIZE [ALGORITHM [FORM]]: adds a disk with this backing device.
 backed() {
 	add
 	[ -z "${3:-}" ] || stores "$sys/comp_algorithm" "$3"
-	stores "$sys/compressed_writeback" "${4:-0}"
+	set_form "${4:-0}"
 	stores "$sys/backing_dev" "$1"
 	stores "$sys/disksize" "$2"
 }
@@ -200,6 +215,37 @@ count_injected() {
 counts() {
 	bd_stat
 	is "bd_stat $1" "$bd_count $bd_reads $bd_writes" "$2 $3 $4"
+}
+
+# pack_stat: sets $packed_pages, $packed_bytes, $packed_blocks and $sparse to the columns of bd_pack_stat.
+pack_stat() {
+	read -r packed_pages packed_bytes packed_blocks sparse <"$sys/bd_pack_stat"
+}
+
+# device_pages: sets $device_pages to the number of pages on the backing device.
+device_pages() {
+	local packed=0
+	[ "$DRIVER" != zram_rs ] || read -r packed <"$sys/packed_writeback"
+	bd_stat
+	device_pages=$bd_count
+	[ $packed = 0 ] || {
+		pack_stat
+		device_pages=$packed_pages
+		is "blocks in bd_pack_stat" "$packed_blocks" "$bd_count"
+	}
+}
+
+# on_device WHAT COUNT: so many pages must be on the backing device.
+on_device() {
+	device_pages
+	is "pages on the backing device $1" "$device_pages" "$2"
+}
+
+# nothing_is_left: no page and no block of the backing device may be in use.
+nothing_is_left() {
+	reads bd_pack_stat $'       0        0        0        0\n'
+	bd_stat
+	is "blocks in use" "$bd_count" 0
 }
 
 # writes_back WHAT [ERRNO]: a write of WHAT to the file writeback must return ERRNO (default OK).

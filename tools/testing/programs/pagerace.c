@@ -4,7 +4,7 @@
  * read back, and knows at any time which contents every page may have.
  *
  * usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST]
- *                 [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK
+ *                 [-r N] [-w N] [-b N] [-c N] [-s N] [-l N] [-k N] DISK
  *
  * DISK is the name of the disk, as in /dev and /sys/block. Uses its first PAGES pages, all of which
  * are empty at the start. The other options give the number of threads of each role:
@@ -12,6 +12,7 @@
  *   -r  read pages, one or several with one read
  *   -w  overwrite and discard them
  *   -b  mark pages as idle and write them back: by kind, by index, by range
+ *   -c  compact the blocks of the backing device, which pages share
  *   -s  read the statistics
  *   -l  set the limits and the batch size of writeback
  *   -k  try to reset and to remove the disk, which must fail, since it is in use
@@ -26,10 +27,10 @@
  * ended is the latest. At the end, when no thread runs, every page must have the data that was
  * written last.
  *
- * The last line of output is for scripts:
+ * The first line of output says that all threads run; the last one is for scripts:
  *
- *	pagerace: reads=N writes=N discards=N writebacks=N foreign=N old=N torn=N errors=N full=N
- *	limited=N busy=N slowest=MS undisturbed=MS
+ *	pagerace: reads=N writes=N discards=N writebacks=N compactions=N foreign=N old=N torn=N
+ *	errors=N full=N limited=N busy=N slowest=MS undisturbed=MS
  *
  * (in one line), where "foreign" counts pages with another page's data, "old" those with data that
  * was overwritten before the read began, "torn" those with data that was never written; "errors"
@@ -61,11 +62,12 @@ static const char *disk;
 static int control;		/* hot_remove */
 static atomic_bool stop;
 static bool limits;
+static bool packs;		/* the disk has files about packing */
 static bool forgiving;	/* errors are expected */
 static atomic_int complaints;
 
 /* What happened. */
-static atomic_ulong reads, writes, discards, writebacks, verdicts[VERDICTS];
+static atomic_ulong reads, writes, discards, writebacks, compactions, verdicts[VERDICTS];
 static atomic_ulong errors, full, limited, busy, slowest, undisturbed;
 
 struct worker {
@@ -212,6 +214,21 @@ static bool store(int fd, const char *format, ...)
 	return write(fd, text, length) == length;
 }
 
+/* Judges the result of a write to the file writeback. */
+static void judge_writeback(bool done, uint64_t index)
+{
+	if (done)
+		return;
+	if (errno == ENOSPC)
+		full++;
+	else if (errno == EIO && limits)
+		limited++;
+	else if (errno == EAGAIN || errno == EBUSY)
+		busy++;
+	else
+		failed("writeback", index);
+}
+
 static void write_back(struct worker *worker)
 {
 	static __thread int idle, writeback;
@@ -243,16 +260,18 @@ static void write_back(struct worker *worker)
 		break;
 	}
 	writebacks++;
-	if (done)
-		return;
-	if (errno == ENOSPC)
-		full++;
-	else if (errno == EIO && limits)
-		limited++;
-	else if (errno == EAGAIN || errno == EBUSY)
-		busy++;
-	else
-		failed("writeback", low);
+	judge_writeback(done, low);
+}
+
+static void compact_blocks(struct worker *worker)
+{
+	static __thread int writeback;
+
+	if (!writeback)
+		writeback = open_attribute("writeback", O_WRONLY);
+	judge_writeback(store(writeback, "compact"), 0);
+	compactions++;
+	usleep(1000 * dice(worker, 50));
 }
 
 /* Reads an attribute, and takes note of how long that took if it took longer than all before. */
@@ -275,10 +294,12 @@ static void read_timed(int file, const char *name, atomic_ulong *slowest)
 static void read_statistics(struct worker *worker)
 {
 	static const char * const names[] = {
-		"mm_stat", "bd_stat", "io_stat", "debug_stat", "writeback_limit", "backing_dev"
+		"mm_stat", "bd_stat", "io_stat", "debug_stat", "writeback_limit", "backing_dev",
+		"bd_pack_stat"
 	};
 	static __thread int files[ARRAY_SIZE(names)], size;
-	size_t i = dice(worker, ARRAY_SIZE(names));
+	/* C zram lacks the last one. */
+	size_t i = dice(worker, ARRAY_SIZE(names) - !packs);
 
 	/* The open may wait for a task that adds or removes files. */
 	if (!files[i])
@@ -351,6 +372,7 @@ static struct role roles[] = {
 	{ 'r', read_pages, 0 },
 	{ 'w', change_pages, 0 },
 	{ 'b', write_back, 0 },
+	{ 'c', compact_blocks, 0 },
 	{ 's', read_statistics, 0 },
 	{ 'l', set_limits, 0 },
 	{ 'k', kick, 0 },
@@ -389,8 +411,8 @@ static void *play(void *data)
 
 static void report(void)
 {
-	printf("pagerace: reads=%lu writes=%lu discards=%lu writebacks=%lu foreign=%lu old=%lu torn=%lu errors=%lu full=%lu limited=%lu busy=%lu slowest=%lu undisturbed=%lu\n",
-	       reads, writes, discards, writebacks, verdicts[FOREIGN],
+	printf("pagerace: reads=%lu writes=%lu discards=%lu writebacks=%lu compactions=%lu foreign=%lu old=%lu torn=%lu errors=%lu full=%lu limited=%lu busy=%lu slowest=%lu undisturbed=%lu\n",
+	       reads, writes, discards, writebacks, compactions, verdicts[FOREIGN],
 	       verdicts[OLD] + verdicts[LOST], verdicts[TORN] + verdicts[FUTURE], errors, full,
 	       limited, busy, slowest, undisturbed);
 }
@@ -413,7 +435,7 @@ int main(int argc, char **argv)
 	int option;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((option = getopt(argc, argv, "et:n:S:m:r:w:b:s:l:k:")) != -1) {
+	while ((option = getopt(argc, argv, "et:n:S:m:r:w:b:c:s:l:k:")) != -1) {
 		if (option == 'e')
 			forgiving = true;
 		else if (option == 't')
@@ -432,9 +454,10 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind + 1 != argc || strncmp(argv[optind], "zram", 4))
-		errx(2, "usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-s N] [-l N] [-k N] DISK");
+		errx(2, "usage: pagerace [-e] [-t SECONDS] [-n PAGES] [-S SEED] [-m MOST] [-r N] [-w N] [-b N] [-c N] [-s N] [-l N] [-k N] DISK");
 	disk = argv[optind];
 	control = open_file(HOT_REMOVE, O_WRONLY);
+	packs = !access(attribute(atoi(disk + strlen("zram")), "bd_pack_stat"), F_OK);
 	pages = calloc(page_count, sizeof(*pages));
 	if (!pages)
 		err(2, "no memory");
@@ -456,6 +479,7 @@ int main(int argc, char **argv)
 		if (errno)
 			err(2, "thread");
 	}
+	printf("pagerace: %s: %lu threads run\n", disk, count);
 	sleep(seconds);
 	signal(SIGALRM, hangs);
 	alarm(GRACE);

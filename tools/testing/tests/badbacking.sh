@@ -99,10 +99,10 @@ test_a_device_with_large_blocks_is_refused() {
 # --- Writes ---------------------------------------------------------------------------------------
 
 test_no_write_succeeds() {
-	local compressed limit before
-	for compressed in 0 1; do
-		make_device $compressed 1
-		backed "$mapped" 1M lz4 $compressed
+	local form limit before
+	for form in $FORMS; do
+		make_device $form 1
+		backed "$mapped" 1M lz4 $form
 		stores "$sys/writeback_limit_enable" 1
 		does open "$dev" direct
 		does bulk 0 64 random 1
@@ -110,7 +110,7 @@ test_no_write_succeeds() {
 		stores "$sys/idle" all
 		mm_stat
 		before="$orig $compr $used $huge"
-		break_device $compressed
+		break_device $form
 		for limit in 200 128 10 1; do
 			stores "$sys/writeback_limit" $limit
 			writes_back idle EIO
@@ -121,13 +121,14 @@ test_no_write_succeeds() {
 		done
 		# Pages in memory can be read, and the others are still idle.
 		does bulkcheck 0 32 random 1
-		repair_device $compressed
+		repair_device $form
 		stores "$sys/writeback_limit" 200
 		writes_back idle
-		counts "of a device that works again" 96 0 96
+		on_device "that works again" 96
 		writes_back huge
-		counts "of a device that works again" 128 0 128
-		is "writeback_limit" "$(<"$sys/writeback_limit")" 72
+		on_device "that works again" 128
+		counts "of a device that works again" "$bd_count" 0 "$bd_count"
+		is "writeback_limit" "$(<"$sys/writeback_limit")" $((200 - bd_writes))
 		mm_stat
 		is "compr_data_size" "$compr" 0
 		check_both_ways 0 64 random 1
@@ -139,12 +140,12 @@ test_no_write_succeeds() {
 
 # The disk is as large as its backing device, so that writeback needs each good block.
 test_bad_blocks_among_good_ones() {
-	local compressed batch blocks='0 7 31 32 100 255' count=6
-	for compressed in 0 1; do
-		nullb wb$compressed 1
+	local form batch blocks='0 7 31 32 100 255' count=6
+	for form in $FORMS; do
+		nullb wb$form 1
 		# shellcheck disable=SC2086 # words
-		bad_blocks wb$compressed $blocks
-		backed "$nullb" 1M lz4 $compressed
+		bad_blocks wb$form $blocks
+		backed "$nullb" 1M lz4 $form
 		stores "$sys/writeback_limit_enable" 1
 		does open "$dev" direct
 		for batch in 1 3 32 1000; do
@@ -173,7 +174,7 @@ test_bad_blocks_among_good_ones() {
 		done
 		# Each block has a page.
 		# shellcheck disable=SC2086 # words
-		good_blocks wb$compressed $blocks
+		good_blocks wb$form $blocks
 		writes_back huge
 		bd_stat
 		is "bd_count when the device has recovered" "$bd_count" 256
@@ -187,19 +188,28 @@ test_bad_blocks_among_good_ones() {
 
 # With enough free blocks, the submitter and the helper write at the same time; each retries its own failed pages.
 test_bad_blocks_among_many() {
-	local compressed blocks='0 7 31 32 100 255 512 700 900' count=9
-	for compressed in 0 1; do
-		nullb wb$compressed 8
+	local form blocks='0 7 31 32 100 255 512 700 900' count=9
+	for form in $FORMS; do
+		nullb wb$form 8
 		# shellcheck disable=SC2086 # words
-		bad_blocks wb$compressed $blocks
-		backed "$nullb" 4M lz4 $compressed
+		bad_blocks wb$form $blocks
+		backed "$nullb" 4M lz4 $form
 		does open "$dev" direct
 		does bulk 0 512 random 1
 		does bulk 512 512 text 1
 		writes_back page_indexes=0-1023 EIO
 		bd_stat
 		# C zram tries the bad block again and again, with other pages.
-		[ "$DRIVER" = zram ] || counts "with bad blocks" $((1024 - count)) 0 $((1024 - count))
+		case $DRIVER$form in
+		zram_rspacked)
+			# The pages of a bad block, and no other, stay in memory.
+			pack_stat
+			counts "with bad blocks" "$packed_blocks" 0 "$packed_blocks"
+			at_least "pages on the device" "$packed_pages" $((1024 - 14 * count))
+			at_least "pages in memory" $((1024 - packed_pages)) 5
+			;;
+		zram_rs*) counts "with bad blocks" $((1024 - count)) 0 $((1024 - count)) ;;
+		esac
 		does bulkcheck 0 512 random 1
 		does bulkcheck 512 512 text 1
 		bd_stat
@@ -207,8 +217,8 @@ test_bad_blocks_among_many() {
 		# There are enough good blocks.
 		writes_back page_indexes=0-1023
 		bd_stat
-		is "bd_count" "$bd_count" 1024
-		is "bd_writes" "$bd_writes" $((before + 1024))
+		is "bd_writes" "$bd_writes" $((before + bd_count))
+		on_device "with enough good blocks" 1024
 		mm_stat
 		is "compr_data_size" "$compr" 0
 		check_both_ways 0 512 random 1
@@ -219,12 +229,12 @@ test_bad_blocks_among_many() {
 
 # The device works and fails for a second each: each attempt makes some progress, and the limit is exact in the end.
 test_writes_that_fail_now_and_then() {
-	local compressed tries
+	local form tries
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
-	for compressed in 0 1; do
-		nullb wb${compressed}n 4
-		mapped wb$compressed "0 8192 flakey $nullb 0 1 1 1 error_writes"
-		backed "$mapped" 4M lz4 $compressed
+	for form in $FORMS; do
+		nullb wb${form}n 4
+		mapped wb$form "0 8192 flakey $nullb 0 1 1 1 error_writes"
+		backed "$mapped" 4M lz4 $form
 		stores "$sys/writeback_limit_enable" 1
 		stores "$sys/writeback_limit" 2000
 		does open "$dev" direct
@@ -244,8 +254,9 @@ test_writes_that_fail_now_and_then() {
 			sleep 0.2
 		done
 		is "the result of the last writeback" "$errno" OK
-		counts "after $tries failures" 1024 0 1024
-		is "writeback_limit" "$(<"$sys/writeback_limit")" 976
+		on_device "after $tries failures" 1024
+		counts "after $tries failures" "$bd_count" 0 "$bd_count"
+		is "writeback_limit" "$(<"$sys/writeback_limit")" $((2000 - bd_writes))
 		mm_stat
 		is "compr_data_size" "$compr" 0
 		check_both_ways 0 512 random 1
@@ -257,10 +268,10 @@ test_writes_that_fail_now_and_then() {
 # --- Reads ----------------------------------------------------------------------------------------
 
 test_no_read_succeeds() {
-	local compressed
-	for compressed in 0 1; do
-		make_device $compressed 1
-		backed "$mapped" 1M lzo-rle $compressed
+	local form
+	for form in $FORMS; do
+		make_device $form 1
+		backed "$mapped" 1M lzo-rle $form
 		does open "$dev" direct
 		does bulk 0 64 random 1
 		does bulk 64 64 text 1
@@ -271,7 +282,7 @@ test_no_read_succeeds() {
 		scan_pages 0 256 OK
 		repeat_letter r 256
 		is "pages" "$seen" "$times"
-		break_device $compressed
+		break_device $form
 		io_stat
 		is "failed_reads" "$failed_reads" 0
 		refuses EIO check 0 1 random 1
@@ -299,17 +310,15 @@ test_no_read_succeeds() {
 		does check 200 8 text 1
 		does open "$dev" direct
 		# Whole pages can still be written and discarded.
-		bd_stat
-		is "bd_count" "$bd_count" 128
+		on_device "that cannot be read" 128
 		does write 0 1 text 2
 		does discard $PAGE $PAGE
 		does write 2 1 random 2
-		bd_stat
-		is "bd_count" "$bd_count" 125
+		on_device "that cannot be read" 125
 		does check 0 1 text 2
 		does check 1 1 zero 0
 		does check 2 1 random 2
-		repair_device $compressed
+		repair_device $form
 		does close
 		echo 3 >/proc/sys/vm/drop_caches
 		does open "$dev" direct
@@ -322,18 +331,24 @@ test_no_read_succeeds() {
 	done
 }
 
+# If pages share blocks, a bad block is all of its pages: the smallest are 14 in a block, from block 64 on.
 test_a_bad_block_is_one_bad_page() {
-	local compressed index bad
-	for compressed in 0 1; do
-		nullb wb$compressed 1
-		backed "$nullb" 512K zstd $compressed
+	local form index bad block want
+	for form in $FORMS; do
+		nullb wb$form 1
+		backed "$nullb" 512K zstd $form
 		does open "$dev" direct
 		does bulk 0 64 random 1
 		does bulk 64 64 text 1
 		save_pages 128
+		# Nothing is written by a helper, so that it is known what is where.
+		stores "$sys/writeback_limit" 1000
+		stores "$sys/writeback_limit_enable" 1
 		writes_back page_indexes=0-127
-		bad_sectors wb$compressed $((17 * 8)) $((17 * 8))
-		bad_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
+		block=90 want=2
+		[ "$form" != packed ] || block=65 want=15
+		bad_sectors wb$form $((17 * 8)) $((17 * 8))
+		bad_sectors wb$form $((block * 8 + 7)) $((block * 8 + 7))
 		bad=0
 		for ((index = 0; index < 128; index++)); do
 			if [ $index -lt 64 ]; then
@@ -347,17 +362,17 @@ test_a_bad_block_is_one_bad_page() {
 			*) fail "page $index: $reply" ;;
 			esac
 		done
-		is "the number of bad pages" $bad 2
+		is "the number of bad pages" $bad $want
 		scan_pages 0 128 EIO
 		seen=${seen//r/}
-		is "the number of pages that could not be read" ${#seen} 2
+		is "the number of pages that could not be read" ${#seen} $want
 		# A page in a bad block can be overwritten, and then is in memory.
 		does bulk 0 64 random 2
 		does bulk 64 64 text 2
 		bd_stat
 		is "bd_count" "$bd_count" 0
-		good_sectors wb$compressed $((17 * 8)) $((17 * 8))
-		good_sectors wb$compressed $((90 * 8 + 7)) $((90 * 8 + 7))
+		good_sectors wb$form $((17 * 8)) $((17 * 8))
+		good_sectors wb$form $((block * 8 + 7)) $((block * 8 + 7))
 		writes_back page_indexes=0-127
 		check_both_ways 0 64 random 2
 		check_both_ways 64 64 text 2
@@ -376,17 +391,22 @@ scsi_disk() {
 
 # A device can return other errors than EIO; the reader gets that error.
 test_a_medium_error_is_no_io_error() {
-	local compressed index bad
+	local form index bad block want
 	modprobe sd_mod 2>/dev/null
-	for compressed in 0 1; do
-		modprobe scsi_debug dev_size_mb=8 opts=2 medium_error_start=$((17 * 8)) medium_error_count=8 2>/dev/null ||
+	for form in $FORMS; do
+		# The first blocks of packed pages have 14 each.
+		block=17 want=1
+		[ "$form" != packed ] || block=1 want=14
+		modprobe scsi_debug dev_size_mb=8 opts=2 medium_error_start=$((block * 8)) medium_error_count=8 2>/dev/null ||
 			skip "this kernel has no scsi_debug"
 		eventually 10 scsi_disk || fail "there is no disk of scsi_debug"
-		backed "$scsi" 512K lz4 $compressed
+		backed "$scsi" 512K lz4 $form
 		does open "$dev" direct
 		does bulk 0 128 text 1
+		stores "$sys/writeback_limit" 1000
+		stores "$sys/writeback_limit_enable" 1
 		writes_back page_indexes=0-127
-		counts "of a disk that can be written" 128 0 128
+		on_device "that can be written" 128
 		bad=0
 		for ((index = 0; index < 128; index++)); do
 			io check $index 1 text 1
@@ -396,9 +416,9 @@ test_a_medium_error_is_no_io_error() {
 			*) fail "page $index: $reply" ;;
 			esac
 		done
-		is "the number of bad pages" $bad 1
+		is "the number of bad pages" $bad $want
 		io_stat
-		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" 1
+		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" $want
 		does close
 		remove
 		ok rmmod scsi_debug
@@ -406,16 +426,16 @@ test_a_medium_error_is_no_io_error() {
 }
 
 test_reads_that_fail_now_and_then() {
-	local compressed index until good bad
+	local form index until good bad
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
-	for compressed in 0 1; do
-		nullb wb${compressed}n 1
-		mapped wb$compressed "0 2048 flakey $nullb 0 1 1 1 error_reads"
-		backed "$mapped" 1M lz4 $compressed
+	for form in $FORMS; do
+		nullb wb${form}n 1
+		mapped wb$form "0 2048 flakey $nullb 0 1 1 1 error_reads"
+		backed "$mapped" 1M lz4 $form
 		does open "$dev" direct
 		does bulk 0 256 text 1
 		writes_back page_indexes=0-255
-		counts "of a device that can be written" 256 0 256
+		on_device "that can be written" 256
 		until=$((SECONDS + 4))
 		good=0
 		bad=0
@@ -432,7 +452,7 @@ test_reads_that_fail_now_and_then() {
 		note "$good reads succeeded, $bad failed"
 		at_least "the number of reads that succeeded" $good 1
 		at_least "the number of reads that failed" $bad 1
-		remap wb$compressed "0 2048 linear $nullb 0"
+		remap wb$form "0 2048 linear $nullb 0"
 		check_both_ways 0 256 text 1
 		io_stat
 		[ "$DRIVER" = zram ] || is "failed_reads" "$failed_reads" $bad
@@ -443,53 +463,57 @@ test_reads_that_fail_now_and_then() {
 # The device loses writes. A read of a compressed page then finds no valid object, and fails; none of the data that the
 # device has instead reaches the reader.
 test_writes_that_are_lost() {
+	local form
 	modprobe dm-flakey 2>/dev/null || skip "this kernel has no dm-flakey"
-	nullb wb0n 1
-	ok dd if=/dev/urandom of="$nullb" bs=64K count=16 oflag=direct status=none
-	mapped wb0 "0 2048 flakey $nullb 0 0 60 1 drop_writes"
-	backed "$mapped" 512K zstd 1
-	does open "$dev" direct
-	does bulk 0 64 text 1
-	does bulk 64 64 text 2
-	save_pages 128
-	writes_back page_indexes=0-63
-	counts "of a device that lies" 64 0 64
-	refuses EIO check 0 1 text 1
-	refuses EIO check 63 1 text 1
-	# C zram leaves this data in the reader's page; ALL=1 shows it.
-	[ "$DRIVER" = zram ] && [ -z "${ALL:-}" ] || {
-		scan_pages 0 64 EIO
-		repeat_letter z 64
-		is "pages that cannot be decompressed" "${seen//u/z}" "$times"
-		scan_pages 0 128 EIO
-		repeat_letter r 64
-		is "pages beside them" "${seen:64}" "$times"
-	}
-	does bulkcheck 64 64 text 2
-	# The pages can be overwritten.
-	does bulk 0 64 text 3
-	remap wb0 "0 2048 linear $nullb 0"
-	writes_back page_indexes=0-127
-	check_both_ways 0 64 text 3
-	check_both_ways 64 64 text 2
+	for form in ${FORMS#0 }; do
+		nullb wb${form}n 1
+		ok dd if=/dev/urandom of="$nullb" bs=64K count=16 oflag=direct status=none
+		mapped wb$form "0 2048 flakey $nullb 0 0 60 1 drop_writes"
+		backed "$mapped" 512K zstd $form
+		does open "$dev" direct
+		does bulk 0 64 text 1
+		does bulk 64 64 text 2
+		save_pages 128
+		writes_back page_indexes=0-63
+		on_device "that lies" 64
+		refuses EIO check 0 1 text 1
+		refuses EIO check 63 1 text 1
+		# C zram leaves this data in the reader's page; ALL=1 shows it.
+		[ "$DRIVER" = zram ] && [ -z "${ALL:-}" ] || {
+			scan_pages 0 64 EIO
+			repeat_letter z 64
+			is "pages that cannot be decompressed" "${seen//u/z}" "$times"
+			scan_pages 0 128 EIO
+			repeat_letter r 64
+			is "pages beside them" "${seen:64}" "$times"
+		}
+		does bulkcheck 64 64 text 2
+		# The pages can be overwritten.
+		does bulk 0 64 text 3
+		remap wb$form "0 2048 linear $nullb 0"
+		writes_back page_indexes=0-127
+		check_both_ways 0 64 text 3
+		check_both_ways 64 64 text 2
+		does close
+	done
 }
 
 # --- Reads and writes -----------------------------------------------------------------------------
 
 # The device fails and recovers repeatedly while pages are written, written back and read.
 test_a_device_that_fails_and_recovers_repeatedly() {
-	local compressed until round index pid
-	for compressed in 0 1; do
-		make_device $compressed 2
-		backed "$mapped" 2M lz4 $compressed
+	local form until round index pid
+	for form in $FORMS; do
+		make_device $form 2
+		backed "$mapped" 2M lz4 $form
 		does open "$dev" direct
 		does bulk 0 512 mixed 1
 		until=$((SECONDS + 6))
 		(
 			while [ $SECONDS -lt $until ]; do
-				break_device $compressed
+				break_device $form
 				sleep 0.1
-				repair_device $compressed
+				repair_device $form
 				sleep 0.1
 			done
 			exit $failed
@@ -513,29 +537,28 @@ test_a_device_that_fails_and_recovers_repeatedly() {
 			does bulk 0 512 mixed $round
 		done
 		wait $pid || failed=1
-		repair_device $compressed
+		repair_device $form
 		note "$((round - 1)) rounds"
 		check_both_ways 0 512 mixed $round
 		writes_back page_indexes=0-511
 		mm_stat
 		is "compr_data_size" "$compr" 0
 		check_both_ways 0 512 mixed $round
-		bd_stat
-		is "bd_count" "$bd_count" $((orig / PAGE - same))
+		on_device "in the end" $((orig / PAGE - same))
 		does close
 	done
 }
 
 test_a_device_that_goes_for_good() {
-	local compressed
-	for compressed in 0 1; do
-		nullb wb$compressed 1
-		backed "$nullb" 1M lz4 $compressed
+	local form
+	for form in $FORMS; do
+		nullb wb$form 1
+		backed "$nullb" 1M lz4 $form
 		does open "$dev" direct
 		does bulk 0 128 random 1
 		does bulk 128 128 text 1
 		writes_back page_indexes=0-63
-		echo 0 >"$NULLB/wb$compressed/power"
+		echo 0 >"$NULLB/wb$form/power"
 		writes_back huge EIO
 		counts "of a device that has gone" 64 0 64
 		refuses EIO check 0 1 random 1

@@ -119,19 +119,24 @@ test_recompress_goes_on() {
 }
 
 test_writeback_goes_on() {
-	local compressed
+	local form
 	choose_algorithm
-	for compressed in 0 1; do
-		nullb "wb$compressed" 4
+	for form in $FORMS; do
+		nullb "wb$form" 4
 		add
-		stores "$sys/compressed_writeback" $compressed
+		set_form $form
 		stores "$sys/backing_dev" "$nullb"
 		make_broken_page
 		stores "$sys/idle" all
 		# Compressed writeback does not decompress the page.
-		case $compressed in
+		case $form in
 		0) writes_back idle EINVAL && counts "of all but one" $((pages - 1)) 0 $((pages - 1)) ;;
 		1) writes_back idle && counts "of all" $pages 0 $pages ;;
+		packed)
+			writes_back idle
+			pack_stat
+			is "pages on the device" "$packed_pages" $pages
+			;;
 		esac
 		refuses EIO read $((broken * PAGE)) $PAGE
 		check_other_pages

@@ -116,6 +116,57 @@ test_reads_pin_no_other_block() {
 	does close
 }
 
+# read_in_background NAME COUNT: starts a read(2) like that of start_reads, by the process $pid, to $TMP/NAME.
+read_in_background() {
+	{ exec dd if="$dev" of="$TMP/$1" bs=$(($2 * PAGE)) count=1 iflag=direct >"$TMP/dd.$1" 2>&1; } &
+	pid=$!
+}
+
+# The largest number of pages that can share a block, all of which several tasks read at once: some of the reads have to
+# wait until others have ended.
+test_reads_of_a_shared_block() {
+	[ "$DRIVER" = zram_rs ] || skip "only zram_rs packs pages"
+	local pages=14 tasks=6 n pids=() held
+	holdable wb0 64
+	backed "$mapped" 1M lz4 packed
+	does open "$dev" direct
+	does bulk 0 $pages text 1
+	save_pages $pages
+	writes_back page_indexes=0-$((pages - 1))
+	does bulk 32 64 text 2
+	counts "of one block" 1 0 1
+	hold_for_a_minute
+	start_reads $pages
+	for ((n = 0; n < tasks; n++)); do
+		read_in_background "copy$n" $pages
+		pids+=("$pid")
+	done
+	# There are reads of all pages of one task, and nearly none of the others.
+	sleep 1
+	reads_in_flight $pages || fail "only $reads reads are under way still"
+	held=$reads
+	[ "$held" -le $((pages + 1)) ] || fail "there are $held reads of one block"
+	! ended "${pids[@]}" || fail "no read has to wait"
+	at_once mm_stat
+	at_once pack_stat
+	at_once writes_back page_indexes=32-95
+	at_once does bulkcheck 16 16 zero 0
+	print_longest
+	finish_reads $pages
+	does open "$dev" direct
+	save_pages $pages
+	for ((n = 0; n < tasks; n++)); do
+		at_once wait "${pids[n]}"
+		ok cmp "$TMP/copy$n" "$TMP/before"
+		rm -f "$TMP/copy$n"
+	done
+	on_device "in the end" $((pages + 64))
+	does bulkcheck 0 $pages text 1
+	does bulkcheck 32 64 text 2
+	no_failed_io
+	does close
+}
+
 test_full_device_fails_at_once() {
 	holdable wb0 64
 	backed "$mapped" 1M lz4

@@ -19,29 +19,31 @@
 # The time of each of the four tests.
 seconds=$((${1:-${DURATION:-24}} / 4))
 [ $seconds -ge 6 ] || seconds=6
-# race_with_faults ARGUMENTS: runs pagerace on two disks, one of which writes back compressed, and faults with these
-# ARGUMENTS.
+# race_with_faults ARGUMENTS: runs pagerace on a disk of each form of writeback, and faults with these ARGUMENTS.
 race_with_faults() {
-	local racers=() ids=() report what n=0 faults
+	local racers=() ids=() report what n=0 faults form
 	faults=$(program faults)
-	slow_nullb wb0 $mib 200000
-	slow_nullb wb1 $mib 100000
-	backed /dev/wb0 $((2 * blocks * PAGE)) lz4 0
-	ids=("$id")
-	stores /sys/block/wb0/make-it-fail 1
-	stores /sys/block/wb1/make-it-fail 1
-	backed /dev/wb1 $((2 * blocks * PAGE)) zstd 1
-	ids+=("$id")
+	for form in $FORMS; do
+		slow_nullb "wb$form" $mib 200000
+		stores "/sys/block/wb$form/make-it-fail" 1
+		backed "$nullb" $((2 * blocks * PAGE)) zstd "$form"
+		ids+=("$id")
+	done
 	for id in "${ids[@]}"; do
+		form=
+		[ "$DRIVER" != zram_rs ] || form=$(<"$sys/../zram$id/packed_writeback")
 		(
 			# Without effect, if the failures are not only for certain tasks.
 			echo 1 >/proc/self/make-it-fail
 			exec "$(program pagerace)" -e -t $((seconds + 4)) -n $pages -S $((SRANDOM % 100000)) -r 3 \
-				-w 2 -b 1 -s 1 -l 1 -k 1 "zram$id" >"$TMP/report$id" 2>&1
+				-w 2 -b 1 -c "${form:-0}" -s 1 -l 1 -k 1 "zram$id" >"$TMP/report$id" 2>&1
 		) &
 		racers+=($!)
 	done
-	sleep 1
+	# None of them must fail to start.
+	for id in "${ids[@]}"; do
+		eventually 30 grep -qs 'threads run' "$TMP/report$id" || fail "pagerace did not start"
+	done
 	# The shell does nothing while faults runs.
 	report=$("$faults" $1 $seconds "${@:2}" 2>&1) || fail "faults ended with $?"
 	note "$report"

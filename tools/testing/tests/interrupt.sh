@@ -25,7 +25,7 @@ skip_c_zram() {
 	[ "$DRIVER" != zram ] || [ -n "${ALL:-}" ] || skip "C zram lets all others wait until a writeback has ended"
 }
 
-# long_disk [COMPRESSED [BATCH [SIZE]]]: adds a disk with pages whose writeback takes seconds, within its limit. SIZE is
+# long_disk [FORM [BATCH [SIZE]]]: adds a disk with pages whose writeback takes seconds, within its limit. SIZE is
 # the size of the disk, if it is larger than these pages.
 long_disk() {
 	slow_nullb wb0 16 $((latency * 1000000))
@@ -89,11 +89,11 @@ within() {
 }
 
 # check_partial: some of the pages have been written back, and not all, and the statistics and the limit account for
-# them.
+# them. A page that cannot be compressed fills a block in each form, and these pages are written first.
 check_partial() {
 	bd_stat
 	mm_stat
-	note "$bd_count of $pages pages were written back"
+	note "$bd_count blocks were written, for $pages pages"
 	[ "$bd_writes" -gt 0 ] || fail "nothing was written back"
 	[ "$bd_writes" -lt $pages ] || fail "everything was written back"
 	is "bd_count" "$bd_count" "$bd_writes"
@@ -112,14 +112,20 @@ check_data() {
 	does close
 }
 
-# write_the_rest: writes back the other pages. (An interrupted writeback leaves no page selected.)
+# write_the_rest [FORM]: writes back the other pages. (An interrupted writeback leaves no page selected.)
 write_the_rest() {
 	stores "$sys/writeback_batch_size" 64
 	writes_back page_indexes=0-$((pages - 1))
 	bd_stat
-	is "bd_count after writing the rest" "$bd_count" $pages
-	is "bd_writes after writing the rest" "$bd_writes" $pages
-	is "writeback_limit" "$(<"$sys/writeback_limit")" $((10000 - pages))
+	if [ "${1:-}" = packed ]; then
+		pack_stat
+		is "pages after writing the rest" "$packed_pages" $pages
+		is "blocks after writing the rest" "$packed_blocks" "$bd_count"
+	else
+		is "bd_count after writing the rest" "$bd_count" $pages
+	fi
+	is "bd_writes after writing the rest" "$bd_writes" "$bd_count"
+	is "writeback_limit" "$(<"$sys/writeback_limit")" $((10000 - bd_count))
 	mm_stat
 	is "compr_data_size after writing the rest" "$compr" 0
 	eventually 5 pool_is_empty || fail "$used bytes are in use"
@@ -187,9 +193,10 @@ test_settings_change_while_idle_pages_are_marked() {
 
 # --- Signals --------------------------------------------------------------------------------------
 
+# interrupt_with SIGNAL FORM BATCH ERRNO
 interrupt_with() {
-	local signal=$1 compressed=$2 batch=$3 want=$4
-	long_disk "$compressed" "$batch"
+	local signal=$1 form=$2 batch=$3 want=$4
+	long_disk "$form" "$batch"
 	store_in_background a "$sys/writeback" idle
 	wait_for_progress 200
 	kill "-$signal" $pid
@@ -197,7 +204,7 @@ interrupt_with() {
 	check_partial
 	check_data
 	# Reads the pages before the next writeback, which does not depend on idleness.
-	write_the_rest
+	write_the_rest "$form"
 }
 
 test_sigint() {
@@ -208,6 +215,81 @@ test_sigint() {
 test_sigint_compressed() {
 	skip_c_zram
 	interrupt_with INT 1 2 EINTR
+}
+
+test_sigint_packed() {
+	skip_c_zram
+	interrupt_with INT packed 1 EINTR
+}
+
+# A compaction ends at once, too. At any time a page is in memory or on the device, and no block is lost.
+test_sigint_and_reset_during_compaction() {
+	skip_c_zram
+	local how index kept=0 before
+	slow_nullb wb0 16 $((latency * 1000000 / 4))
+	for how in signal reset; do
+		backed "$nullb" 16M zstd packed
+		does open "$dev" direct
+		does bulk 0 $pages hex 1
+		stores "$sys/writeback_batch_size" 64
+		writes_back page_indexes=0-$((pages - 1))
+		kept=0
+		for ((index = 0; index < pages; index += 8)); do
+			does discard $(((index + 1) * PAGE)) $((7 * PAGE))
+			kept=$((kept + 1))
+		done
+		does close
+		pack_stat
+		is "pages on the device" "$packed_pages" $kept
+		at_least "sparse blocks" "$sparse" $((kept / 2))
+		stores "$sys/writeback_batch_size" 1
+		bd_stat
+		before=$bd_reads
+		store_in_background a "$sys/writeback" compact
+		until
+			bd_stat
+			[ "$bd_reads" -ge $((before + 20)) ]
+		do
+			! ended $pid || fail "the compaction has ended, so this proves nothing"
+			[ "$failed" = 0 ] || break
+			sleep 0.02
+		done
+		if [ $how = reset ]; then
+			within 1000 stores "$sys/reset" 1
+			ends_with a $pid EINTR 200
+			nothing_is_left
+			continue
+		fi
+		kill -INT $pid
+		ends_with a $pid EINTR 1000
+		pack_stat
+		mm_stat
+		note "$packed_pages pages of $kept are on the device, $packed_blocks blocks, $compr bytes are in memory"
+		check_kept
+		# What is in memory now, and the rest.
+		stores "$sys/writeback_batch_size" 64
+		writes_back page_indexes=0-$((pages - 1))
+		writes_back compact
+		pack_stat
+		is "pages on the device in the end" "$packed_pages" $kept
+		at_least "the most blocks for $packed_bytes bytes" $((packed_bytes / 2048 + 2)) "$packed_blocks"
+		mm_stat
+		is "bytes in memory in the end" "$compr" 0
+		check_kept
+		no_failed_io
+		remove
+	done
+}
+
+# check_kept: every eighth page is there, and no other.
+check_kept() {
+	does open "$dev" direct
+	for ((index = 0; index < pages; index += 64)); do
+		does check $index 1 hex 1
+		does check $((index + 1)) 7 zero 0
+		does check $((index + 8)) 1 hex 1
+	done
+	does close
 }
 
 # Without a limit, a worker takes part and begins with the smallest pages. It gets no signals, but ends with the task

@@ -41,9 +41,9 @@ oom_kills() {
 	done </proc/vmstat
 }
 
-# full_disk DEVICE: adds a disk with incompressible pages and this backing device.
+# full_disk DEVICE [FORM]: adds a disk with incompressible pages and this backing device.
 full_disk() {
-	backed "$1" $((pages * PAGE)) lz4
+	backed "$1" $((pages * PAGE)) lz4 "${2:-0}"
 	does open "$dev" direct
 	does bulk 0 $pages random 1
 	does close
@@ -76,8 +76,8 @@ within_limit() {
 	fi
 }
 
-test_first_page_and_the_rest() {
-	full_disk "$disk"
+first_page_and_the_rest() {
+	full_disk "$disk" "$1"
 	run_lowmemory end
 	within_limit "the first page" "$first"
 	note "the first page was written $((first / 1000)) ms after the request"
@@ -89,6 +89,14 @@ test_first_page_and_the_rest() {
 	does bulkcheck 0 $pages random 1
 	does close
 	remove
+}
+
+test_first_page_and_the_rest() {
+	first_page_and_the_rest 0
+}
+
+test_first_page_and_the_rest_packed() {
+	first_page_and_the_rest packed
 }
 
 # slow_device: makes a device on the disk whose writes take 50 ms, so that the writeback takes longer than MS; sets

@@ -48,11 +48,11 @@ read_pages() {
 	ok dd if="$dev" of="$1" bs=$PAGE count=$pages iflag=direct status=none
 }
 
-# check_blocks SEED: each block must have the data of its page, or, if a task writes to it, possibly that of the task.
+# check_blocks SEED [KIND]: each block must have the data of its page; if a task writes to it, it may have that of the task.
 check_blocks() {
 	local wrong
 	read_pages "$TMP/is"
-	does bulk 0 $pages hex "$1"
+	does bulk 0 $pages "${2:-hex}" "$1"
 	read_pages "$TMP/was"
 	wrong=$(perl -e 'local $/; my ($tasks, @text) = (shift, map { open(my $f, "<", $_) or die; <$f> } @ARGV);
 		for my $block (0 .. length($text[1]) / 512 - 1) {
@@ -63,14 +63,16 @@ check_blocks() {
 	is "the list of wrong blocks" "$wrong" ""
 }
 
-# Each task writes one block to each page, for which the driver reads the page. Meanwhile, the test overwrites the pages
-# and writes them back to other blocks, so that the driver has to read them again, in workers that could wait for each
-# other's bios.
+# write_to_moving_pages FORM: each task writes one block to each page, for which the driver reads the page. Meanwhile, the
+# test overwrites the pages and writes them back to other blocks, so that the driver has to read them again, in workers
+# that could wait for each other's bios.
 write_to_moving_pages() {
-	local compressed=$1 round page task move before writers=()
+	local round page task move before writers=() algorithm=lz4
 	need_small_blocks
 	delayed wb1 16 $read_ms 0
-	backed "$mapped" 1M lz4 "$compressed"
+	# So that the pages fit into one block.
+	[ "$1" != packed ] || algorithm=zstd
+	backed "$mapped" 1M $algorithm "$1"
 	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
 	does open "$dev" direct
 	does bulk 0 $pages hex 1
@@ -118,6 +120,11 @@ test_pages_that_move_compressed() {
 	write_to_moving_pages 1
 }
 
+# Several of the pages are in one block.
+test_pages_that_move_packed() {
+	write_to_moving_pages packed
+}
+
 # A block has as many reads as it can count, from writers of parts of one page, and the page moves to that block: the
 # worker that finds the page there cannot pin the block, and must not wait for the reads, which need this worker.
 test_more_reads_than_can_be_counted() {
@@ -152,6 +159,39 @@ test_more_reads_than_can_be_counted() {
 	does close
 	io_stat
 	is "failed_writes" "$failed_writes" 0
+	remove
+}
+
+# The same with pages that share a block: each reads the same block.
+test_more_reads_of_a_shared_block_than_can_be_counted() {
+	local inflight reads count writers=() pages=14 tasks=2
+	need_small_blocks
+	holdable wb1 64
+	backed "$mapped" 1M lz4 packed
+	head -c 512 /dev/zero | tr '\0' x >"$TMP/x"
+	does open "$dev" direct
+	does bulk 0 $pages text 1
+	writes_back page_indexes=0-$((pages - 1))
+	bd_stat
+	is "blocks" "$bd_count" 1
+	hold_reads wb1
+	for ((count = 0; count < 2 * pages; count++)); do
+		write_block $((count % pages * 8 + 1 + count / pages))
+	done
+	eventually 30 reads_in_flight 14 || fail "$reads reads are under way"
+	sleep 1
+	reads_in_flight 1
+	is "the number of reads under way" "$reads" 14
+	release_reads wb1
+	if ! eventually 60 ended "${writers[@]}"; then
+		# As above.
+		fail "writers wait for each other"
+		echo b >/proc/sysrq-trigger
+	fi
+	wait "${writers[@]}"
+	check_blocks 1 text
+	does close
+	no_failed_io
 	remove
 }
 

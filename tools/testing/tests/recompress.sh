@@ -164,13 +164,14 @@ test_one_priority_after_the_other() {
 	does bulkcheck 128 128 random 1
 }
 
+# write_back_recompressed FORM
 write_back_recompressed() {
 	need_recompression
 	nullb wb0 8
 	add
 	stores "$sys/comp_algorithm" lz4
 	stores "$sys/recomp_algorithm" algo=zstd
-	stores "$sys/compressed_writeback" "$1"
+	set_form "$1"
 	stores "$sys/backing_dev" "$nullb"
 	stores "$sys/disksize" 4M
 	does open "$dev" direct
@@ -202,6 +203,30 @@ test_written_back_raw() {
 
 test_written_back_compressed() {
 	write_back_recompressed 1
+}
+
+# The pages of a block are compressed by several algorithms, and keep that when they move.
+test_written_back_packed() {
+	local index before writes
+	write_back_recompressed packed
+	for ((index = 0; index < 128; index++)); do
+		[ $((index % 4)) = 0 ] || does discard $((index * PAGE)) $PAGE
+		[ $((index % 4)) = 1 ] || does discard $(((256 + index) * PAGE)) $PAGE
+	done
+	pack_stat
+	at_least "sparse blocks" "$sparse" 2
+	count_marked r
+	before=$marked
+	bd_stat
+	writes=$bd_writes
+	writes_back compact
+	bd_stat
+	at_least "blocks that the compaction wrote" $((bd_writes - writes)) 1
+	check_marked r "$before"
+	for ((index = 0; index < 128; index += 4)); do
+		does check $index 1 mixed 1
+		does check $((257 + index)) 1 hex 1
+	done
 }
 
 # --- While it runs --------------------------------------------------------------------------------

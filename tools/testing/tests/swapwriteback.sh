@@ -8,6 +8,8 @@
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
 
 read -r disk _ <<<"${ZR_DISKS:-}"
 [ -b "$disk" ] || {
@@ -26,15 +28,6 @@ memory() {
 	done </proc/meminfo
 }
 
-# backed_disk COMPRESSED SIZE
-backed_disk() {
-	add
-	stores "$sys/comp_algorithm" lz4
-	stores "$sys/compressed_writeback" "$1"
-	stores "$sys/backing_dev" "$disk"
-	stores "$sys/disksize" "$2"
-}
-
 said() {
 	grep -q "$1" "$TMP/report"
 }
@@ -42,7 +35,7 @@ said() {
 # swap_out MIB: starts swapcheck, as the process $pid, which fills so much memory and leaves half of it in swap. Marks
 # this half as idle. Sets $cold to the number of its pages that are only on the swap device.
 swap_out() {
-	backed_disk "$compressed" $((2 * $(memory MemTotal) + 2 * $1))M
+	backed "$disk" $((2 * $(memory MemTotal) + 2 * $1))M lz4 "$form"
 	ok mkswap "$dev"
 	ok swapon "$dev" || exit 1
 	rm -f "$TMP/go"
@@ -72,12 +65,13 @@ write_back_idle() {
 	mm_stat
 	before=$used
 	stores "$sys/writeback" idle
-	bd_stat
+	device_pages
 	mm_stat
-	note "$bd_count pages are on $disk, $cold of them cold; $((before >> 20)) MiB in memory became $((used >> 20)) MiB"
+	note "$device_pages pages are on $disk, $cold of them cold, in $bd_count blocks;" \
+		"$((before >> 20)) MiB in memory became $((used >> 20)) MiB"
 	at_least "cold pages" "$cold" "$1"
-	at_least "pages on the backing device" "$bd_count" "$cold"
-	at_least "pages written to the backing device" "$bd_writes" "$bd_count"
+	at_least "pages on the backing device" "$device_pages" "$cold"
+	at_least "blocks written to the backing device" "$bd_writes" "$bd_count"
 }
 
 swapped_in_and_right() {
@@ -100,7 +94,7 @@ swapped_in_and_right() {
 
 # The data does not fit into memory, and another process needs memory, too.
 under_pressure() {
-	local compressed=$1 available workload other
+	local form=$1 available workload other
 	available=$(memory MemAvailable)
 	workload=$((available * 12 / 10))
 	swap_out $workload
@@ -134,7 +128,7 @@ counter() {
 # A file in ramfs takes nearly all memory. So each page that is swapped in displaces another one, which the driver must
 # compress with next to no free memory.
 swap_in_without_memory() {
-	local compressed=$1 workload out
+	local form=$1 workload out
 	workload=$(($(memory MemAvailable) / 2))
 	swap_out $workload
 	write_back_idle $((workload * 256 / 2 / 2))
@@ -159,13 +153,18 @@ test_next_to_no_memory_compressed() {
 	swap_in_without_memory 1
 }
 
+# A read of a packed page needs a page of memory in between.
+test_next_to_no_memory_packed() {
+	swap_in_without_memory packed
+}
+
 # write_back_all PAGES: writes back all pages, at least PAGES; none may stay in memory.
 write_back_all() {
 	sync
 	stores "$sys/idle" all
 	stores "$sys/writeback" idle
-	bd_stat
-	at_least "pages on the backing device" "$bd_count" "$1"
+	device_pages
+	at_least "pages on the backing device" "$device_pages" "$1"
 	mm_stat
 	is "compr_data_size after writing back all" "$compr" 0
 }
@@ -187,7 +186,7 @@ hash_files() {
 
 use_file_system() {
 	local n
-	backed_disk "$1" 128M
+	backed "$disk" 128M lz4 "$1"
 	mkdir -p "$TMP/mnt"
 	ok mkfs.ext4 -q "$dev"
 	ok mount "$dev" "$TMP/mnt" || exit 1
@@ -207,12 +206,21 @@ use_file_system() {
 	hash_files
 	same_files 2000
 	write_back_all 2000
+	[ "$1" != packed ] || {
+		pack_stat
+		note "$sparse of $packed_blocks blocks are sparse"
+		writes_back compact
+		mm_stat
+		is "compr_data_size after compaction" "$compr" 0
+		device_pages
+		note "$bd_count blocks have $device_pages pages after compaction"
+	}
 	same_files 2000
 	ok umount "$dev"
 	ok e2fsck -fn "$dev"
 	ok mount -o ro "$dev" "$TMP/mnt"
 	same_files 2000
-	note "$bd_count pages on $disk, $bd_reads read, $bd_writes written"
+	note "$bd_count blocks on $disk, $bd_reads read, $bd_writes written"
 	ok umount "$dev"
 	no_failed_io
 }
@@ -223,6 +231,10 @@ test_ext4_raw() {
 
 test_ext4_compressed() {
 	use_file_system 1
+}
+
+test_ext4_packed() {
+	use_file_system packed
 }
 
 run_tests

@@ -324,10 +324,10 @@ test_zstd() {
 
 # One read of adjacent pages that are in memory, same-filled, zero, empty, huge, and written back.
 test_mixed_reads() {
-	local compressed step
-	for compressed in 0 1; do
-		nullb wb$compressed 1
-		backed "$nullb" 1M zstd $compressed
+	local form step
+	for form in $FORMS; do
+		nullb "wb$form" 1
+		backed "$nullb" 1M zstd "$form"
 		does open "$dev" direct
 		for step in 2 3 7; do
 			does discard 0 $((1 << 20))
@@ -339,8 +339,8 @@ test_mixed_reads() {
 				index=$((index + step))
 			done
 			writes_back "$what"
-			bd_stat
-			at_least "bd_count" "$bd_count" $((200 / step / 4))
+			device_pages
+			at_least "pages on the device" "$device_pages" $((200 / step / 4))
 			check_both_ways 0 200 mixed $step
 			check_both_ways 200 56 zero 0
 			does bulkcheck 0 199 mixed $step
@@ -353,17 +353,17 @@ test_mixed_reads() {
 # Direct I/O only needs memory that is aligned to 512 bytes, so that a block can lie in two pages.
 test_buffers_across_pages() {
 	[ "$DRIVER" != zram ] || skip "C zram writes outside of such a buffer: it takes every bio_vec for a page"
-	local compressed shift
-	for compressed in 0 1; do
-		nullb wb$compressed 2
-		backed "$nullb" 2M lzo-rle $compressed
+	local form shift
+	for form in $FORMS; do
+		nullb "wb$form" 2
+		backed "$nullb" 2M lzo-rle "$form"
 		does open "$dev" direct
 		for shift in 512 1536 3584; do
 			does shift 0
 			does write 0 128 mixed $shift
 			writes_back page_indexes=0-63
-			bd_stat
-			at_least "bd_count" "$bd_count" 16
+			device_pages
+			at_least "pages on the device" "$device_pages" 16
 			does shift $shift
 			does check 0 128 mixed $shift
 			does bulkcheck 0 128 mixed $shift
@@ -383,10 +383,10 @@ test_buffers_across_pages() {
 }
 
 test_blocks_are_used_again() {
-	local compressed round
-	for compressed in 0 1; do
-		blocks wb$compressed 64
-		backed "$mapped" 256K lz4 $compressed
+	local form round
+	for form in $FORMS; do
+		blocks "wb$form" 64
+		backed "$mapped" 256K lz4 "$form"
 		does open "$dev" direct
 		does bulk 0 64 random 1
 		writes_back huge
