@@ -16,26 +16,10 @@
 	exit "$KSFT_SKIP"
 }
 
-# packed DEVICE SIZE [ALGORITHM]: adds a disk that packs pages, with this backing device.
+# packed DEVICE SIZE [ALGORITHM]: adds a disk that packs pages, with this backing device, and opens it.
 packed() {
-	add
-	stores "$sys/comp_algorithm" "${3:-lz4}"
-	stores "$sys/packed_writeback" 1
-	stores "$sys/backing_dev" "$1"
-	stores "$sys/disksize" "$2"
+	backed "$1" "$2" "${3:-lz4}" packed
 	does open "$dev" direct
-}
-
-# pack_stat: sets $pages, $bytes, $blocks and $sparse to the columns of bd_pack_stat.
-pack_stat() {
-	read -r pages bytes blocks sparse <"$sys/bd_pack_stat"
-}
-
-# nothing_is_left: no page and no block may be in use.
-nothing_is_left() {
-	reads bd_pack_stat $'       0        0        0        0\n'
-	bd_stat
-	is "blocks in use" "$bd_count" 0
 }
 
 test_modes() {
@@ -107,13 +91,13 @@ test_pages_share_blocks() {
 		is "bytes in memory" "$compr" 0
 		pack_stat
 		bd_stat
-		is "pages on the device" "$pages" 160
-		is "bytes on the device" "$bytes" "$size"
-		is "blocks in bd_stat" "$bd_count" "$blocks"
-		is "blocks written" "$bd_writes" "$blocks"
-		at_least "blocks" "$blocks" $(((size + PAGE - 1) / PAGE))
+		is "pages on the device" "$packed_pages" 160
+		is "bytes on the device" "$packed_bytes" "$size"
+		is "blocks in bd_stat" "$bd_count" "$packed_blocks"
+		is "blocks written" "$bd_writes" "$packed_blocks"
+		at_least "blocks" "$packed_blocks" $(((size + PAGE - 1) / PAGE))
 		# The pages of text fit into what others leave. Writeback and its helper may each end with a block of a few.
-		[ "$blocks" -le 98 ] || fail "$algorithm: $blocks blocks for $size bytes"
+		[ "$packed_blocks" -le 98 ] || fail "$algorithm: $packed_blocks blocks for $size bytes"
 		does bulkcheck 0 64 text 1
 		does bulkcheck 64 64 hex 1
 		does bulkcheck 128 32 random 1
@@ -121,6 +105,34 @@ test_pages_share_blocks() {
 		no_failed_io
 		does discard 0 $((256 * PAGE))
 		nothing_is_left
+		does close
+	done
+}
+
+# What follows the last page of a block are zeros, although the memory of the request held other pages before.
+test_no_stale_memory_on_the_device() {
+	local algorithm tails sizes sum
+	for algorithm in lz4 zstd; do
+		nullb "wb$algorithm" 1
+		packed "$nullb" 256K $algorithm
+		# One request, which no helper has.
+		stores "$sys/writeback_batch_size" 1
+		stores "$sys/writeback_limit" 1000
+		stores "$sys/writeback_limit_enable" 1
+		does bulk 0 32 random 1
+		does bulk 32 20 text 1
+		mm_stat
+		sizes=$((compr - 32 * PAGE))
+		writes_back page_indexes=0-51
+		bd_stat
+		is "blocks" "$bd_count" 34
+		read -ra tails <<<"$(wbtool tails "$nullb" 34)"
+		sum=$((tails[32] + tails[33]))
+		# An object may end with zeros of its own.
+		[ $sum -le "$sizes" ] && [ $sum -ge $((sizes - 16)) ] ||
+			fail "$algorithm: blocks end after ${tails[32]} and ${tails[33]} bytes, and have $sizes bytes of pages"
+		does bulkcheck 0 32 random 1
+		does bulkcheck 32 20 text 1
 		does close
 	done
 }
@@ -133,7 +145,7 @@ test_blocks_end_with_their_last_page() {
 	does bulk 0 60 hex 7
 	writes_back page_indexes=0-59
 	pack_stat
-	is "pages" "$pages" 60
+	is "pages" "$packed_pages" 60
 	for ((index = 0; index < 60; index++)); do
 		does discard $((index * 37 % 60 * PAGE)) $PAGE
 	done
@@ -142,8 +154,8 @@ test_blocks_end_with_their_last_page() {
 	does bulk 0 200 random 1
 	writes_back huge
 	pack_stat
-	is "pages" "$pages" 200
-	is "blocks" "$blocks" 200
+	is "pages" "$packed_pages" 200
+	is "blocks" "$packed_blocks" 200
 	does bulkcheck 0 200 random 1
 }
 
@@ -158,7 +170,7 @@ test_the_limit_counts_blocks() {
 	pack_stat
 	bd_stat
 	is "blocks written" "$bd_writes" 10
-	at_least "pages in 10 blocks" "$pages" 15
+	at_least "pages in 10 blocks" "$packed_pages" 15
 	reads writeback_limit $'0\n'
 	does bulkcheck 0 128 hex 3
 }
@@ -170,8 +182,8 @@ test_a_full_device() {
 	does bulk 0 128 hex 5
 	writes_back page_indexes=0-127 ENOSPC
 	pack_stat
-	is "blocks" "$blocks" 8
-	at_least "pages in 8 blocks" "$pages" 12
+	is "blocks" "$packed_blocks" 8
+	at_least "pages in 8 blocks" "$packed_pages" 12
 	does bulkcheck 0 128 hex 5
 }
 
@@ -183,12 +195,12 @@ test_a_bad_block() {
 	does bulk 0 128 hex 9
 	writes_back page_indexes=0-127 EIO
 	pack_stat
-	[ "$pages" -ge 100 ] && [ "$pages" -lt 127 ] || fail "$pages of 128 pages are on the device"
+	[ "$packed_pages" -ge 100 ] && [ "$packed_pages" -lt 127 ] || fail "$packed_pages of 128 pages are on the device"
 	does bulkcheck 0 128 hex 9
 	good_sectors wb0 24 31
 	writes_back page_indexes=0-127
 	pack_stat
-	is "pages" "$pages" 128
+	is "pages" "$packed_pages" 128
 	does bulkcheck 0 128 hex 9
 }
 
@@ -204,15 +216,16 @@ test_compaction() {
 		[ $((index % 5)) = 0 ] || does discard $((index * PAGE)) $PAGE
 	done
 	pack_stat
-	before=$blocks
+	before=$packed_blocks
 	at_least "sparse blocks" "$sparse" 10
 	mm_stat
 	is "bytes in memory" "$compr" 0
 	writes_back compact
 	pack_stat
-	is "pages" "$pages" 103
-	[ $((blocks * PAGE * 100)) -le $((bytes * 125 + PAGE * 200)) ] || fail "$blocks blocks for $bytes bytes"
-	[ "$blocks" -lt "$before" ] || fail "$blocks blocks after compaction, $before before"
+	is "pages" "$packed_pages" 103
+	[ $((packed_blocks * PAGE * 100)) -le $((packed_bytes * 125 + PAGE * 200)) ] ||
+		fail "$packed_blocks blocks for $packed_bytes bytes"
+	[ "$packed_blocks" -lt "$before" ] || fail "$packed_blocks blocks after compaction, $before before"
 	for ((index = 0; index < 256; index += 5)); do
 		does check "$index" 1 hex 11
 	done
@@ -265,10 +278,10 @@ test_compaction_within_the_limit() {
 	writes_back compact EIO
 	reads writeback_limit $'0\n'
 	pack_stat
-	is "pages on the device" "$pages" 512
+	is "pages on the device" "$packed_pages" 512
 	writes_back compact EIO
 	pack_stat
-	is "pages on the device" "$pages" 512
+	is "pages on the device" "$packed_pages" 512
 	check_sparse
 }
 
@@ -282,7 +295,7 @@ test_compaction_to_a_bad_device() {
 	bad_sectors wb0 $((bd_writes * 8)) 16383
 	writes_back compact EIO
 	pack_stat
-	at_least "pages on the device" "$pages" 256
+	at_least "pages on the device" "$packed_pages" 256
 	check_sparse
 	good_sectors wb0 $((bd_writes * 8)) 16383
 	writes_back compact
@@ -302,15 +315,15 @@ test_compaction_by_itself() {
 		does discard $((index * PAGE)) $PAGE
 	done
 	pack_stat
-	before=$blocks
+	before=$packed_blocks
 	# Fewer than 15 are free.
 	at_least "blocks" "$before" 110
 	at_least "sparse blocks" "$sparse" 10
 	does bulk 500 1 random 17
 	writes_back page_index=500
 	pack_stat
-	is "pages" "$pages" 181
-	[ "$blocks" -lt $((before - 20)) ] || fail "$blocks blocks are in use after a writeback, $before before"
+	is "pages" "$packed_pages" 181
+	[ "$packed_blocks" -lt $((before - 20)) ] || fail "$packed_blocks blocks are in use after a writeback, $before before"
 	for ((index = 0; index < 360; index += 2)); do
 		does check $index 1 hex 17
 	done
@@ -328,6 +341,79 @@ test_parts_of_pages() {
 	does shift 512
 	does check 0 32 hex 2
 	does shift 0
+}
+
+# check_model: all pages must be as the array model says.
+check_model() {
+	local index
+	for index in "${!model[@]}"; do
+		does check "$index" 1 ${model[index]}
+	done
+}
+
+# writes_back_some WHAT: a writeback, which may find the device full.
+writes_back_some() {
+	put "$sys/writeback" "$1"
+	case $errno in
+	OK) ;;
+	ENOSPC) full=$((full + 1)) ;;
+	*) fail "the result of writing $1 to writeback is $errno" ;;
+	esac
+}
+
+# Pages of all sizes are written, discarded and written back at random, for 200 rounds, on a small device.
+test_churn() {
+	local model=() kinds=(text hex random) total=192 round index n most full=0 worst=0 until=$((SECONDS + 15))
+	local -A count
+	blocks wb0 160
+	packed "$mapped" $((total * PAGE)) zstd
+	for ((index = 0; index < total; index++)); do
+		model[index]="zero 0"
+	done
+	for ((round = 1; round <= 200 && SECONDS < until; round++)); do
+		for n in {1..16}; do
+			index=$((RANDOM % total))
+			if [ $((RANDOM % 4)) = 0 ]; then
+				does discard $((index * PAGE)) $PAGE
+				model[index]="zero 0"
+			else
+				# A third of the pages each: the device has room for all pages only if they share blocks.
+				model[index]="${kinds[index % 3]} $round"
+				does write "$index" 1 ${model[index]}
+			fi
+		done
+		index=$((RANDOM % total))
+		writes_back_some page_indexes=$index-$((index + RANDOM % (total - index)))
+		[ $((round % 8)) = 0 ] || continue
+		writes_back_some compact
+		count=([text]=0 [hex]=0 [random]=0 [zero]=0)
+		for n in "${model[@]}"; do
+			n=${n% *}
+			count[$n]=$((count[$n] + 1))
+		done
+		# A block has a page that fills it, or two others at least, but for a few.
+		most=$((count[random] + (count[hex] + count[text]) / 2 + 4))
+		device_pages
+		[ "$packed_blocks" -le $most ] ||
+			fail "round $round: $packed_blocks blocks for $packed_pages pages, not at most $most"
+		[ $((packed_blocks * 100 / most)) -le $worst ] || worst=$((packed_blocks * 100 / most))
+		[ $((round % 40)) != 0 ] || check_model
+	done
+	note "$((round - 1)) rounds, the device was full $full times, blocks up to $worst percent of the bound"
+	at_least "rounds" $round 20
+	check_model
+	stores "$sys/writeback" page_indexes=0-$((total - 1))
+	mm_stat
+	is "bytes in memory" "$compr" 0
+	check_model
+	no_failed_io
+	does discard 0 $((total * PAGE))
+	nothing_is_left
+	eventually 5 pool_is_empty || fail "$used bytes are in use in the end"
+	# No block was lost.
+	does bulk 0 160 random 1
+	writes_back huge
+	on_device "in the end" 160
 }
 
 run_tests
