@@ -6,12 +6,12 @@
  *        matrix list
  *
  * Takes SECONDS (default 60) for all pairs of operations together, in several rounds if that leaves
- * more than two seconds for a pair. BACKING are eight unused block devices of at least 1 MiB.
+ * more than two seconds for a pair. BACKING are nine unused block devices of at least 1 MiB.
  * "list" prints the names of the operations; -o restricts the run to pairs with one of these NAMES
  * (separated by commas). The module is loaded, as MODULE (zram_rs).
  *
- * The disks, each with a backing device, are two that are read and written (one writes back
- * compressed), two for swap, two for file systems, and two that are reset all the time. Each
+ * The disks, each with a backing device, are three that are read and written (one for each form of
+ * writeback), two for swap, two for file systems, and two that are reset all the time. Each
  * operation has two processes, which wait for the turn of a pair.
  *
  * All written data identifies itself: each page carries its number and its generation, which
@@ -58,10 +58,11 @@
 #define MAGIC		0xb6UL		/* what the first word of a page begins with */
 #define LEAST_RANDOM	2		/* random words in any page of text */
 
-enum disk { RAW, COMPRESSED, SWAP, FILES = SWAP + 2, OWN = FILES + 2, DISKS = OWN + 2 };
+enum disk { RAW, COMPRESSED, PACKED, USED, SWAP = USED, FILES = SWAP + 2, OWN = FILES + 2,
+	    DISKS = OWN + 2 };
 
 struct shared {
-	struct page pages[2][PAGES];
+	struct page pages[USED][PAGES];
 	atomic_bool stop;
 	atomic_int problems;		/* of this pair */
 	atomic_bool limited;		/* memory may be short in this pair: writes may fail */
@@ -77,7 +78,7 @@ struct worker {
 	uint64_t random;
 	unsigned char *buffer;		/* RUN + 1 pages */
 	uint64_t *wanted;
-	int direct[2], buffered[2];
+	int direct[USED], buffered[USED];
 };
 
 static struct shared *shared;
@@ -130,7 +131,7 @@ static void fill(uint64_t *to, uint64_t index, uint64_t generation)
 	fill_labelled(to, make_label(MAGIC, index, generation), LEAST_RANDOM);
 }
 
-/* What pages of the two disks in use carry as their number. */
+/* What pages of the disks in use carry as their number. */
 static uint64_t label(int disk, uint64_t index)
 {
 	return index + (disk + 1) * 1024;
@@ -258,7 +259,7 @@ static enum kind some_kind(struct worker *worker)
 static void do_read(struct worker *worker)
 {
 	size_t count = dice(worker, 3) ? 1 : RUN;
-	int disk = dice(worker, 2);
+	int disk = dice(worker, USED);
 
 	check(worker, worker->direct[disk], disk, dice(worker, DIRECT - count + 1), count);
 }
@@ -266,7 +267,7 @@ static void do_read(struct worker *worker)
 static void do_write(struct worker *worker)
 {
 	size_t count = dice(worker, 3) ? 1 : 1 + dice(worker, RUN);
-	int disk = dice(worker, 2);
+	int disk = dice(worker, USED);
 
 	change(worker, worker->direct[disk], disk, dice(worker, DIRECT - count + 1), count,
 	       some_kind(worker));
@@ -275,7 +276,7 @@ static void do_write(struct worker *worker)
 static void do_buffered(struct worker *worker)
 {
 	size_t count = 1 + dice(worker, RUN);
-	int disk = dice(worker, 2);
+	int disk = dice(worker, USED);
 	uint64_t first = DIRECT + dice(worker, BUFFERED - count + 1);
 
 	switch (dice(worker, 4)) {
@@ -294,7 +295,7 @@ static void do_buffered(struct worker *worker)
 static void do_discard(struct worker *worker)
 {
 	size_t count = dice(worker, 3) ? 1 : 1 + dice(worker, RUN);
-	int disk = dice(worker, 2);
+	int disk = dice(worker, USED);
 	uint64_t first = dice(worker, PAGES - count + 1);
 
 	/* Those at the border are of both sorts. */
@@ -304,10 +305,10 @@ static void do_discard(struct worker *worker)
 	       count, DISCARDED);
 }
 
-/* A disk to work on from outside: mostly one of the two that are in use. */
+/* A disk to work on from outside: mostly one of those that are in use. */
 static int target(struct worker *worker)
 {
-	return dice(worker, 2) ? (int)dice(worker, 2) : (int)dice(worker, DISKS);
+	return dice(worker, 2) ? (int)dice(worker, USED) : (int)dice(worker, DISKS);
 }
 
 /* Complains about an error, unless it is about a disk that is being reset, or is one of these. */
@@ -344,6 +345,70 @@ static void do_writeback(struct worker *worker)
 	}
 	/* The backing device is smaller than the disk; and limits are told by EIO. */
 	judge_error(error, disk, "writeback", ENOSPC, shared->limited ? EIO : 0);
+}
+
+/* Which disks pack pages; those that are reset change it. */
+static bool packs(int disk)
+{
+	return disk == PACKED || disk == SWAP + 1 || disk == FILES + 1;
+}
+
+/* Columns of a file of statistics; a counter below zero shows as a very large one. */
+static int columns(int id, const char *name, uint64_t *to, int most)
+{
+	char text[512], *at = text, *end;
+	int count = 0;
+
+	if (get(attribute(id, name), text, sizeof(text)) <= 0)
+		return 0;
+	while (count < most) {
+		to[count] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+		if (*at == '-' || to[count] >> 60)
+			problem("%s of zram%d has %s", name, id, at);
+		at = end;
+		count++;
+	}
+	return count;
+}
+
+/* All that is about blocks that pages share. */
+static void do_pack(struct worker *worker)
+{
+	int disk = target(worker), error;
+	uint64_t stat[5];
+
+	switch (dice(worker, 4)) {
+	case 0:
+		if (columns(ids[disk], "bd_pack_stat", stat, 5) != 4)
+			problem("bd_pack_stat without all columns");
+		else if (stat[0] > DISK_PAGES || stat[1] > DISK_PAGES * PAGE ||
+			 stat[2] > DISK_PAGES || stat[3] > DISK_PAGES ||
+			 ((stat[1] || stat[3]) && disk < OWN && !packs(disk)))
+			problem("bd_pack_stat of disk %d is %lu %lu %lu %lu", disk, stat[0],
+				stat[1], stat[2], stat[3]);
+		break;
+	case 1:
+		error = set(ids[disk], "packed_writeback", "%lu", dice(worker, 2));
+		if (disk < OWN && error != EBUSY)
+			problem("packed_writeback of disk %d in use: %s", disk, strerror(error));
+		break;
+	default:
+		error = set(ids[disk], "writeback", "compact");
+		if (disk < OWN && !packs(disk) && error != EINVAL)
+			problem("compaction of disk %d, which does not pack: %s", disk,
+				strerror(error));
+		if (packs(disk))
+			judge_error(error, disk, "compaction of blocks", ENOSPC,
+				    shared->limited ? EIO : 0);
+	}
+}
+
+/* C zram does not pack pages. */
+static bool has_packing(void)
+{
+	return !access("/sys/module/zram_rs", F_OK);
 }
 
 static void do_recompress(struct worker *worker)
@@ -415,12 +480,16 @@ static void end_limits(void)
 /* Configures a disk that is not initialised. */
 static int configure(int disk)
 {
+	static int turn;
 	int id = ids[disk], error;
+	bool packed = disk < OWN ? packs(disk) : !(turn++ % 2);
 
 	set(id, "comp_algorithm", disk % 2 ? "zstd" : "lz4");
 	error = set(id, "recomp_algorithm", "algo=%s priority=1", disk % 2 ? "lz4" : "zstd");
 	if (!error)
 		error = set(id, "compressed_writeback", "%d", disk % 2);
+	if (!error && has_packing())
+		error = set(id, "packed_writeback", "%d", packed);
 	if (!error)
 		error = set(id, "backing_dev", "%s", backings[disk]);
 	if (!error)
@@ -675,26 +744,6 @@ out:
 	}
 }
 
-/* Columns of a file of statistics; a counter below zero shows as a very large one. */
-static int columns(int id, const char *name, uint64_t *to, int most)
-{
-	char text[512], *at = text, *end;
-	int count = 0;
-
-	if (get(attribute(id, name), text, sizeof(text)) <= 0)
-		return 0;
-	while (count < most) {
-		to[count] = strtoull(at, &end, 10);
-		if (end == at)
-			break;
-		if (*at == '-' || to[count] >> 60)
-			problem("%s of zram%d has %s", name, id, at);
-		at = end;
-		count++;
-	}
-	return count;
-}
-
 static char *names[200];		/* of all files of a disk */
 static int name_count;
 
@@ -802,6 +851,7 @@ static const struct operation {
 	{ .name = "discard", .act = do_discard },
 	{ .name = "swap", .act = do_swap },
 	{ .name = "writeback", .act = do_writeback },
+	{ .name = "pack", .act = do_pack, .there = has_packing },
 	{ .name = "recompress", .act = do_recompress },
 	{ .name = "idle", .act = do_idle },
 	{ .name = "compact", .act = do_compact },
@@ -838,10 +888,14 @@ static void eventually_empty(int id)
 
 static void must_be_empty(int id)
 {
-	uint64_t mm[9] = { 0 }, bd[3] = { 0 };
+	uint64_t mm[9] = { 0 }, bd[3] = { 0 }, pack[4] = { 0 };
 
 	columns(id, "mm_stat", mm, 9);
 	columns(id, "bd_stat", bd, 3);
+	columns(id, "bd_pack_stat", pack, 4);
+	if (pack[0] || pack[1] || pack[2] || pack[3])
+		problem("bd_pack_stat of the empty zram%d is %lu %lu %lu %lu", id, pack[0], pack[1],
+			pack[2], pack[3]);
 	if (mm[0] || mm[1] || mm[5] || mm[7] || bd[0])
 		problem("mm_stat of the empty zram%d has %lu %lu, %lu same, %lu huge, bd_stat %lu",
 			id, mm[0], mm[1], mm[5], mm[7], bd[0]);
@@ -854,10 +908,10 @@ static void discard_all(int fd)
 		problem("discarding all: %s", strerror(errno));
 }
 
-/* One of the two disks in use: every page, and what is counted. */
+/* One of the disks in use: every page, and what is counted. */
 static void look_at(struct worker *worker, int disk)
 {
-	uint64_t index, stored = 0, same = 0, unsure = 0, mm[9], bd[3];
+	uint64_t index, stored = 0, same = 0, unsure = 0, mm[9], bd[3], pack[4];
 	int fd = worker->direct[disk];
 
 	fsync(worker->buffered[disk]);
@@ -880,6 +934,12 @@ static void look_at(struct worker *worker, int disk)
 	    mm[5] + bd[0] > mm[0] + unsure)
 		problem("of %lu pages on disk %d, %lu are the same, %lu huge, %lu written back",
 			mm[0], disk, mm[5], mm[7], bd[0]);
+	if (packs(disk) && has_packing() &&
+	    (columns(ids[disk], "bd_pack_stat", pack, 4) != 4 || pack[2] != bd[0] ||
+	     pack[3] > pack[2] || pack[2] > pack[0] || mm[5] + pack[0] > mm[0] + unsure ||
+	     pack[1] > pack[2] * PAGE))
+		problem("of %lu pages on disk %d and %lu blocks, bd_pack_stat is %lu %lu %lu %lu",
+			mm[0], disk, bd[0], pack[0], pack[1], pack[2], pack[3]);
 	for (index = 0; index < PAGES; index++) {
 		struct page *page = &shared->pages[disk][index];
 
@@ -928,7 +988,7 @@ static void prepare(struct worker *worker, uint64_t seed)
 	worker->random = seed_state(seed);
 	worker->buffer = alloc_aligned((RUN + 1) * PAGE);
 	worker->wanted = alloc_aligned(PAGE);
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < USED; i++) {
 		worker->direct[i] = open_id(ids[i], O_RDWR | O_DIRECT);
 		worker->buffered[i] = open_id(ids[i], O_RDWR);
 		if (worker->direct[i] < 0 || worker->buffered[i] < 0)
@@ -938,12 +998,14 @@ static void prepare(struct worker *worker, uint64_t seed)
 
 static void serve(struct worker *worker)
 {
+	int i;
+
 	for (;;) {
 		while (sem_wait(&worker->go))
 			;
 		/* What failed when memory was short is told once by each file: no news. */
-		fsync(worker->buffered[0]);
-		fsync(worker->buffered[1]);
+		for (i = 0; i < USED; i++)
+			fsync(worker->buffered[i]);
 		do {
 			operations[worker->operation].act(worker);
 			worker->operations++;
@@ -1133,7 +1195,7 @@ int main(int argc, char **argv)
 	prepare(&self, seed);
 	for (i = SWAP; i < FILES; i++)
 		write_swap_header(&self, ids[i]);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < USED; i++)
 		replenish(&self, i, 10);
 
 	start = milliseconds();
@@ -1153,10 +1215,10 @@ int main(int argc, char **argv)
 					continue;
 				begin(i, j, seed);
 				count = run(i, j, time);
-				look_at(&self, total % 2);
+				look_at(&self, total % USED);
 				if (i == j || j == i + 1)
 					look_at_swap(&self, SWAP + total % 2);
-				replenish(&self, total % 2, 10);
+				replenish(&self, total % USED, 10);
 				total++;
 				ran[i][j] = true;
 				ran[j][i] = true;

@@ -55,7 +55,7 @@ ktap_set_plan "$planned"
 kernel_log "$SCRIPT: begin"
 tidy
 disks=()
-for i in {0..7}; do
+for i in {0..8}; do
 	# Half of the devices complete requests later, from an interrupt.
 	if [ $((i / 2 % 2)) = 0 ]; then
 		slow_nullb "wb$i" 1 $((i * 50000 + 100000))
