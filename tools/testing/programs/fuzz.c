@@ -3,27 +3,28 @@
  * fuzz: sends to disks and their files all that user space can send, at random, from many processes
  * at once.
  *
- * usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING
+ * usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING BACKING
  *
- * BACKING are block devices of 1 MiB or more that store data and are not in use. There are four
+ * BACKING are block devices of 1 MiB or more that store data and are not in use. There are five
  * disks, each with one of them:
  *
- * - Two are written and read, in every way: any offset, length and alignment, vectors, flags, bad
- *   addresses, direct, buffered, synchronous, asynchronous and mapped I/O, by io_uring (linked,
- *   polled, with fixed buffers), beyond the end, discards of all kinds, and random ioctls; by
- *   several processes, each of which has its own pages and knows their data, byte by byte. Two more
- *   processes write from memory that changes meanwhile, so their data is unknown.
+ * - Three, one for each form of writeback, are written and read, in every way: any offset, length
+ *   and alignment, vectors, flags, bad addresses, direct, buffered, synchronous, asynchronous and
+ *   mapped I/O, by io_uring (linked, polled, with fixed buffers), beyond the end, discards of all
+ *   kinds, and random ioctls; by
+ *   several processes, each of which has its own pages and knows their data, byte by byte. Three
+ *   more processes write from memory that changes meanwhile, so their data is unknown.
  * - Two more are targets of writes to all files in sysfs: random bytes, and valid text with a few
  *   changes; long, in parts, by several processes. These processes also write to the files of the
- *   first two disks, whose data must not change.
+ *   first three disks, whose data must not change.
  *
  * With -a, direct I/O uses whole, aligned pages of memory, and some checks of files are left out,
  * as C zram requires.
  *
  * Before and during the run, memory is filled with a pattern and freed: no read of a disk, of its
  * files, or of the backing devices may return that pattern. At the end, each object on a backing
- * device that zstd compressed must be followed by zeros only, and all four disks are reset,
- * configured and used as before.
+ * device that zstd compressed must be followed by others or by zeros only, and all five disks are
+ * reset, configured and used as before.
  *
  * The last line is for scripts:
  *
@@ -52,8 +53,8 @@
 #define SHARE		48UL		/* pages of each process */
 #define SHARES		3UL		/* on each disk; the last is of unknown contents */
 #define DISK		(SHARE * SHARES * PAGE)
-#define USED		2		/* disks that are read and written */
-#define DISKS		4
+#define USED		3		/* disks that are read and written */
+#define DISKS		5
 #define WRITERS		3		/* to attributes */
 #define MOST		(16 * PAGE)	/* of one read or write */
 #define GRACE		150		/* seconds */
@@ -152,14 +153,34 @@ static int reset(int id)
 	return set(id, "reset", "1");
 }
 
+static const struct form {
+	const char *algorithm, *second;
+	bool compressed, packed;
+} forms[DISKS] = {
+	{ "lz4", "algo=zstd priority=1", false, false },
+	{ "zstd", "algo=lz4 priority=1", true, false },
+	/* So that each object is a frame of zstd; see look_at_backing(). */
+	{ "zstd", "algo=zstd priority=1", false, true },
+	{ "lz4", "algo=zstd priority=1", true, false },
+	{ "zstd", "algo=lz4 priority=1", false, true },
+};
+
+static bool packs(int i)
+{
+	/* C zram does not. */
+	return forms[i].packed && !access(attribute(ids[i], "packed_writeback"), F_OK);
+}
+
 static int configure(int i)
 {
 	char text[32];
 	int error = 0;
 
-	set(ids[i], "comp_algorithm", i % 2 ? "zstd" : "lz4");
-	set(ids[i], "recomp_algorithm", i % 2 ? "algo=lz4 priority=1" : "algo=zstd priority=1");
-	error = error ?: set(ids[i], "compressed_writeback", i % 2 ? "1" : "0");
+	set(ids[i], "comp_algorithm", forms[i].algorithm);
+	set(ids[i], "recomp_algorithm", forms[i].second);
+	error = error ?: set(ids[i], "compressed_writeback", forms[i].compressed ? "1" : "0");
+	if (!access(attribute(ids[i], "packed_writeback"), F_OK))
+		error = error ?: set(ids[i], "packed_writeback", forms[i].packed ? "1" : "0");
 	error = error ?: set(ids[i], "backing_dev", backings[i]);
 	snprintf(text, sizeof(text), "%lu", DISK);
 	return error ?: set(ids[i], "disksize", text);
@@ -885,6 +906,17 @@ static void prepare_io(int disk, int share)
 		io.aio = 0;
 }
 
+/*
+ * A kernel worker unmaps the ring of a context that its process has left behind, while the process
+ * ends; on User Mode Linux lockdep complains about that.
+ */
+static void end_aio(void)
+{
+	if (io.aio)
+		syscall(SYS_io_destroy, io.aio);
+	io.aio = 0;
+}
+
 static void use_disk(int disk, int share)
 {
 	uint64_t from;
@@ -926,6 +958,7 @@ static void use_disk(int disk, int share)
 	}
 	for (from = 0; from < SHARE * PAGE; from += MOST)
 		reconcile("all of it", from, MOST, NULL);
+	end_aio();
 }
 
 /* Direct writes from memory that another process changes: their data is unknown. */
@@ -936,6 +969,7 @@ static void scribble(int disk)
 	pid_t child;
 
 	prepare_io(disk, SHARES - 1);
+	end_aio();
 	if (memory == MAP_FAILED)
 		err(2, "no memory");
 	child = fork();
@@ -976,13 +1010,14 @@ static const char * const valid[] = {
 	"algo=lz4 dict=/tmp/fuzz.dictionary",
 	"type=idle threshold=3000", "threshold=100 max_pages=20", "type=huge algo=zstd",
 	"type=huge_idle priority=1", "none", "/dev/null", "/tmp/fuzz.dictionary", "/", "/dev/zram0",
-	"32", "4096", "1", "86400", "BACKING", "1000000",
+	"32", "4096", "1", "86400", "BACKING", "1000000", "compact",
 };
 
 static const char * const words[] = {
 	"type", "algo", "priority", "level", "dict", "threshold", "max_pages", "page_index",
 	"page_indexes", "deflate.winbits", "=", "=", "-", " ", " ", "\n", "\t", ",", "\"", "'", "\\",
-	"idle", "huge", "lz4", "zstd", "none", "all", "0", "1", "-1", "+1", "0x10", "010", "1k", "1E",
+	"idle", "huge", "compact", "lz4", "zstd", "none", "all", "0", "1", "-1", "+1", "0x10",
+	"010", "1k", "1E",
 	"4294967295", "4294967296", "2147483648", "18446744073709551615", "18446744073709551616",
 	"9223372036854775807", "9223372036854775808", "99999999999999999999999999",
 	"-9223372036854775808",
@@ -1174,6 +1209,7 @@ static void write_sense(void)
 		break;
 	case 2:
 		set(ids[i], "writeback", "page_indexes=0-200");
+		set(ids[i], "writeback", "compact");
 		break;
 	case 3:
 		set(ids[i], "recompress", "threshold=0 priority=1");
@@ -1212,8 +1248,11 @@ static void write_attributes(void)
 
 /* --- In the end ------------------------------------------------------------------------------- */
 
-/* Where what zstd has made of a page ends, which begins at @block; 0 if it is no such thing. */
-static size_t end_of_frame(const unsigned char *block)
+/*
+ * Where what zstd has made of a page ends, which begins at @block; 0 if it is no such thing, or
+ * ends after @most bytes.
+ */
+static size_t end_of_frame(const unsigned char *block, size_t most)
 {
 	static const unsigned char magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
 	static const unsigned char dictionary[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
@@ -1226,7 +1265,7 @@ static size_t end_of_frame(const unsigned char *block)
 	at += flags & 0x20 ? !(flags >> 6) : 1;
 	at += dictionary[flags & 3] + content[flags >> 6];
 	do {
-		if (at + 3 > PAGE)
+		if (at + 3 > most)
 			return 0;
 		header = block[at] | block[at + 1] << 8 | block[at + 2] << 16;
 		/* A repeated byte is there once. */
@@ -1234,15 +1273,15 @@ static size_t end_of_frame(const unsigned char *block)
 		at += 3 + size;
 	} while (!(header & 1));
 	at += flags & 4 ? 4 : 0;
-	return at > PAGE ? 0 : at;
+	return at > most ? 0 : at;
 }
 
 static void look_at_backing(int i)
 {
 	int fd = open(backings[i], O_RDONLY | O_CLOEXEC);
 	unsigned char *block = io.scratch;
-	unsigned long blocks = 0, used = 0, frames = 0;
-	size_t end;
+	unsigned long blocks = 0, used = 0, frames = 0, shared_blocks = 0;
+	size_t end, more;
 
 	if (fd < 0) {
 		problem("%s: %s", backings[i], strerror(errno));
@@ -1253,19 +1292,25 @@ static void look_at_backing(int i)
 		used += block[0] || memcmp(block, block + 1, PAGE - 1);
 		if (look_for_canary(block, PAGE, backings[i]))
 			printf("# that is in block %lu\n", blocks - 1);
-		end = end_of_frame(block);
+		end = end_of_frame(block, PAGE);
 		frames += !!end;
+		more = end && packs(i) ? end_of_frame(block + end, PAGE - end) : 0;
+		shared_blocks += !!more;
+		for (; more; more = end_of_frame(block + end, PAGE - end)) {
+			frames++;
+			end += more;
+		}
 		/* Nothing but zeros is behind it, whatever was in memory there. */
 		while (end && end < PAGE && !block[end])
 			end++;
 		if (end && end < PAGE)
-			problem("block %lu of %s has %02x at %zu, behind its object", blocks - 1,
+			problem("block %lu of %s has %02x at %zu, behind its objects", blocks - 1,
 				backings[i], block[end], end);
 	}
 	close(fd);
-	printf("# of %lu blocks of the backing device of disk %d, %lu were written, %lu by zstd\n",
+	printf("# of %lu blocks of the backing device of disk %d, %lu were written, with %lu frames of zstd\n",
 	       blocks, i, used, frames);
-	if (!used || (i % 2 && !frames))
+	if (!used || (forms[i].compressed && !frames) || (packs(i) && !shared_blocks))
 		problem("nothing was written to %s", backings[i]);
 }
 
@@ -1298,6 +1343,9 @@ static void must_work(int i)
 	error = set(ids[i], "writeback", "page_indexes=0-7");
 	if (error)
 		problem("disk %d cannot be written back: %s", i, strerror(error));
+	error = packs(i) ? set(ids[i], "writeback", "compact") : 0;
+	if (error)
+		problem("blocks of disk %d cannot be compacted: %s", i, strerror(error));
 	error = set(ids[i], "recompress", "threshold=0 priority=1");
 	if (error)
 		problem("disk %d cannot be recompressed: %s", i, strerror(error));
@@ -1420,7 +1468,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind != DISKS)
-		errx(2, "usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING");
+		errx(2, "usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING BACKING");
 	state = seed_state(seed);
 	shared = alloc_shared(sizeof(*shared));
 	sow(256 << 20);
@@ -1480,6 +1528,7 @@ int main(int argc, char **argv)
 		children[i] = 0;
 	}
 	prepare_io(0, 0);
+	end_aio();
 	for (i = 0; i < USED; i++) {
 		look_at_backing(i);
 		must_not_read_ahead(i);

@@ -22,7 +22,7 @@ seconds=${1:-${DURATION:-30}}
 test_anything_from_user_space() {
 	local i line disks=() options=() seed=${SEED:-0} report=
 	[ "$seed" != 0 ] || seed=$((SRANDOM % 1000000 + 1))
-	for i in 0 1 2 3; do
+	for i in 0 1 2 3 4; do
 		nullb "wb$i" 1
 		disks+=("$nullb")
 	done
