@@ -260,6 +260,12 @@ static void with_data(const struct operation *op)
 	write_all();
 }
 
+static void with_backing(const struct operation *op)
+{
+	configure(op);
+	must("backing_dev", backing);
+}
+
 static void with_idle_data(const struct operation *op)
 {
 	with_data(op);
@@ -270,6 +276,31 @@ static void with_data_written_back(const struct operation *op)
 {
 	with_idle_data(op);
 	must("writeback", "idle");
+}
+
+/*
+ * Of the pages that share blocks, only every fourth stays in its block. Which pages these are does
+ * not matter, since all pages are written again as they are.
+ */
+static void with_sparse_blocks(const struct operation *op)
+{
+	unsigned long i, pages, bytes, blocks, sparse;
+	char text[128] = "";
+	int fd;
+
+	with_data_written_back(op);
+	fd = open_id(id, O_WRONLY | O_DIRECT);
+	for (i = 0; i < PAGES; i++) {
+		if (i % 3 != 1 || i % 12 == 1)
+			continue;
+		fill(buffer, i, seed);
+		if (fd < 0 || pwrite(fd, buffer, PAGE, i * PAGE) != PAGE)
+			err(2, "writing to the disk");
+	}
+	close(fd);
+	get(attribute(id, "bd_pack_stat"), text, sizeof(text));
+	if (sscanf(text, "%lu %lu %lu %lu", &pages, &bytes, &blocks, &sparse) != 4 || sparse < 2)
+		errx(2, "there is nothing to compact: bd_pack_stat is %s", text);
 }
 
 static int act_put(const struct operation *op, unsigned int n, bool *hit)
@@ -324,6 +355,32 @@ static void after_use(const struct operation *op, bool done)
 	(void)op;
 	(void)done;
 	check(seed, seed);
+}
+
+/* Nothing may be lost when all pages are on the backing device, and none may be left there. */
+static void after_compaction(const struct operation *op, bool done)
+{
+	unsigned long counts[4] = { 1, 1, 1, 1 };
+	uint64_t range[2] = { 0, PAGES * PAGE };
+	char text[128] = "";
+	int fd;
+
+	check(seed, seed);
+	/* The operation may be repeated. */
+	if (!done)
+		return;
+	must("idle", "all");
+	must("writeback", "idle");
+	check(seed, seed);
+	fd = open_id(id, O_RDWR);
+	if (fd < 0 || ioctl(fd, BLKDISCARD, range))
+		err(2, "discarding all");
+	close(fd);
+	get(attribute(id, "bd_pack_stat"), text, sizeof(text));
+	if (sscanf(text, "%lu %lu %lu %lu", counts, counts + 1, counts + 2, counts + 3) != 4 ||
+	    counts[0] || counts[1] || counts[2] || counts[3])
+		problem("when all is discarded, bd_pack_stat is %s", text);
+	(void)op;
 }
 
 static void after_reset(const struct operation *op, bool done)
@@ -687,6 +744,7 @@ static const struct operation operations[] = {
 	CONFIG("recomp_algorithm", "recomp_algorithm", "algo=zstd priority=1"),
 	CONFIG("algorithm_params", "algorithm_params", "dict=%s level=3", "comp_algorithm", "zstd"),
 	CONFIG("backing_dev", "backing_dev", ""),
+	CONFIG("packed_writeback", "packed_writeback", "1"),
 	CONFIG("mem_limit", "mem_limit", "64M"),
 	DISKSIZE("disksize lzo-rle", 0, "comp_algorithm", "lzo-rle"),
 	DISKSIZE("disksize lz4", 0, "comp_algorithm", "lz4"),
@@ -703,6 +761,9 @@ static const struct operation operations[] = {
 	/* zstd does not say why it can make nothing of a dictionary. */
 	DISKSIZE("disksize zstd with a dictionary", EINVAL, "comp_algorithm", "zstd",
 		 "algorithm_params", "dict=%s"),
+	{ .name = "disksize packed", .before = with_backing, .act = act_put,
+	  .after = after_disksize, .end = end_disk, .file = "disksize", .text = "2M",
+	  .config = { "packed_writeback", "1" } },
 	USE("idle", with_data, "idle", "all"),
 	USE("writeback idle", with_idle_data, "writeback", "idle"),
 	USE("writeback huge", with_data, "writeback", "type=huge"),
@@ -710,6 +771,10 @@ static const struct operation operations[] = {
 	    "page_index=1 page_indexes=4-40 page_index=2 page_indexes=50-80"),
 	USE("writeback compressed", with_idle_data, "writeback", "idle",
 	    "compressed_writeback", "1"),
+	USE("writeback packed", with_idle_data, "writeback", "idle", "packed_writeback", "1"),
+	{ .name = "compaction of blocks", .before = with_sparse_blocks, .act = act_put,
+	  .after = after_compaction, .end = end_disk, .file = "writeback", .text = "compact",
+	  .config = { "packed_writeback", "1" } },
 	USE("recompress", with_data, "recompress", "threshold=0", "comp_algorithm", "lz4",
 	    "recomp_algorithm", "algo=zstd"),
 	USE("compact", with_data, "compact", "1"),
@@ -718,6 +783,7 @@ static const struct operation operations[] = {
 	  .end = end_disk, .file = "reset", .text = "1" },
 	GET("mm_stat", with_data, "mm_stat"),
 	GET("backing_dev shown", with_data, "backing_dev"),
+	GET("bd_pack_stat", with_data, "bd_pack_stat"),
 	GET("block_state", with_data, "/sys/kernel/debug/zram/"),
 	{ .name = "open", .before = with_data, .act = act_open, .after = after_use,
 	  .end = end_disk },
@@ -730,6 +796,10 @@ static const struct operation operations[] = {
 	IO("read back", with_data_written_back, act_read, after_use, "direct"),
 	IO("read back compressed", with_data_written_back, act_read, after_use, "direct",
 	   "compressed_writeback", "1"),
+	IO("read back packed", with_data_written_back, act_read, after_use, "direct",
+	   "packed_writeback", "1"),
+	IO("write over what was written back packed", with_data_written_back, act_write,
+	   after_write, "direct", "packed_writeback", "1"),
 	IO("discard", with_data, act_discard, after_discard, "discard"),
 	IO("discard what was written back", with_data_written_back, act_discard, after_discard,
 	   "discard"),
