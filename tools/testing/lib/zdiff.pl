@@ -3,15 +3,16 @@
 #
 # Compares transcripts of zscript.
 #
-#   zdiff.pl compare [-p] [-q] [-s] FIRST SECOND  prints "ok SECTION" or "not ok SECTION" for each section, with -q
+#   zdiff.pl compare [-b] [-p] [-q] [-s] FIRST SECOND  prints "ok SECTION" or "not ok SECTION" for each section, with -q
 #                                        only for those that differ, the differences in lines with "#", and at
 #                                        the end "compared SECTIONS STEPS DIFFERENT". With -s, both are of one
 #                                        driver, and nothing may differ. With -p, transcripts of two drivers may
-#                                        differ in what differently_packed() describes
+#                                        differ in what differently_packed() describes; with -b, also in what
+#                                        depends on the number of blocks in use
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        removes the steps of a script, SECTION, that a difference does not need,
-#                                        and prints the others. Compares as with -p, for so many seconds. No
-#                                        module may be loaded.
+#                                        and prints the others. Compares as with -p, and with -b if zscript has
+#                                        the option -p, for so many seconds. No module may be loaded.
 #
 # Each step of a section must have equal results on both drivers, except steps with the comment "# differs: ID", whose
 # results must differ, and "# may differ: ID".
@@ -25,7 +26,7 @@ use POSIX ();
 my $page = POSIX::sysconf(POSIX::_SC_PAGESIZE());
 my $large = $page > 4096;
 
-my ($packing, $quiet, $same);
+my ($packing, $quiet, $same, $blocks);
 
 # The number of pages by which the memory of objects may differ after a writeback: those of one zspage.
 use constant PACKING => 8;
@@ -37,6 +38,16 @@ sub without_stores {
 	$line =~ s/(\bmm_stat$of(?:\d+\s+){4})\d+((?:\s+\d+){3}\s+)\d+/${1}0${2}0/g;
 	$line =~ s/(\bbd_stat$of\d+\s+)\d+/${1}0/g;
 	$line =~ s/(\bio_stat$of\d+\s+)\d+/${1}0/g;
+	return $line;
+}
+
+# A line of a transcript, without the numbers that depend on how many pages share a block, and on whether pages were
+# moved to other blocks: those of blocks, and the maximum of memory used.
+sub without_blocks {
+	my ($line) = @_;
+	my $of = qr/(?:: | => ok "\s*)/;
+	$line =~ s/(\bmm_stat$of(?:\d+\s+){4})\d+/${1}0/g;
+	$line =~ s/(\bbd_stat$of)\d+\s+\d+\s+\d+/${1}0 0 0/g;
 	return $line;
 }
 
@@ -55,6 +66,7 @@ sub section {
 		$next{$file} = readline $file;
 		last if !defined $next{$file} || $next{$file} =~ /^=== /;
 		$next{$file} = without_stores($next{$file}) if $large;
+		$next{$file} = without_blocks($next{$file}) if $blocks;
 		my ($number) = $next{$file} =~ /^(\d+)\| /;
 		$number = $last unless defined $number;
 		push @steps, [] if $number ne $last || !@steps;
@@ -184,8 +196,8 @@ sub difference {
 
 sub compare {
 	my %options;
-	$options{+shift} = 1 while @_ && $_[0] =~ /^-[pqs]$/;
-	($packing, $quiet, $same) = @options{qw(-p -q -s)};
+	$options{+shift} = 1 while @_ && $_[0] =~ /^-[bpqs]$/;
+	($packing, $quiet, $same, $blocks) = @options{qw(-p -q -s -b)};
 	open(my $first, '<', $_[0]) or die "$_[0]: $!\n";
 	open(my $second, '<', $_[1]) or die "$_[1]: $!\n";
 	my ($sections, $steps, $different) = (0, 0, 0);
@@ -244,6 +256,7 @@ sub try {
 sub shrink {
 	my ($seconds, $dir, $one, $two, $path, @options) = @_;
 	$packing = 1;
+	$blocks = grep { $_ eq '-p' } @options;
 	my $until = time + $seconds;
 	open(my $in, '<', $path) or die "$path: $!\n";
 	chomp(my @steps = grep { !/^=== / } <$in>);

@@ -7,8 +7,9 @@
  * Writes COUNT sections, "=== seed N", with seeds from SEED on, of STEPS steps each. The same seed
  * and number of steps always give the same section, whatever COUNT is. -w leaves out a feature that
  * a driver lacks: multi (recompression), params (algorithm_params), strict (parameters, ages and
- * sizes that only C zram of Linux 7.3 refuses); or limit (limits of memory). -a gives the available
- * algorithms.
+ * sizes that only C zram of Linux 7.3 refuses); or limit (limits of memory), or blocks (what
+ * depends on how many blocks of a backing device are in use: limits of writeback, small backing
+ * devices, and disks as backing devices). -a gives the available algorithms.
  *
  * Most sections set up devices, write data, and then post-process, to reach deep paths; any step
  * may also be nonsense. The generator guesses the resulting state and does not know it: a step that
@@ -52,7 +53,7 @@ static const char * const all_algorithms[] = {
 
 static const char * const *algorithms = all_algorithms;
 static unsigned int algorithm_count = ARRAY_SIZE(all_algorithms);
-static int no_multi, no_params, no_strict, no_limit;
+static int no_multi, no_params, no_strict, no_limit, no_blocks;
 
 static __u64 state;
 static int steps_left;
@@ -285,7 +286,10 @@ static void backing_dev(void)
 	int which = below(ARRAY_SIZE(backings)), i;
 	const char *name;
 
-	if (percent(8)) {
+	/* Only the first has a block for each page of any disk. */
+	if (no_blocks)
+		which = 0;
+	if (percent(8) && !no_blocks) {
 		name = ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null",
 			      "/dev/zram0", "none", "\"/dev/loop40 \"", "\"/dev/loop40\\0x\"");
 		emit("set %d backing_dev %s", number, name);
@@ -383,7 +387,7 @@ static void limits(void)
 		emit("get %d writeback_limit", number);
 		break;
 	case 5 ... 6:
-		emit("set %d writeback_limit_enable %s", number,
+		emit("set %d writeback_limit_enable %s", number, no_blocks ? "0" :
 		     percent(90) ? ONE_OF("0", "1", "1", "5") : ONE_OF("y", "x", "\"\"", "-1"));
 		break;
 	case 7:
@@ -538,6 +542,24 @@ static void writeback(void)
 	}
 }
 
+/* Writes all pages back, and then discards most of them, so that blocks become sparse. */
+static void thin_out(void)
+{
+	unsigned int step = 3 + below(3), first = below(step), i;
+	char places[256] = "";
+
+	for (i = first; i + step <= dev->pages && i < first + 16 * step; i += step)
+		sprintf(places + strlen(places), " %u", i);
+	if (!*places)
+		return;
+	emit("write %d 0 %u %s %u direct", number, dev->pages, ONE_OF("mixed", "hex", "noise30"),
+	     below(1000));
+	emit("set %d idle all", number);
+	emit("set %d writeback idle", number);
+	emit("each%s : discard %d %% %u", places, number, step - 1);
+	emit("read %d 0 %u direct", number, dev->pages);
+}
+
 static void recompress(void)
 {
 	char text[256] = "";
@@ -676,6 +698,10 @@ static void random_step(int wild)
 			remove_device(percent(80) ? number : (int)below(5));
 		return;
 	}
+	if (no_blocks && dev->backing >= 0 && percent(10)) {
+		thin_out();
+		return;
+	}
 	i = below(100);
 	if (i < 28)
 		write_data();
@@ -744,6 +770,7 @@ int main(int argc, char **argv)
 			no_limit |= !strcmp(optarg, "limit");
 			no_strict |= !strcmp(optarg, "strict");
 			no_params |= !strcmp(optarg, "params") || no_strict;
+			no_blocks |= !strcmp(optarg, "blocks");
 		} else if (option == 'a') {
 			list = strdup(optarg);
 			algorithms = given;

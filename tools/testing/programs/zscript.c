@@ -2,7 +2,7 @@
 /*
  * zscript: runs a script on a zram driver, and records all that can be observed.
  *
- *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] zram|zram_rs [FILE...]
+ *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] zram|zram_rs [FILE...]
  *
  * diff.sh runs the same scripts on C zram and on zram_rs, and zdiff.pl compares the transcripts.
  * Each line of a script is a step, and adds a line "<line>| <step> => <result>" to the transcript,
@@ -13,7 +13,9 @@
  * module without devices, and with the same backing devices, and ends with the removal of all that
  * it added. With -t, no section begins after so many seconds, with -n, after so many sections. With
  * -d, statistics and the state of all slots follow each step that names a device; with -s, only
- * statistics. -l says that one of the drivers is lax (see "needs").
+ * statistics. -l says that one of the drivers is lax (see "needs"). With -p, all devices of zram_rs
+ * pack pages, and a compaction of the blocks of the backing device, which nothing in the transcript
+ * may show, follows each second step.
  *
  * A step is a command and its arguments, words that are separated by spaces; in "quotes", a word
  * may have spaces, and \n, \t, \0, \\, \" and \xHH. A quoted word can be repeated: "ab"*3. " #"
@@ -36,7 +38,8 @@
  *                              the last access as T or 0, but - if recompressed
  *   peek D OFFSET SIZE COUNT   COUNT reads of SIZE bytes of block_state from OFFSET, byte for byte
  *                              but for the times
- *   tree D [DIRECTORY]         all files of the device, with their modes and contents
+ *   tree D [DIRECTORY]         all files of the device that C zram has, too, with their modes and
+ *                              contents
  *   ls PATH                    the names in a directory, with their modes
  *
  * Data; PLACE is the number of a page, HOW may be direct, single (a call for each page), nosync:
@@ -109,7 +112,7 @@ static char module_path[PATH_MAX];
 static unsigned char *buffer;
 static int handles[10];
 static int events_fd = -1;
-static int detailed, stateless, lax;
+static int detailed, stateless, lax, packing;
 static int line_number;
 /* What should be on the devices. */
 static __u64 shadow[MAX_DEVICES][MAX_PAGES];
@@ -606,6 +609,24 @@ static void do_hot_add(void)
 	put_bytes(text, len);
 	printf("\"");
 	forget(strtoul(text, NULL, 10));
+	text[strcspn(text, "\n")] = '\0';
+	if (packing && spill(attribute_path(text, "packed_writeback"), "1", 1) != 1) {
+		fprintf(stderr, "zscript: zram%s does not pack: %s\n", text, strerror(errno));
+		exit(2);
+	}
+}
+
+/* Compacts the blocks of all backing devices; most have nothing to compact. */
+static void compact_blocks(void)
+{
+	char number[16];
+	int i;
+
+	for (i = 0; i < MAX_DEVICES; i++) {
+		snprintf(number, sizeof(number), "%d", i);
+		if (!access(attribute_path(number, "writeback"), W_OK))
+			spill(attribute_path(number, "writeback"), "compact", 7);
+	}
 }
 
 static void do_hot_remove(void)
@@ -750,6 +771,12 @@ static int is_fleeting(const char *path)
 	return 0;
 }
 
+/* Files that only zram_rs has: packed-writeback in Documentation/differences.rst. */
+static int is_of_packing(const char *name)
+{
+	return !strcmp(name, "packed_writeback") || !strcmp(name, "bd_pack_stat");
+}
+
 static void put_tree(const char *path, int depth, int recursive)
 {
 	char *names[256], below[PATH_MAX], target[PATH_MAX];
@@ -764,6 +791,10 @@ static void put_tree(const char *path, int depth, int recursive)
 		struct stat st;
 		ssize_t len;
 
+		if (is_of_packing(names[i])) {
+			free(names[i]);
+			continue;
+		}
 		snprintf(below, sizeof(below), "%s/%s", path, names[i]);
 		if (lstat(below, &st) < 0)
 			memset(&st, 0, sizeof(st));
@@ -1517,7 +1548,7 @@ int main(int argc, char **argv)
 	long long limit = 0, started = uptime(), sections = -1;
 	int option, i;
 
-	while ((option = getopt(argc, argv, "t:n:dsl")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:dslp")) != -1) {
 		if (option == 't')
 			limit = atoll(optarg);
 		else if (option == 'n')
@@ -1528,14 +1559,17 @@ int main(int argc, char **argv)
 			stateless = 1;
 		else if (option == 'l')
 			lax = 1;
+		else if (option == 'p')
+			packing = 1;
 		else
 			return 2;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] zram|zram_rs [FILE...]\n");
+		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] zram|zram_rs [FILE...]\n");
 		return 2;
 	}
 	driver = argv[optind++];
+	packing = packing && !strcmp(driver, "zram_rs");
 	if (!find_module()) {
 		fprintf(stderr, "zscript: there is no module of %s\n", driver);
 		return 2;
@@ -1569,6 +1603,8 @@ int main(int argc, char **argv)
 			line_number++;
 			if (!skipping)
 				skipping = !run_line(line);
+			if (packing && line_number % 2)
+				compact_blocks();
 		}
 		fclose(file);
 	}

@@ -7,6 +7,9 @@
 # random sequences. zscript.c records the return codes, values, data, counters and states of slots of both drivers in
 # transcripts, which are compared.
 #
+# A part of the random sequences runs with packed writeback in zram_rs, and compactions between the steps, of which
+# only what depends on blocks may show anything.
+#
 # Proves that a user cannot tell the drivers apart, except by the differences that Documentation/differences.rst lists,
 # and that this list is true.
 #
@@ -15,6 +18,8 @@
 #   steps=N    length of each (default 50)
 #   seconds=N  time limit for the random sequences (default 75, 40 on an emulated machine, or without limit if there is
 #              a count)
+#   form=F     random sequences with packed writeback (packed), without (plain), or both (default on User Mode Linux;
+#              plain on other machines). Of the seconds, packed sequences take a third
 #   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
 #   without=W  features that a driver or this kernel lacks, of multi, params, strict and state, separated by commas
 #   algorithms=A  only these, separated by commas
@@ -30,12 +35,12 @@
 # Guest: arm64-16k group=basic memory=2G seconds=600
 . "${0%/*}/../lib/test.sh"
 
-count='' steps=50 seconds='' only='' against=zram shrink=60 without='' algorithms=''
+count='' steps=50 seconds='' only='' against=zram shrink=60 without='' algorithms='' form=''
 seed=$((SRANDOM % 1000000 * 1000))
 for argument in "$@"; do
 	case $argument in
 	seed=* | count=* | steps=* | seconds=* | only=* | against=* | shrink=* | \
-		without=* | algorithms=*)
+		without=* | algorithms=* | form=*)
 		declare "${argument%%=*}=${argument#*=}"
 		;;
 	*) ktap_exit_fail_msg "diff.sh does not know what $argument means" ;;
@@ -46,6 +51,13 @@ if [ -z "$seconds" ]; then
 	on_uml || seconds=40
 	[ -z "$count" ] || seconds=0
 fi
+
+[ "$DRIVER" = zram_rs ] && [ "$against" = zram ] || form=plain
+if [ -z "$form" ]; then
+	form=plain
+	! on_uml || form='plain packed'
+fi
+[ "$form" != both ] || form='plain packed'
 
 # The number of sequences to run on one driver before the other is loaded. The transcripts are in memory.
 batch=100
@@ -142,9 +154,16 @@ report() {
 	fi
 }
 
-# sequences: runs random sequences in batches, and shortens the first one that differs.
+# sequences FORM SECONDS: runs random sequences in batches, and shortens the first one that differs.
 sequences() {
-	local at=0 want until=$((SECONDS + seconds)) total=0 different=0 of limit what first='' line
+	local form=$1 seconds=$2 at=0 want until=$((SECONDS + $2)) total=0 different=0 of limit what first='' line
+	local less=("${less[@]}") detail=$detail options=(-p -q)
+	[ "$form" = plain ] || {
+		# Memory is packed differently, too, after pages have moved.
+		less+=(-w blocks -w limit)
+		detail+=' -p'
+		options+=(-b)
+	}
 	while :; do
 		want=$batch limit=
 		[ -z "$count" ] || want=$((count - at < batch ? count - at : batch))
@@ -155,7 +174,7 @@ sequences() {
 			limit=$(((until - SECONDS) * 45 / 100 + 1))
 		fi
 		zgen "${less[@]}" $((seed + at)) "$want" "$steps" >"$TMP/script"
-		both "$detail" "$limit" "seeds from $((seed + at))" "$TMP/script" && compare -p -q || {
+		both "$detail" "$limit" "$form seeds from $((seed + at))" "$TMP/script" && compare "${options[@]}" || {
 			fail "the sequences from seed $((seed + at)) on did not come to their end"
 			break
 		}
@@ -179,11 +198,12 @@ sequences() {
 		[ $different -lt 20 ] || break
 	done
 	ran="$at random sequences of $steps steps from seed $seed on"
+	[ "$form" = plain ] || ran+=", with packed writeback"
 	ktap_print_msg "$ran: $total steps, $different sequences different, $SECONDS s in all"
 	[ "$different" = 0 ] || {
 		failed=1
 		ktap_print_msg "to see it again: tools/vm $ZR_CONFIG tools/testing/tests/diff.sh only=none" \
-			"seed=$first count=1 steps=$steps"
+			"seed=$first count=1 steps=$steps form=$form"
 		shorter "$first"
 	}
 	[ $at -gt 0 ] || fail "no sequence was run"
@@ -205,7 +225,7 @@ shorter() {
 		cat "$TMP/script"
 	} >"$TMP/less"
 	ktap_print_msg "it gives:"
-	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare -p -q
+	both "$detail" '' "seed $1, shortened" "$TMP/less" && compare "${options[@]}"
 	while IFS= read -r line; do
 		[[ $line != '# '* ]] || ktap_print_msg "${line#\# }"
 	done <"$TMP/result"
@@ -221,20 +241,27 @@ for file in "${files[@]}"; do
 	done <"$file"
 done
 ktap_print_header
-ktap_set_plan $((planned + (${count:-1} ? 1 : 0)))
+read -ra forms <<<"$form"
+ktap_set_plan $((planned + (${count:-1} ? ${#forms[@]} : 0)))
 kernel_log "$SCRIPT: begin"
 prepare
 what_there_is
 scenarios
-failed=0 ran='random sequences'
-if [ "${count:-1}" != 0 ]; then
-	sequences
+for form in "${forms[@]}"; do
+	[ "${count:-1}" != 0 ] || break
+	failed=0 ran='random sequences'
+	time=$seconds
+	[ ${#forms[@]} = 1 ] || case $form in
+	plain) time=$((seconds - seconds / 3)) ;;
+	packed) time=$((seconds / 3)) ;;
+	esac
+	sequences "$form" "$time"
 	if [ $failed = 0 ]; then
 		ktap_test_pass "$SCRIPT: $ran"
 	else
 		ktap_test_fail "$SCRIPT: $ran"
 	fi
-fi
+done
 unload
 kernel_log "$SCRIPT: end"
 rm -rf "$TMP"
