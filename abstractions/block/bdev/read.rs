@@ -313,9 +313,11 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
-        if let Some((request, data)) = Self::allocate(disk, data, |this| &this.bios) {
+        let flags = data.completion().inherited_flags();
+        match Self::allocate(disk, flags, |this| &this.bios) {
             // SAFETY: The request is new, and this function owns it. Its bio has no pages.
-            unsafe { Self::submit(request, from, data) };
+            Ok(request) => unsafe { Self::submit(request, from, data) },
+            Err(disk) => data.finish(&disk, Err(EIO)),
         }
     }
 
@@ -327,33 +329,37 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn find(disk: QueueRef<R::Ready>, data: R) {
-        if let Some((request, data)) = Self::allocate(disk, data, |this| &this.find_bios) {
+        let flags = data.completion().inherited_flags();
+        match Self::allocate(disk, flags, |this| &this.find_bios) {
             // SAFETY: The request is new, and this function owns it. Its other fields are
             // initialised.
-            unsafe {
+            Ok(request) => unsafe {
                 (*(*request).data.get()).write(data);
                 Self::queue_work(request);
-            }
+            },
+            Err(disk) => data.finish(&disk, Err(EIO)),
         }
     }
 
-    /// Allocates a request, whose work and data are not initialised, and returns it with the data;
-    /// or finishes the read if there is no device.
+    /// Allocates a request, whose work and data are not initialised, for a bio with these flags.
     ///
     /// # Context
     ///
     /// May sleep, also until another read completes.
+    ///
+    /// # Errors
+    ///
+    /// There is no device: returns `disk`.
     fn allocate(
         disk: QueueRef<R::Ready>,
-        data: R,
+        flags: u32,
         bios: impl FnOnce(&Self) -> &ReadBios<R>,
-    ) -> Option<(*mut ReadRequest<R>, R)> {
+    ) -> Result<*mut ReadRequest<R>, QueueRef<R::Ready>> {
         let Some(this) = R::device(&disk) else {
-            data.finish(&disk, Err(EIO));
-            return None;
+            return Err(disk);
         };
         let device = NonNull::from(this);
-        let flags = kernel::bindings::req_op_REQ_OP_READ | data.completion().inherited_flags();
+        let flags = kernel::bindings::req_op_REQ_OP_READ | flags;
         // SAFETY: The set is initialised, and the device is open. With these flags the allocation
         // waits until it succeeds.
         let bio = unsafe {
@@ -371,7 +377,7 @@ impl<R: PageRead> ReadDevice<R> {
             (*(*request).device.get()).write(device);
             (*(*request).disk.get()).write(disk);
         }
-        Some((request, data))
+        Ok(request)
     }
 
     /// Submits a request to read page `from` of the device into the page of `data`.
