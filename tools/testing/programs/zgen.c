@@ -7,9 +7,10 @@
  * Writes COUNT sections, "=== seed N", with seeds from SEED on, of STEPS steps each. The same seed
  * and number of steps always give the same section, whatever COUNT is. -w leaves out a feature that
  * a driver lacks: multi (recompression), params (algorithm_params), strict (parameters, ages and
- * sizes that only C zram of Linux 7.3 refuses); or limit (limits of memory), or blocks (what
- * depends on how many blocks of a backing device are in use: limits of writeback, small backing
- * devices, and disks as backing devices). -a gives the available algorithms.
+ * sizes that only C zram of Linux 7.3 refuses); or limit (limits of memory), order (what shows the
+ * order in which pages are written back: limits of writeback, small backing devices, and disks as
+ * backing devices), or blocks (the same, because packed pages take fewer blocks; pages on the
+ * device are thinned out instead). -a gives the available algorithms.
  *
  * Most sections set up devices, write data, and then post-process, to reach deep paths; any step
  * may also be nonsense. The generator guesses the resulting state and does not know it: a step that
@@ -53,7 +54,7 @@ static const char * const all_algorithms[] = {
 
 static const char * const *algorithms = all_algorithms;
 static unsigned int algorithm_count = ARRAY_SIZE(all_algorithms);
-static int no_multi, no_params, no_strict, no_limit, no_blocks;
+static int no_multi, no_params, no_strict, no_limit, no_order, no_blocks;
 
 static __u64 state;
 static int steps_left;
@@ -287,9 +288,9 @@ static void backing_dev(void)
 	const char *name;
 
 	/* Only the first has a block for each page of any disk. */
-	if (no_blocks)
+	if (no_order)
 		which = 0;
-	if (percent(8) && !no_blocks) {
+	if (percent(8) && !no_order) {
 		name = ONE_OF("/dev/nowhere", "$dir/dict", "$dir", "\"\"", "/dev/null",
 			      "/dev/zram0", "none", "\"/dev/loop40 \"", "\"/dev/loop40\\0x\"");
 		emit("set %d backing_dev %s", number, name);
@@ -367,7 +368,7 @@ static void limits(void)
 	switch (below(9)) {
 	case 0 ... 1:
 		if (percent(15))
-			emit("set %d mem_limit %s", number,
+			emit("set %d mem_limit %s", number, no_limit ? "x" :
 			     ONE_OF("x", "\"\"", "-1", "0x10000", "18446744073709551615", "1Z"));
 		else if (percent(40) || no_limit)
 			emit("set %d mem_limit 0", number);
@@ -387,7 +388,7 @@ static void limits(void)
 		emit("get %d writeback_limit", number);
 		break;
 	case 5 ... 6:
-		emit("set %d writeback_limit_enable %s", number, no_blocks ? "0" :
+		emit("set %d writeback_limit_enable %s", number, no_order ? "0" :
 		     percent(90) ? ONE_OF("0", "1", "1", "5") : ONE_OF("y", "x", "\"\"", "-1"));
 		break;
 	case 7:
@@ -771,6 +772,7 @@ int main(int argc, char **argv)
 			no_strict |= !strcmp(optarg, "strict");
 			no_params |= !strcmp(optarg, "params") || no_strict;
 			no_blocks |= !strcmp(optarg, "blocks");
+			no_order |= !strcmp(optarg, "order") || no_blocks;
 		} else if (option == 'a') {
 			list = strdup(optarg);
 			algorithms = given;

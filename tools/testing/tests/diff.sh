@@ -86,8 +86,9 @@ what_there_is() {
 	names=$(</sys/block/zram0/comp_algorithm)
 	names=${names//[\[\]]/}
 	[ -e /sys/block/zram0/recompress ] || less+=(-w multi)
-	# C zram stores a large page once for each segment of a bio in it, and so reaches a limit earlier.
-	[ "$(getconf PAGESIZE)" = 4096 ] || less+=(-w limit)
+	# C zram stores a large page once for each segment of a bio in it, and so reaches a limit earlier; and it has another
+	# order of large pages, which shows where a limit or a full device ends a writeback (large-pages).
+	[ "$(getconf PAGESIZE)" = 4096 ] || less+=(-w limit -w order)
 	names=${algorithms:-${names% }}
 	less+=(-a "${names//,/ }")
 	# C zram of Linux 7.2 accepts levels that no algorithm has, and more that it refuses in 7.3.
