@@ -58,7 +58,7 @@ use selection::Selection;
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
 
 /// Maximum number of blocks in a request.
-const REQUEST_PAGES: usize = 32;
+const REQUEST_BLOCKS: usize = 32;
 
 /// Returns whether a device has few free blocks, and so many sparse ones that compaction is worth
 /// it.

@@ -7,7 +7,7 @@ use super::{
         Budget,
         Charge, //
     },
-    REQUEST_PAGES,
+    REQUEST_BLOCKS,
 };
 use crate::{
     abstractions::{
@@ -57,7 +57,7 @@ use kernel::{
 };
 
 /// Minimum number of pages for which a helper is asked for.
-pub(super) const MIN_HELPED: usize = 2 * REQUEST_PAGES;
+pub(super) const MIN_HELPED: usize = 2 * REQUEST_BLOCKS;
 
 /// The fraction of the machine's memory that the pages of requests may take, as its denominator.
 const MEMORY_SHARE: usize = 256;
@@ -153,7 +153,7 @@ impl Job<'_> {
         pages >= MIN_HELPED
             && num_online_cpus() > 1
             && !self.budget.is_enabled()
-            && self.backing.blocks.without_owner() >= pages + REQUEST_PAGES
+            && self.backing.blocks.without_owner() >= pages + REQUEST_BLOCKS
     }
 
     /// Writes back slots in a helper.
@@ -267,11 +267,11 @@ pub(super) struct Quota {
 impl Quota {
     /// Returns the quota for writing back `pages` pages, on a machine with `total` pages of memory.
     pub(super) fn new(batch_size: u32, pages: usize, total: usize) -> Self {
-        let pages = pages.min((total / MEMORY_SHARE).max(REQUEST_PAGES)).max(1);
+        let pages = pages.min((total / MEMORY_SHARE).max(REQUEST_BLOCKS)).max(1);
         let requests = (batch_size as usize).clamp(1, pages);
         Self {
             requests,
-            each: (pages / requests).clamp(1, REQUEST_PAGES),
+            each: (pages / requests).clamp(1, REQUEST_BLOCKS),
         }
     }
 
@@ -632,8 +632,8 @@ mod tests {
             (requests, each)
         };
         const PLENTY: usize = 1 << 24;
-        assert_eq!(quota(32, 1 << 20, PLENTY), (32, REQUEST_PAGES));
-        assert_eq!(quota(1, 1 << 20, PLENTY), (1, REQUEST_PAGES));
+        assert_eq!(quota(32, 1 << 20, PLENTY), (32, REQUEST_BLOCKS));
+        assert_eq!(quota(1, 1 << 20, PLENTY), (1, REQUEST_BLOCKS));
         // No more than the pages need.
         assert_eq!(quota(32, 1, PLENTY), (1, 1));
         assert_eq!(quota(32, 64, PLENTY), (32, 2));
@@ -641,7 +641,7 @@ mod tests {
         // At most a share of the memory of the machine, but at least what one request takes.
         assert_eq!(quota(u32::MAX, 1 << 20, 1 << 18), (1 << 10, 1));
         assert_eq!(quota(32, 1 << 20, 1 << 17), (32, 16));
-        assert_eq!(quota(32, 1 << 20, 1), (REQUEST_PAGES, 1));
+        assert_eq!(quota(32, 1 << 20, 1), (REQUEST_BLOCKS, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 //! The slots of a batch, which the submitter and its helper take from the two ends.
 
-use super::REQUEST_PAGES;
+use super::REQUEST_BLOCKS;
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -51,20 +51,20 @@ impl<'a> Queue<'a> {
     ///
     /// One task at a time takes pieces from an end.
     fn pieces(&self, end: End) -> impl Iterator<Item = &'a [usize]> + '_ {
-        let count = self.slots.len().div_ceil(REQUEST_PAGES);
+        let count = self.slots.len().div_ceil(REQUEST_BLOCKS);
         (0..count).map_while(move |number| {
             // The pieces that were taken are at the two ends: while there are fewer than `count`,
             // at least one is left between them.
             if self.taken.fetch_add(1, Relaxed) >= count {
                 return None;
             }
-            let start = REQUEST_PAGES
+            let start = REQUEST_BLOCKS
                 * match end {
                     End::Front => number,
                     End::Back => count - 1 - number,
                 };
             self.slots
-                .get(start..self.slots.len().min(start + REQUEST_PAGES))
+                .get(start..self.slots.len().min(start + REQUEST_BLOCKS))
         })
     }
 }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn queue_has_two_ends() -> Result {
-        const PIECE: usize = REQUEST_PAGES;
+        const PIECE: usize = REQUEST_BLOCKS;
         assert_eq!(front_after_back(0, 0)?.len(), 0);
         assert_eq!(front_after_back(1, 0)?.len(), 1);
         assert_eq!(front_after_back(1, 1)?.len(), 0);
