@@ -125,17 +125,16 @@ counter() {
 	done </proc/vmstat
 }
 
-# A file in ramfs takes nearly all memory. So each page that is swapped in displaces another one, which the driver must
-# compress with next to no free memory.
+# swap_in_without_memory FORM PART: swaps in while a file in ramfs takes all memory but the PARTth part of the workload.
+# So each page that is swapped in displaces another one, which the driver must compress with next to no free memory.
 swap_in_without_memory() {
-	local form=$1 workload out
+	local form=$1 part=$2 workload out
 	workload=$(($(memory MemAvailable) / 2))
 	swap_out $workload
 	write_back_idle $((workload * 256 / 2 / 2))
 	mkdir -p "$TMP/hog"
 	ok mount -t ramfs none "$TMP/hog"
-	# With a tenth of the workload, the OOM killer came once, when all pages had been swapped out.
-	while [ "$(memory MemAvailable)" -gt $((workload / 7)) ]; do
+	while [ "$(memory MemAvailable)" -gt $((workload / part)) ]; do
 		ok dd if=/dev/zero of="$TMP/hog/fill" bs=1M count=4 oflag=append conv=notrunc status=none
 	done
 	note "of $(memory MemTotal) MiB $(memory MemAvailable) are available, to swap in $((workload / 2)) MiB"
@@ -147,16 +146,17 @@ swap_in_without_memory() {
 }
 
 test_next_to_no_memory_raw() {
-	swap_in_without_memory 0
+	swap_in_without_memory 0 10
 }
 
 test_next_to_no_memory_compressed() {
-	swap_in_without_memory 1
+	swap_in_without_memory 1 10
 }
 
-# A read of a packed page needs a page of memory in between.
+# A read of a packed page needs a page of memory in between. With a tenth, the OOM killer came once, when all pages had
+# been swapped out.
 test_next_to_no_memory_packed() {
-	swap_in_without_memory packed
+	swap_in_without_memory packed 7
 }
 
 # write_back_all PAGES: writes back all pages, at least PAGES; none may stay in memory.
