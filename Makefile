@@ -91,8 +91,8 @@ bindgen_target_powerpc := powerpc64le-linux-gnu
 bindgen_target_s390 := s390x-linux-gnu
 bindgen_target_um := $(bindgen_target_x86)
 bindgen_c_flags = $(NOSTDINC_FLAGS) $(LINUXINCLUDE) -include $(srctree)/include/linux/compiler_types.h \
-	$(filter -D% -I% -std=% -fms-extensions -fshort-wchar -funsigned-char -m64,$(KBUILD_CPPFLAGS) \
-	$(KBUILD_CFLAGS)) -D__KERNEL__ -D__BINDGEN__ -DMODULE -DKBUILD_MODNAME='"zram_rs"' -I$(src)/bindings \
+	$(filter -D% -I% -isystem% -std=% -fms-extensions -fshort-wchar -funsigned-char -m64,$(KBUILD_CPPFLAGS) \
+	$(subst -isystem ,-isystem,$(KBUILD_CFLAGS))) -D__KERNEL__ -D__BINDGEN__ -DMODULE -DKBUILD_MODNAME='"zram_rs"' -I$(src)/bindings \
 	-fno-builtin -w --target=$(bindgen_target_$(SRCARCH))
 
 quiet_cmd_zram_rs_bindgen = BINDGEN $@
