@@ -20,6 +20,7 @@ TITLES = {
     "memory": "Memory (7)",
     "scale": "As many jobs as processors (8)",
     "contention": "Many jobs on one page (9)",
+    "free": "Freeing (11)",
 }
 UNITS = {
     "ns": "ns a page",

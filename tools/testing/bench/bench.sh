@@ -32,8 +32,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # Sizes and times.
 case $size in
-full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 ;;
-smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 ;;
+full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 free_pages=262144 ;;
+smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 free_pages=8192 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -117,6 +117,10 @@ visits_stat() {
 
 visits_memory() {
 	echo "memory memory /dev/wbidle"
+}
+
+visits_free() {
+	echo "free/lz4 free lz4 mixed $free_pages"
 }
 
 visits_scale() {

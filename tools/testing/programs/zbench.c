@@ -12,6 +12,7 @@
  *        zbench stat DEVICE KIND PAGES
  *        zbench blocks DEVICE GIB PAGES SECONDS
  *        zbench memory DEVICE
+ *        zbench free ALGORITHM KIND PAGES
  *        zbench loop ALGORITHM KIND PATTERN PAGES SECONDS
  *
  * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
@@ -631,13 +632,12 @@ static uint64_t swap_free(void)
 	return at ? strtoul(at + 9, NULL, 10) / (PAGE / 1024) : 0;
 }
 
-static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
+/* Makes a disk the swap of so many pages, and some more; returns its path. */
+static const char *add_swap(const char *algorithm, uint64_t count)
 {
-	uint64_t size = count + count / 4 + 1024, began, took, cpu, out, sum = 0, before;
-	volatile unsigned char *memory;
-	char path[64];
+	uint64_t size = count + count / 4 + 1024;
+	static char path[64];
 
-	load_data(kind);
 	add_disk(algorithm);
 	size_disk(size);
 	make_swap(size);
@@ -646,6 +646,34 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 	snprintf(path, sizeof(path), "/dev/zram%d", id);
 	if (swapon(path, 0))
 		err(2, "swapon %s", path);
+	return path;
+}
+
+/* Swaps pages out. */
+static void page_out(volatile unsigned char *memory, uint64_t count)
+{
+	if (madvise((void *)memory, count * PAGE, MADV_PAGEOUT))
+		err(2, "MADV_PAGEOUT");
+}
+
+/* How many of the pages went out, since so much of swap was free. */
+static uint64_t went_out(uint64_t before, uint64_t count)
+{
+	uint64_t out = before - swap_free();
+
+	if (out < count / 10 * 9)
+		errx(2, "only %lu of %lu pages went out", out, count);
+	return out;
+}
+
+static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
+{
+	uint64_t began, took, cpu, out, sum = 0, before;
+	volatile unsigned char *memory;
+	const char *path;
+
+	load_data(kind);
+	path = add_swap(algorithm, count);
 	memory = pages(count);
 	for (int round = 0; round < 3; round++) {
 		for (uint64_t i = 0; i < count; i++)
@@ -653,13 +681,10 @@ static void bench_swap(const char *algorithm, const char *kind, uint64_t count)
 		before = swap_free();
 		cpu = cpu_of_all();
 		began = now_ns();
-		if (madvise((void *)memory, count * PAGE, MADV_PAGEOUT))
-			err(2, "MADV_PAGEOUT");
+		page_out(memory, count);
 		took = now_ns() - began;
 		cpu = cpu_of_all() - cpu;
-		out = before - swap_free();
-		if (out < count / 10 * 9)
-			errx(2, "only %lu of %lu pages went out", out, count);
+		out = went_out(before, count);
 		/* The first time is for getting warm. */
 		if (round) {
 			result("ns", (double)took / out, "swap/%s/%s/out", algorithm, kind);
@@ -1090,6 +1115,103 @@ static void bench_memory(const char *device)
 	remove_disk();
 }
 
+/* --- Cell 11: freeing ------------------------------------------------------------------------ */
+
+/*
+ * Fills the disk in order, or in an order that looks random: then pages that are neighbours on the
+ * disk are none in memory.
+ */
+static void fill_for_free(uint64_t count, bool shuffle, uint64_t shift)
+{
+	uint64_t page;
+
+	if (!shuffle) {
+		fill_disk(0, count, shift);
+		return;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		page = shuffled(i, count);
+		fill_disk(page, 1, shift);
+	}
+}
+
+static void free_result(uint64_t began, uint64_t cpu, uint64_t count, const char *cell)
+{
+	uint64_t took = now_ns() - began;
+
+	cpu = cpu_of_all() - cpu;
+	result("ns", (double)took / count, "free/%s", cell);
+	result("cpu", (double)cpu / count, "free/%s", cell);
+}
+
+/* Discards and resets a full disk, in rounds of which the first is for getting warm. */
+static void bench_free_disk(const char *algorithm, uint64_t count, bool shuffle)
+{
+	const char *order = shuffle ? "random" : "sequential";
+	uint64_t range[2] = { 0, count * PAGE }, began, cpu;
+	char cell[128];
+
+	add_disk(NULL);
+	for (int round = 0; round < 4; round++) {
+		store("comp_algorithm", "%s", algorithm);
+		size_disk(count);
+		fill_for_free(count, shuffle, round);
+		cpu = cpu_of_all();
+		began = now_ns();
+		if (ioctl(disk_fd, BLKDISCARD, range))
+			err(2, "discard");
+		snprintf(cell, sizeof(cell), "%s/discard-%s", algorithm, order);
+		if (round)
+			free_result(began, cpu, count, cell);
+		fill_for_free(count, shuffle, round + 1);
+		close(disk_fd);
+		disk_fd = -1;
+		cpu = cpu_of_all();
+		began = now_ns();
+		store("reset", "1");
+		snprintf(cell, sizeof(cell), "%s/reset-%s", algorithm, order);
+		if (round)
+			free_result(began, cpu, count, cell);
+	}
+	remove_disk();
+}
+
+/* Unmaps memory that is swapped out. */
+static void bench_free_swap(const char *algorithm, uint64_t count)
+{
+	const char *path = add_swap(algorithm, count);
+	uint64_t began, cpu, out, before;
+	unsigned char *memory;
+	char cell[128];
+
+	for (int round = 0; round < 4; round++) {
+		memory = pages(count);
+		for (uint64_t i = 0; i < count; i++)
+			memcpy(memory + i * PAGE, content(i, round * 7), PAGE);
+		before = swap_free();
+		page_out(memory, count);
+		out = went_out(before, count);
+		cpu = cpu_of_all();
+		began = now_ns();
+		munmap(memory, count * PAGE);
+		snprintf(cell, sizeof(cell), "%s/munmap", algorithm);
+		if (round)
+			free_result(began, cpu, out, cell);
+	}
+	if (swapoff(path))
+		err(2, "swapoff");
+	remove_disk();
+}
+
+static void bench_free(const char *algorithm, const char *kind, uint64_t count)
+{
+	load_data(kind);
+	bench_free_disk(algorithm, count, false);
+	/* Requests of one page take long. */
+	bench_free_disk(algorithm, count / 4, true);
+	bench_free_swap(algorithm, count);
+}
+
 /* --- For profiles ---------------------------------------------------------------------------- */
 
 /* One pattern over and over, after a line that says that it begins. */
@@ -1169,6 +1291,8 @@ int main(int argc, char **argv)
 			     parse_ulong(argv[5]));
 	} else if (is("memory", argc, argv, 1)) {
 		bench_memory(argv[2]);
+	} else if (is("free", argc, argv, 3)) {
+		bench_free(argv[2], argv[3], parse_ulong(argv[4]));
 	} else if (is("loop", argc, argv, 5)) {
 		loop(argv[2], argv[3], argv[4], parse_ulong(argv[5]), parse_ulong(argv[6]));
 	} else {
