@@ -232,6 +232,7 @@ impl Operations for Device {
 
     fn stop(&self) {
         drop(self.end_post_processing());
+        self.config.with_store(|store| store.free_all(|| ()));
     }
 }
 
@@ -331,7 +332,11 @@ impl Device {
         let device = disk.data();
         let _guards = device.end_post_processing();
         let mut config = device.config().write();
-        drop(claim.deactivate());
+        drop(match &config.ready {
+            // Waiting for the end of all I/O takes as long as freeing many pages.
+            Some(ready) => ready.store.free_all(|| claim.deactivate()),
+            None => claim.deactivate(),
+        });
         *config = Config {
             compressed_writeback: config.compressed_writeback,
             packed_writeback: config.packed_writeback,

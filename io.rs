@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The hot path: reads, writes and discards pages.
+//! The hot path: reads and writes pages.
 //!
 //! A page is compressed before its slot is locked, and the old content of the slot is freed after
 //! the slot is unlocked: with the lock held, the two are exchanged.
@@ -26,10 +26,7 @@ use crate::{
             OwnedPage,
             PageRef, //
         },
-        sched::{
-            boottime_seconds,
-            cond_resched, //
-        },
+        sched::boottime_seconds,
     },
     backing::{
         blocks::PinnedBlock,
@@ -47,13 +44,7 @@ use crate::{
     stats::Footprint,
     store::Store, //
 };
-use kernel::{
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// The pinned block that a page is in, and the form of the page there; `None` if it cannot be read
 /// yet.
@@ -124,42 +115,6 @@ impl Store {
         {
             this.stats.failed_writes.add(1);
             bio.fail();
-        }
-    }
-
-    /// Frees the pages that lie within the range of a bio; pages that the range covers in part stay
-    /// as they are.
-    pub(crate) fn discard_bio(&self, bio: &Bio) {
-        let (start, len) = bio.range();
-        let end = (start + len as u64) >> PAGE_SHIFT;
-        let start = start.div_ceil(PAGE_SIZE as u64);
-        for index in start..end {
-            if let Some(mut slot) = self.table.lock(index as usize) {
-                let old = slot.replace(Content::Empty);
-                drop(slot);
-                self.free(old);
-                self.stats.notify_free.add(1);
-            }
-            if index % 1024 == 0 {
-                cond_resched();
-            }
-        }
-    }
-
-    /// Frees a page that swap does not need any more, unless its slot is locked.
-    ///
-    /// # Context
-    ///
-    /// Atomic context.
-    pub(crate) fn free_notify(&self, index: usize) {
-        self.stats.notify_free.add(1);
-        match self.table.try_lock(index) {
-            Some(mut slot) => {
-                let old = slot.replace(Content::Empty);
-                drop(slot);
-                self.free(old);
-            }
-            None => self.stats.miss_free.add(1),
         }
     }
 

@@ -202,6 +202,17 @@ impl<'a> Content<'a> {
 // The bits fit into an entry of the table.
 const _: () = assert!(SlotBits::USED <= Guard::<Objects>::BITS);
 
+/// What there is to free in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Peek {
+    /// Nothing: the slot is empty, and was not used since.
+    Pristine,
+    /// An object of this size.
+    Object(usize),
+    /// Something else, or nothing.
+    Other,
+}
+
 /// The slots of a disk, and the pool of their objects.
 #[pin_data]
 pub(crate) struct Table {
@@ -267,6 +278,21 @@ impl Table {
     /// Returns whether a slot is selected, and has not been accessed since. May sleep.
     pub(crate) fn is_selected(&self, index: usize) -> bool {
         self.lock(index).is_some_and(|slot| slot.is_selected())
+    }
+
+    /// Returns what there is to free in a slot.
+    ///
+    /// This does not lock the slot, which may change at any time.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    #[inline]
+    pub(crate) fn peek(&self, index: usize) -> Peek {
+        match self.slots.peek(index) {
+            None => Peek::Pristine,
+            Some(tag) => Objects::size_of(tag).map_or(Peek::Other, Peek::Object),
+        }
     }
 
     /// Deselects a slot. May sleep.
@@ -567,6 +593,40 @@ mod tests {
         assert!(table.lock(3).is_none());
         assert!(table.lock(usize::MAX).is_none());
         assert!(table.try_lock(3).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn peeking_needs_no_lock() -> Result {
+        let table = table(1)?;
+        assert_eq!(
+            (table.peek(0), table.peek(1)),
+            (Peek::Pristine, Peek::Pristine)
+        );
+        let slot = table.lock(0).ok_or(EINVAL)?;
+        assert_eq!(table.peek(0), Peek::Other);
+        drop(slot);
+        assert_eq!(table.peek(0), Peek::Pristine);
+        let on_device = Content::WrittenBack {
+            share: share(0, 1),
+            priority: Priority::PRIMARY,
+        };
+        for (content, peek) in [
+            (Content::Same(0), Peek::Other),
+            (on_device, Peek::Other),
+            (stored(&table, 1, Priority::PRIMARY)?, Peek::Object(1)),
+            (huge(&table)?, Peek::Object(PAGE_SIZE)),
+        ] {
+            let _ = put(&table, 0, content);
+            assert_eq!(table.peek(0), peek);
+            let slot = table.lock(0).ok_or(EINVAL)?;
+            assert_eq!(table.peek(0), peek);
+            drop(slot);
+            let _ = put(&table, 0, Content::Empty);
+            assert_eq!(table.peek(0), Peek::Pristine);
+        }
+        table.lock(0).ok_or(EINVAL)?.set_idle(true);
+        assert_eq!(table.peek(0), Peek::Other);
         Ok(())
     }
 

@@ -109,6 +109,27 @@ impl Content<'_> {
     }
 }
 
+/// The sum of the footprints of several pages.
+#[derive(Default)]
+pub(crate) struct FootprintSum {
+    bytes: i64,
+    pages_stored: i64,
+    same_pages: i64,
+    huge_pages: i64,
+    bd_count: i64,
+}
+
+impl FootprintSum {
+    /// Adds the footprint of a page.
+    pub(crate) fn add(&mut self, footprint: Footprint) {
+        self.bytes += i64::from(footprint.bytes);
+        self.pages_stored += footprint.count(Footprint::PAGES_STORED);
+        self.same_pages += footprint.count(Footprint::SAME_PAGES);
+        self.huge_pages += footprint.count(Footprint::HUGE_PAGES);
+        self.bd_count += footprint.count(Footprint::BD_COUNT);
+    }
+}
+
 /// The counters of a disk, from its initialisation to its reset.
 ///
 /// # Context
@@ -183,6 +204,15 @@ impl Stats {
         self.same_pages.change(difference(Footprint::SAME_PAGES));
         self.huge_pages.change(difference(Footprint::HUGE_PAGES));
         self.bd_count.change(difference(Footprint::BD_COUNT));
+    }
+
+    /// Counts that slots whose contents had the footprints of `sum` are empty now.
+    pub(crate) fn uncount(&self, sum: &FootprintSum) {
+        self.stored_bytes.change(-sum.bytes);
+        self.pages_stored.change(-sum.pages_stored);
+        self.same_pages.change(-sum.same_pages);
+        self.huge_pages.change(-sum.huge_pages);
+        self.bd_count.change(-sum.bd_count);
     }
 
     /// Raises the largest number of used pages to `pages`, if it is less.
@@ -282,6 +312,19 @@ mod tests {
                 assert_eq!(stats.huge_pages_since.get(), old.huge + new.huge);
             }
         }
+    }
+
+    #[test]
+    fn sums_are_uncounted() {
+        let stats = Stats::new();
+        let mut sum = FootprintSum::default();
+        stats.count(EMPTY.footprint, OTHER.footprint);
+        for slot in [KINDS, KINDS].as_flattened() {
+            stats.count(EMPTY.footprint, slot.footprint);
+            sum.add(slot.footprint);
+        }
+        stats.uncount(&sum);
+        assert!(counts(&stats, &[OTHER]));
     }
 
     #[test]

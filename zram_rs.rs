@@ -17,7 +17,8 @@
 //! - [`recompress`]: compresses pages once more, with other algorithms
 //! - [`idle`]: marks pages as idle
 //! - [`readback`]: completes reads of pages from the backing device
-//! - [`io`]: reads, writes and discards pages
+//! - [`io`]: reads and writes pages
+//! - [`freeing`]: frees pages: discards, resets, and what swap does not need any more
 //! - [`store`]: the data of an initialised disk
 //! - [`select`]: selects slots for writeback and recompression
 //! - [`stats`]: the counters of a disk
@@ -57,6 +58,7 @@ mod comp;
 mod control;
 mod debugfs;
 mod device;
+mod freeing;
 mod idle;
 mod io;
 mod readback;

@@ -325,6 +325,11 @@ impl Objects {
     const NOTE_MASK: usize = (1 << Self::NOTE_BITS) - 1;
     /// The bit of a tag that marks an object; the bits above it are the size of the object.
     const OBJECT: usize = 1;
+
+    /// Returns the size of the object that a tag belongs to, if it is one.
+    pub(crate) fn size_of(tag: usize) -> Option<usize> {
+        (tag & Self::OBJECT != 0).then_some(tag >> 1)
+    }
 }
 
 const _: () = assert!(PAGE_SIZE <= Objects::NOTE_MASK);

@@ -25,7 +25,13 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::LockClassKey,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        LockClassKey, //
+    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -260,6 +266,24 @@ impl<P: Packed> LockedTable<P> {
         &self.context
     }
 
+    /// Returns the tag of an entry; or `None` if it is not locked and its tag and its other bits
+    /// are zero, or if `index` is beyond the end of the table.
+    ///
+    /// This does not lock the entry, which may change at any time.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    #[inline]
+    pub(crate) fn peek(&self, index: usize) -> Option<usize> {
+        let entry = self.entries.get(index)?;
+        // SAFETY: The word is valid and aligned, and lives as long as the table. While others have
+        // a reference to the table, all accesses to the word are atomic.
+        let word = unsafe { Atomic::<usize>::from_ptr(entry.word.get()) };
+        let word = word.load(Relaxed);
+        (word != 0).then(|| Guard::<P>::tag_of(word))
+    }
+
     /// Locks an entry, or returns `None` if `index` is beyond the end of the table.
     ///
     /// # Context
@@ -426,16 +450,10 @@ impl<P: Packed> Drop for Guard<'_, P> {
 mod tests {
     use super::*;
     use crate::abstractions::kunit::Tasks;
-    use kernel::{
-        sync::atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        time::{
-            delay::fsleep,
-            Delta,
-            Msecs, //
-        },
+    use kernel::time::{
+        delay::fsleep,
+        Delta,
+        Msecs, //
     };
 
     struct Numbers;
