@@ -88,8 +88,8 @@ still_waits() {
 	kill -0 "$pid" 2>/dev/null || fail "writeback $1 did not wait for the reads: $(<"$TMP/$1")"
 }
 
-# ends_with NAME ERRNO: the writeback must end soon, with this result.
-ends_with() {
+# writeback_ends NAME ERRNO: the writeback must end soon, with this result.
+writeback_ends() {
 	at_once wait "$pid"
 	is "the result of writeback $1" "$(<"$TMP/$1")" "$2"
 }
@@ -217,17 +217,17 @@ test_writeback_waits_for_busy_blocks() {
 	at_once stores "$sys/writeback_limit" 1000
 	at_once is_busy
 	kill -INT "$pid" 2>/dev/null
-	ends_with a EINTR
+	writeback_ends a EINTR
 	counts "of an interrupted writeback" 0 64 64
 	store_in_background b "$sys/writeback" huge
 	still_waits b
 	kill -KILL "$pid" 2>/dev/null
-	ends_with b '' 2>/dev/null
+	writeback_ends b '' 2>/dev/null
 	store_in_background c "$sys/writeback" huge
 	still_waits c
 	reads_in_flight 64 || fail "only $reads reads are under way still"
 	finish_reads 64
-	ends_with c OK
+	writeback_ends c OK
 	counts "of all again" 64 64 128
 	print_longest
 	does bulkcheck 0 32 random 2
