@@ -245,6 +245,35 @@ test_compaction() {
 	nothing_is_left
 }
 
+# Compaction keeps the mark of pages that recompression did not make smaller. With LZ4 after Zstandard, these are all
+# pages.
+test_compaction_keeps_marks() {
+	local index state left
+	nullb wb0 2
+	add
+	stores "$sys/comp_algorithm" zstd
+	stores "$sys/recomp_algorithm" 'algo=lz4 priority=1'
+	set_form packed
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/disksize" 1M
+	does open "$dev" direct
+	does bulk 0 256 hex 17
+	stores "$sys/recompress" priority=1
+	writes_back page_indexes=0-255
+	for ((index = 0; index < 256; index++)); do
+		[ $((index % 5)) = 0 ] || does discard $((index * PAGE)) $PAGE
+	done
+	pack_stat
+	at_least "sparse blocks" "$sparse" 10
+	index=$packed_blocks
+	writes_back compact
+	pack_stat
+	[ "$packed_blocks" -lt "$index" ] || fail "$packed_blocks blocks after compaction, $index before"
+	state=$(<"/sys/kernel/debug/zram/zram$id/block_state")
+	left=$(grep -c ' [^ ]*w[^ ]*n[^ ]*$' <<<"$state")
+	is "pages on the device that are marked as incompressible" "$left" 52
+}
+
 # make_sparse: writes 2048 pages back, and frees three of each four. Those that are left are in blocks of which less than
 # half is in use.
 make_sparse() {
