@@ -78,9 +78,12 @@ struct Entry {
 impl Entry {
     /// Creates the files of the disk in debugfs, if there is memory for them; may sleep.
     fn publish(&mut self, root: &debugfs::Root) {
-        // Without memory for them, the disk works without files in debugfs.
-        self.directory =
-            debugfs::Directory::new(root, self.disk.name(), self.disk.data().config.clone()).ok();
+        // A disk that could not be removed has kept its files.
+        if self.directory.is_none() {
+            let config = self.disk.data().config.clone();
+            // Without memory for them, the disk works without files in debugfs.
+            self.directory = debugfs::Directory::new(root, self.disk.name(), config).ok();
+        }
     }
 }
 
@@ -161,10 +164,14 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if there is no such disk; `EBUSY` if it is open, or if another task is adding or
-    /// removing it.
+    /// `ENODEV` if there is no such disk; `EBUSY` if another task is adding or removing it; and
+    /// those of [`DiskRegistration::retire`].
     pub(crate) fn remove(&self, id: u32) -> Result {
         let entry = self.take(id)?;
+        if let Err(error) = entry.disk.retire() {
+            self.put(id, Place::Taken(entry));
+            return Err(error);
+        }
         drop(entry);
         self.put(id, Place::Free);
         pr_info!("Removed device: zram{id}\n");
@@ -188,18 +195,17 @@ impl Control {
         Ok(id as u32)
     }
 
-    /// Takes a disk that is not open out of the list, and reserves its id.
+    /// Takes a disk out of the list, and reserves its id.
     fn take(&self, id: u32) -> Result<Entry> {
         let mut disks = self.disks.lock();
         let place = disks.places.get_mut(id as usize).ok_or(ENODEV)?;
-        match place {
-            Place::Free => return Err(ENODEV),
-            Place::Busy => return Err(EBUSY),
-            Place::Taken(entry) => entry.disk.retire()?,
-        }
         match mem::replace(place, Place::Busy) {
             Place::Taken(entry) => Ok(entry),
-            _ => Err(ENODEV),
+            Place::Busy => Err(EBUSY),
+            Place::Free => {
+                *place = Place::Free;
+                Err(ENODEV)
+            }
         }
     }
 

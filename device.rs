@@ -324,9 +324,13 @@ impl Device {
     /// The mode, the limit and the batch size of writeback stay. Post-processing in progress stops
     /// early.
     ///
+    /// # Context
+    ///
+    /// A system call, which returns the error.
+    ///
     /// # Errors
     ///
-    /// `EBUSY`: the disk is open.
+    /// Those of [`GenDisk::claim`].
     pub(crate) fn reset(disk: &GenDisk<Self>) -> Result {
         let claim = disk.claim()?;
         let device = disk.data();

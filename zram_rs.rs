@@ -38,8 +38,8 @@
 //! 2. `Device::post_processing`: serialises writeback and recompression of a disk;
 //!    `Device::marking`: serialises the marking of idle pages
 //! 3. `Device::config`: the configuration of a disk
-//! 4. `open_mutex` of a disk: a claim takes it for a moment and takes no other lock of the driver
-//!    with it; the block layer does I/O with it
+//! 4. `open_mutex` of a disk: a claim takes it for moments and no other lock of the driver with it;
+//!    an opener may wait with it for the end of a claim; the block layer does I/O with it
 //! 5. the lock of a slot
 //! 6. a compression stream
 //! 7. `Blocks::cursor`, `Budget::limit`, locks of zsmalloc

@@ -20,6 +20,7 @@ use crate::abstractions::{
         Show,
         Store, //
     },
+    sched::check_signals,
 };
 use core::{
     cell::UnsafeCell,
@@ -53,6 +54,12 @@ use kernel::{
         Arc,
         Completion,
         Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
     },
     types::{
         ForeignOwnable,
@@ -329,15 +336,43 @@ impl From<Limits> for bindings::queue_limits {
     }
 }
 
-/// Whether a disk can be opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Claimed {
-    /// The disk can be opened.
-    No,
-    /// A [`Claim`] exists.
-    Yes,
-    /// The disk is being removed; this is permanent.
-    Removing,
+/// The time from one look at the openers, or at the claim, to the next.
+///
+/// The callback `release` could end the wait at once, but would cost each close of the disk a call.
+const POLL: Delta = Delta::from_millis(1);
+
+/// How often a claim looks whether the openers of the disk have left: for 200 ms.
+///
+/// On a busy machine it waits longer, as the openers need longer.
+const LOOKS: u32 = 200;
+
+/// For how many of these looks a waiting claim lets others open the disk.
+///
+/// A program that opens it again and again leaves gaps as a rule, and the claim takes the first.
+/// After that, openers get an error.
+const GENTLE_LOOKS: u32 = 100;
+
+/// How long an opener waits for a claim to end, from the beginning of the claim.
+const PATIENCE: Delta = Delta::from_millis(200);
+
+/// What keeps a disk from being opened, besides a [`Claim`].
+struct Gate {
+    /// Whether the disk is being removed; this is permanent.
+    retired: bool,
+    /// The number of tasks that wait for the openers to leave, and have others refused.
+    closing: u32,
+    /// The time of the last claim.
+    claimed_at: Instant<Monotonic>,
+}
+
+/// How a disk is open.
+enum Openers {
+    /// The disk is not open.
+    None,
+    /// It is open, and all who have it open share it.
+    Sharing,
+    /// It has an exclusive user: it is mounted, in use as swap, or open with `O_EXCL`.
+    Exclusive,
 }
 
 /// The private data of a disk (`private_data`).
@@ -348,8 +383,10 @@ struct Private<T: Operations> {
     data: T,
     /// An `Arc<T::Ready>` as a foreign pointer, or null.
     ready: Atomic<*mut c_void>,
+    /// Whether a [`Claim`] exists. It is set with the disk's `open_mutex` held, and cleared without.
+    claimed: Atomic<bool>,
     /// Protected by the disk's `open_mutex`.
-    claimed: UnsafeCell<Claimed>,
+    gate: UnsafeCell<Gate>,
     /// Completed after this object has been freed.
     released: Arc<Completion>,
 }
@@ -450,34 +487,83 @@ impl<T: Operations> GenDisk<T> {
 
     /// Claims the disk, which cannot be opened until the claim is dropped.
     ///
+    /// Waits for a moment (see [`LOOKS`]) for openers to leave, unless one is an exclusive user.
+    ///
     /// # Context
     ///
-    /// May sleep; takes the disk's `open_mutex`.
+    /// A system call, which returns the error. May sleep; takes the disk's `open_mutex`.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: the disk is open, or claimed already.
+    /// - `EBUSY`: the disk is open, claimed already, or being removed.
+    /// - Those of [`check_signals`].
     pub(crate) fn claim(&self) -> Result<Claim<'_, T>> {
-        self.with_claimed(|claimed, openers| {
-            if openers > 0 || *claimed != Claimed::No {
+        self.without_openers(|gate| {
+            let claimed = &self.private().claimed;
+            if claimed.load(Acquire) {
                 return Err(EBUSY);
             }
-            *claimed = Claimed::Yes;
-            // INVARIANT: The disk has no openers, and `open` fails now that it is claimed.
+            gate.claimed_at = Instant::now();
+            claimed.store(true, Release);
+            // INVARIANT: The disk has no openers, and `open` does not succeed now that it is
+            // claimed.
             Ok(Claim { disk: self })
         })
     }
 
-    /// Calls `f` with the state of the claim and the number of openers, under `open_mutex`.
-    fn with_claimed<R>(&self, f: impl FnOnce(&mut Claimed, u32) -> R) -> R {
+    /// Calls `f` under `open_mutex` as soon as the disk is not open.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: the disk is being removed, has an exclusive user, or is open at each of [`LOOKS`].
+    /// - Those of `f` and [`check_signals`].
+    fn without_openers<R>(&self, f: impl Fn(&mut Gate) -> Result<R>) -> Result<R> {
+        let mut looks = 0;
+        let mut closing = false;
+        loop {
+            let signals = check_signals(current!());
+            let result = self.with_gate(|gate, openers| {
+                let result = match openers {
+                    _ if gate.retired => Some(Err(EBUSY)),
+                    Openers::None => Some(f(gate)),
+                    Openers::Exclusive => Some(Err(EBUSY)),
+                    Openers::Sharing if looks >= LOOKS => Some(Err(EBUSY)),
+                    Openers::Sharing => signals.err().map(Err),
+                };
+                let close = result.is_none() && looks >= GENTLE_LOOKS;
+                match (closing, close) {
+                    (false, true) => gate.closing += 1,
+                    (true, false) => gate.closing -= 1,
+                    _ => (),
+                }
+                closing = close;
+                result
+            });
+            if let Some(result) = result {
+                return result;
+            }
+            looks += 1;
+            fsleep(POLL);
+        }
+    }
+
+    /// Calls `f` with what keeps the disk from being opened, and who has it open, under
+    /// `open_mutex`.
+    fn with_gate<R>(&self, f: impl FnOnce(&mut Gate, Openers) -> R) -> R {
         let disk = self.disk.get();
         // SAFETY: The disk is valid, and `__blk_alloc_disk` has initialised its mutex.
         let open_mutex = unsafe { Mutex::from_raw(&raw mut (*disk).open_mutex) };
         let _guard = open_mutex.lock();
         // SAFETY: `self` is a valid disk.
-        let openers = unsafe { crate::bindings::zram_rs_disk_openers(disk) };
-        // SAFETY: `open_mutex` is held and protects `claimed`, so this is the only reference.
-        f(unsafe { &mut *self.private().claimed.get() }, openers)
+        let openers = match unsafe { crate::bindings::zram_rs_disk_openers(disk) } {
+            0 => Openers::None,
+            // SAFETY: The disk is valid and has its `part0`. The block layer sets and clears the
+            // holder with `open_mutex` held.
+            _ if unsafe { (*(*disk).part0).bd_holder.is_null() } => Openers::Sharing,
+            _ => Openers::Exclusive,
+        };
+        // SAFETY: `open_mutex` is held and protects the gate, so this is the only reference.
+        f(unsafe { &mut *self.private().gate.get() }, openers)
     }
 
     /// Calls `f` with the data that I/O needs, or returns `None` if the disk is not active.
@@ -553,12 +639,8 @@ impl<T: Operations> Claim<'_, T> {
 
 impl<T: Operations> Drop for Claim<'_, T> {
     fn drop(&mut self) {
-        self.disk.with_claimed(|claimed, _| {
-            // A removal that has started in the meantime keeps its claim.
-            if *claimed == Claimed::Yes {
-                *claimed = Claimed::No;
-            }
-        });
+        // Not under `open_mutex`: an opener may hold it, and wait for this.
+        self.disk.private().claimed.store(false, Release);
     }
 }
 
@@ -613,7 +695,12 @@ impl<T: Operations> DiskRegistration<T> {
             try_pin_init!(Private {
                 data <- data,
                 ready: Atomic::new(ptr::null_mut()),
-                claimed: UnsafeCell::new(Claimed::No),
+                claimed: Atomic::new(false),
+                gate: UnsafeCell::new(Gate {
+                    retired: false,
+                    closing: 0,
+                    claimed_at: Instant::now(),
+                }),
                 released: Arc::pin_init(Completion::new(), GFP_KERNEL)?,
             }? Error),
             GFP_KERNEL,
@@ -666,15 +753,19 @@ impl<T: Operations> DiskRegistration<T> {
 
     /// Permanently prevents the disk from being opened, so that it can be removed.
     ///
+    /// Waits for a moment (see [`LOOKS`]) for openers to leave, unless one is an exclusive user.
+    ///
+    /// # Context
+    ///
+    /// A system call, which returns the error.
+    ///
     /// # Errors
     ///
-    /// `EBUSY`: the disk is open.
+    /// - `EBUSY`: the disk is open.
+    /// - Those of [`check_signals`].
     pub(crate) fn retire(&self) -> Result {
-        self.with_claimed(|claimed, openers| {
-            if openers > 0 {
-                return Err(EBUSY);
-            }
-            *claimed = Claimed::Removing;
+        self.without_openers(|gate| {
+            gate.retired = true;
             Ok(())
         })
     }
@@ -688,11 +779,25 @@ impl<T: Operations> DiskRegistration<T> {
         // SAFETY: By the safety requirements the disk is of this type; the block layer keeps it
         // valid during the call.
         let disk = unsafe { GenDisk::<T>::from_raw(disk) };
-        // SAFETY: `claimed` is protected by `open_mutex`, which `bdev_open` holds.
-        match unsafe { *disk.private().claimed.get() } {
-            Claimed::No => 0,
-            Claimed::Yes | Claimed::Removing => EBUSY.to_errno(),
+        let private = disk.private();
+        // SAFETY: The gate is protected by `open_mutex`, which `bdev_open` holds during the call.
+        let gate = unsafe { &*private.gate.get() };
+        // The error of opening a disk after its removal: udev ignores it.
+        if gate.retired {
+            return ENXIO.to_errno();
         }
+        if gate.closing > 0 {
+            return EBUSY.to_errno();
+        }
+        // The disk is not open, and what ends the claim does not need `open_mutex`. The wait is
+        // short, as others wait for that mutex.
+        while private.claimed.load(Acquire) {
+            if gate.claimed_at.elapsed() >= PATIENCE {
+                return EBUSY.to_errno();
+            }
+            fsleep(POLL);
+        }
+        0
     }
 
     /// Implements `block_device_operations::submit_bio`.
