@@ -39,10 +39,10 @@ active() {
 	done
 }
 
-# quietly SUBCOMMAND UNIT...: runs systemctl when udev has no disk open any more (see generator/etc/udev), and without
-# the limit for the number of starts.
-quietly() {
-	ok udevadm settle --timeout=60
+# without_limit SUBCOMMAND UNIT...: runs systemctl without the limit for the number of starts.
+without_limit() {
+	# zram-generator resets a disk just once, and udev opens it after swapoff and umount. C zram is busy then.
+	[ "$DRIVER" != zram ] || ok udevadm settle --timeout=60
 	ok systemctl reset-failed
 	ok systemctl "$@"
 }
@@ -194,7 +194,7 @@ test_file_systems() {
 		eventually 60 trimmed "$where" $((before / 2)) || fail "$used bytes of $before are in use after fstrim"
 		: >"$where/old"
 		unit=$(systemd-escape --path --suffix=mount "$where")
-		quietly stop "$unit"
+		without_limit stop "$unit"
 		inactive "$unit" "systemd-zram-setup@zram$id.service"
 		is "disksize of zram$id after $unit was stopped" "$(<"$sys/disksize")" 0
 		ok systemctl start "$unit"
@@ -206,7 +206,7 @@ test_file_systems() {
 
 test_restart_of_the_swap() {
 	use 0
-	quietly restart systemd-zram-setup@zram0.service
+	without_limit restart systemd-zram-setup@zram0.service
 	active systemd-zram-setup@zram0.service
 	eventually 60 systemctl -q is-active dev-zram0.swap || fail "swap did not come back"
 	swap_is 768 180
@@ -223,7 +223,7 @@ test_restart_with_another_configuration() {
 	printf '%s\n' '[zram0]' 'zram-size = 64' 'compression-algorithm = lz4' 'swap-priority = 7' >$config
 	sed -n '/^\[zram1/,$p' "$TMP/config" >>$config
 	use 0
-	quietly stop systemd-zram-setup@zram0.service
+	without_limit stop systemd-zram-setup@zram0.service
 	inactive systemd-zram-setup@zram0.service dev-zram0.swap
 	ok systemctl daemon-reload
 	ok systemctl start dev-zram0.swap
@@ -231,7 +231,7 @@ test_restart_with_another_configuration() {
 	[[ $(<"$sys/comp_algorithm") == *'[lz4]'* ]] || fail "the algorithm is $(<"$sys/comp_algorithm")"
 	is "the backing device of zram0" "$(<"$sys/backing_dev")" none
 	cp "$TMP/config" $config
-	quietly stop systemd-zram-setup@zram0.service
+	without_limit stop systemd-zram-setup@zram0.service
 	inactive systemd-zram-setup@zram0.service dev-zram0.swap
 	ok systemctl daemon-reload
 	ok systemctl start dev-zram0.swap
@@ -241,7 +241,7 @@ test_restart_with_another_configuration() {
 # A restart of the disk's unit makes a new file system.
 test_restart_of_a_file_system() {
 	: >/var/scratch/old
-	quietly restart systemd-zram-setup@zram1.service
+	without_limit restart systemd-zram-setup@zram1.service
 	eventually 60 systemctl -q is-active var-scratch.mount || fail "/var/scratch did not come back"
 	[ ! -e /var/scratch/old ] || fail "the file system is still the old one"
 	is "the file system on zram1" "$(findmnt -n -r -o FSTYPE,SOURCE /var/scratch)" 'ext4 /dev/zram1'
@@ -251,7 +251,7 @@ devices() {
 	devices=$(cd /sys/block && echo zram*)
 }
 
-# udev opens a new disk for a moment.
+# An open disk holds the module, and udev opens a new disk for a moment.
 unload_zram() {
 	ok udevadm settle
 	ok modprobe -r zram
@@ -261,7 +261,7 @@ unload_zram() {
 test_modprobe_zram() {
 	local other=zram
 	[ "$DRIVER" = zram_rs ] || other=zram_rs
-	quietly stop systemd-zram-setup@zram{0,1,2}.service
+	without_limit stop systemd-zram-setup@zram{0,1,2}.service
 	inactive systemd-zram-setup@zram{0,1,2}.service
 	for id in 0 1 2; do
 		is "disksize of zram$id after its unit was stopped" "$(</sys/block/zram$id/disksize)" 0
@@ -291,8 +291,6 @@ test_modprobe_zram() {
 }
 
 test_no_unit_has_failed() {
-	# udev must have ended before the shutdown.
-	ok udevadm settle --timeout=60
 	is "systemctl --failed" "$(systemctl --failed --no-legend --plain)" ''
 	is "systemctl is-system-running" "$(systemctl is-system-running)" running
 }
