@@ -108,13 +108,16 @@ impl Store {
     pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
-        if bio
+        if let Err(error) = bio
             .page_segments()
             .try_for_each(|segment| Self::write_segment(this, &segment, now))
-            .is_err()
         {
             this.stats.failed_writes.add(1);
-            bio.fail();
+            match error {
+                // The limit is reached, which a file system bears better than an I/O error.
+                ENOSPC => bio.fail_no_space(),
+                _ => bio.fail(),
+            }
         }
     }
 

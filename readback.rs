@@ -155,8 +155,14 @@ impl PageRead for DeviceRead {
 impl DeviceRead {
     /// Delivers the page that was read, unpins its block, and returns what follows.
     fn end(mut self, store: &QueueRef<Store>, result: Result) -> AfterWork<Self> {
-        // The bio gets the device's errors as they are, and an I/O error for all others.
-        let delivered = result.and_then(|()| self.deliver(store).map_err(|_| EIO));
+        // The bio gets the device's errors as they are, a lack of space if the limit is reached, and
+        // an I/O error for all others.
+        let delivered = result.and_then(|()| {
+            self.deliver(store).map_err(|error| match error {
+                ENOSPC => ENOSPC,
+                _ => EIO,
+            })
+        });
         if let Some(block) = self.block.take() {
             store.unpin(block);
         }

@@ -205,7 +205,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// - `ENOMEM`: there is no memory for the object, or the limit is reached.
+    /// - `ENOMEM`: there is no memory for the object.
+    /// - `ENOSPC`: the limit is reached.
     /// - Those of the algorithm.
     #[inline(always)]
     pub(crate) fn shrink(&self, page: &MappedPage<'_>, node: Node) -> Result<Option<Content<'_>>> {
@@ -230,7 +231,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: there is no memory for the object, or the limit is reached.
+    /// - `ENOMEM`: there is no memory for the object.
+    /// - `ENOSPC`: the limit is reached.
     pub(crate) fn keep_whole(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
         let mut object = self.alloc(PAGE_SIZE, node)?;
         object.write_page(page, 0);
@@ -238,13 +240,18 @@ impl Store {
     }
 
     /// Allocates an object within the limit.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: there is no memory.
+    /// - `ENOSPC`: the limit is reached.
     fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
         let object = self.pool().alloc(size, node, Gfp::NOIO)?;
         let used = self.pool().pages();
         self.stats.note_used_pages(used);
         let limit = self.limit.load(Relaxed);
         if limit != 0 && used > limit {
-            return Err(ENOMEM);
+            return Err(ENOSPC);
         }
         Ok(object)
     }

@@ -21,6 +21,7 @@
 
 /* bindgen cannot evaluate macros with casts. */
 const blk_status_t ZRAM_RS_BLK_STS_IOERR = BLK_STS_IOERR;
+const blk_status_t ZRAM_RS_BLK_STS_NOSPC = BLK_STS_NOSPC;
 const blk_status_t ZRAM_RS_BLK_STS_NOTSUPP = BLK_STS_NOTSUPP;
 const blk_opf_t ZRAM_RS_REQ_INHERITED = REQ_SYNC | REQ_META | REQ_PRIO;
 const blk_features_t ZRAM_RS_BLK_FEAT_STABLE_WRITES = BLK_FEAT_STABLE_WRITES;

@@ -46,8 +46,9 @@ pub(crate) enum Operation {
 
 /// A bio that this driver has been given.
 ///
-/// Dropping it completes the bio, with the status of the last [`fail`](Self::fail) or
-/// [`fail_unsupported`](Self::fail_unsupported), or else with success.
+/// Dropping it completes the bio, with the status of the last [`fail`](Self::fail),
+/// [`fail_no_space`](Self::fail_no_space) or [`fail_unsupported`](Self::fail_unsupported), or else
+/// with success.
 ///
 /// # Invariants
 ///
@@ -153,6 +154,11 @@ impl Bio {
     /// Sets the status of the bio to an I/O error.
     pub(crate) fn fail(&mut self) {
         self.set_status(bindings::ZRAM_RS_BLK_STS_IOERR);
+    }
+
+    /// Sets the status of the bio to a lack of space.
+    pub(crate) fn fail_no_space(&mut self) {
+        self.set_status(bindings::ZRAM_RS_BLK_STS_NOSPC);
     }
 
     /// Sets the status of the bio to an unsupported operation.

@@ -7,8 +7,8 @@
 #                                        only for those that differ, the differences in lines with "#", and at
 #                                        the end "compared SECTIONS STEPS DIFFERENT". With -s, both are of one
 #                                        driver, and nothing may differ. With -p, transcripts of two drivers may
-#                                        differ in what differently_packed() describes; with -b, also in what
-#                                        depends on the number of blocks in use
+#                                        differ in what differently_packed() and without_space() describe; with
+#                                        -b, also in what depends on the number of blocks in use
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        removes the steps of a script, SECTION, that a difference does not need,
 #                                        and prints the others. Compares as with -p, and with -b if zscript has
@@ -97,6 +97,13 @@ sub slots {
 	return \%slots;
 }
 
+# Whether two steps only differ in how a write failed at the limit of memory (limit-is-no-space in
+# Documentation/differences.rst). Only sequences have that without a comment.
+sub without_space {
+	my ($first, $second) = (join('', @{$_[0]}), join('', @{$_[1]}));
+	return $first =~ /\| write / && $first =~ s/ => EIO/ => ENOSPC/ && $first eq $second;
+}
+
 # Of two lines with all statistics, the statistics that differ; nothing for other lines.
 sub statistics {
 	my ($x, $y) = @_;
@@ -162,6 +169,7 @@ sub difference {
 		my ($may, $id) = $a->[0] =~ /^[^"]*(?:"[^"]*"[^"]*)* # (may )?differs?: ([\w-]+) =>/;
 		undef $id if $same;
 		next if $equal ? !defined $id || $may : defined $id;
+		next if $packing && !$same && without_space($a, $b);
 		next if ($large || $packing && $written) && !$same && differently_packed($a, $b);
 		for my $before (($i > 3 ? $i - 3 : 0) .. $i - 1) {
 			my $line = substr $first->[$before][0], 0, 150;

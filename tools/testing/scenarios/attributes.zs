@@ -213,23 +213,23 @@ stats 0
 write 0 0 15 random 1 direct single
 stats 0
 write 0 15 1 random 1 direct
-write 0 16 1 random 1 direct
+write 0 16 1 random 1 direct # differs: limit-is-no-space
 write 0 17 1 same 1 direct
 stats 0
-write 0 20 20 random 1 direct single
-write 0 40 20 random 1 direct
+write 0 20 20 random 1 direct single # differs: limit-is-no-space
+write 0 40 20 random 1 direct # differs: limit-is-no-space
 write 0 60 20 random 1
 stats 0
 state 0
 read 0 0 256 direct
 set 0 mem_limit 32K
-write 0 0 1 text 5 direct
+write 0 0 1 text 5 direct # differs: limit-is-no-space
 stats 0
 write 0 0 2 zero 0 direct
-write 0 2 5 random 7 direct single
+write 0 2 5 random 7 direct single # differs: limit-is-no-space
 discard 0 0 10
 stats 0
-write 0 0 10 text 7 direct
+write 0 0 10 text 7 direct # differs: limit-is-no-space
 stats 0
 set 0 mem_limit 0
 write 0 100 20 random 7 direct
@@ -242,8 +242,8 @@ set 0 disksize 1M
 write 0 0 64 random 1 direct
 set 0 mem_limit 128K
 stats 0
-write 0 0 1 random 9 direct
-write 0 1 1 text 9 direct
+write 0 0 1 random 9 direct # differs: limit-is-no-space
+write 0 1 1 text 9 direct # differs: limit-is-no-space
 write 0 2 1 zero 9 direct
 read 0 0 64 direct
 stats 0

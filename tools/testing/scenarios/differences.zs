@@ -42,6 +42,21 @@ set 0 writeback page_index=5 type=huge
 state 0
 read 0 0 64 direct
 
+=== limit-is-no-space
+hot_add
+set 0 disksize 1M
+write 0 0 16 random 1 direct
+set 0 mem_limit 64K
+write 0 16 1 random 1 direct # differs: limit-is-no-space
+write 0 0 1 random 2 direct # differs: limit-is-no-space
+write 0 0 1 random 2
+stats 0
+write 0 0 1 zero 2 direct
+read 0 0 16 direct
+set 0 mem_limit 0
+write 0 16 1 random 1 direct
+stats 0
+
 === failed-block
 hot_add
 null zs1 1

@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The files mem_limit and mem_used_max: the values that they accept, and writes to a disk that has reached its limit.
-# Such a write fails, all pages keep their data, and the counters of mm_stat stay exact.
+# Such a write fails, all pages keep their data, and the counters of mm_stat stay exact. A file system reports a lack of
+# space, and can be written to when there is some again.
 #
 # Guest: uml-debug group=basic quick
 # Guest: stock group=basic memory=2G
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
+
+# The result of a write beyond the limit.
+FULL=ENOSPC
+[ "$DRIVER" != zram ] || FULL=EIO
 
 test_mem_limit() {
 	local value want
@@ -53,9 +58,9 @@ test_writes_fail_at_mem_limit() {
 	is "mem_used_total at the limit" "$used" $((256 * PAGE))
 	# An overwrite allocates a page before it frees one.
 	for slot in 0 7 255 256 257; do
-		refuses EIO write $slot 1 random 2
+		refuses $FULL write $slot 1 random 2
 	done
-	refuses EIO write 300 1 text 1
+	refuses $FULL write 300 1 text 1
 	io_stat
 	is "failed_writes" "$failed_writes" 6
 	is "failed_reads" "$failed_reads" 0
@@ -65,7 +70,7 @@ test_writes_fail_at_mem_limit() {
 	does bulkcheck 0 256 random 1
 	does bulkcheck 256 100 zero 0
 	# The first page of a larger write fails.
-	refuses EIO bulk 0 16 random 3
+	refuses $FULL bulk 0 16 random 3
 	does bulkcheck 0 256 random 1
 	# Same-filled pages need no memory, and overwriting with them frees some.
 	does write 0 1 same 4
@@ -83,7 +88,7 @@ test_writes_fail_at_mem_limit() {
 	stores "$sys/mem_limit" 2M
 	does write 512 100 random 6
 	stores "$sys/mem_limit" 4K
-	refuses EIO write 612 1 random 6
+	refuses $FULL write 612 1 random 6
 	stores "$sys/mem_limit" 0
 	does write 612 100 random 6
 	does bulkcheck 512 200 random 6
@@ -91,7 +96,7 @@ test_writes_fail_at_mem_limit() {
 	does discard 0 $((8 << 20))
 	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
 	does write 0 1 random 7
-	refuses EIO write 1 1 random 7
+	refuses $FULL write 1 1 random 7
 	does check 0 1 random 7
 }
 
@@ -117,6 +122,42 @@ test_mem_used_max() {
 	does bulk 0 4 random 1
 	mm_stat
 	is "mem_used_max of 4 pages" "$used_max" $((4 * PAGE))
+}
+
+# writes_file FILE MEGABYTES: sets $errno to the result of writing so much of what does not compress, and of fsync.
+writes_file() {
+	dd if=/dev/urandom of="$1" bs=1M count="$2" conv=fsync status=none 2>"$TMP/dd"
+	errno_of "$(<"$TMP/dd")"
+}
+
+# The metadata is there before the limit is reached, so that only data finds no space.
+test_a_file_system_at_mem_limit() {
+	local mnt=$TMP/mnt
+	disk 64M lz4
+	ok mke2fs -q -t ext4 -O ^has_journal "$dev"
+	mkdir -p "$mnt"
+	ok mount -o discard "$dev" "$mnt" || return
+	writes_file "$mnt/first" 4
+	is "the result of a file with no limit" "$errno" OK
+	: >"$mnt/second"
+	sync
+	mm_stat
+	stores "$sys/mem_limit" $((used + (4 << 20)))
+	writes_file "$mnt/second" 16
+	is "the result of a file beyond the limit" "$errno" $FULL
+	io_stat
+	at_least "failed_writes" "$failed_writes" 1
+	[[ $(findmnt -n -o OPTIONS "$mnt") == rw,* ]] || fail "the file system is $(findmnt -n -o OPTIONS "$mnt")"
+	rm "$mnt/second"
+	# A file system discards in the background.
+	sync
+	ok fstrim "$mnt"
+	writes_file "$mnt/third" 2
+	is "the result of a file after that" "$errno" OK
+	[[ $(findmnt -n -o OPTIONS "$mnt") == rw,* ]] || fail "the file system is $(findmnt -n -o OPTIONS "$mnt") then"
+	stores "$sys/mem_limit" 0
+	ok umount "$mnt"
+	ok e2fsck -fn "$dev"
 }
 
 run_tests
