@@ -33,10 +33,7 @@ use crate::{
         workqueue::HighPriority, //
     },
     backing::{
-        share::{
-            PackStat,
-            Sharing, //
-        },
+        share::PackStat,
         Backing, //
     },
     comp::{
@@ -300,20 +297,18 @@ impl Device {
 
         let pool = Pool::new(disk.name())?;
         let streams = AllStreams::new(&config.algorithms, &device.resources.hotplug)?;
-        let sharing = match &config.backing {
-            Some(backing) if config.packed_writeback => Sharing::packed(backing.blocks.len())?,
-            _ => Sharing::exclusive(),
-        };
         let store = Store::new(
             count,
             pool,
             streams,
             config.limit_pages,
-            config.backing.clone(),
             config.compressed_writeback,
-            sharing,
+            config.packed_writeback,
         );
         let store = Arc::pin_init(store, GFP_KERNEL)?;
+        if let Some(backing) = &config.backing {
+            store.attach(backing.clone())?;
+        }
         disk.activate(store.clone(), size >> SECTOR_SHIFT)?;
         config.ready = Some(Ready { size, store });
         Ok(())
@@ -449,23 +444,35 @@ impl Device {
 
     /// Opens a backing device and replaces the current one; keeps the current one on failure.
     ///
+    /// An initialised disk without a backing device can get one, and then keeps it.
+    ///
     /// # Errors
     ///
-    /// - `EBUSY`: the disk is initialised.
-    /// - Those of [`Backing::open`].
-    pub(crate) fn set_backing(&self, path: &CStr) -> Result {
+    /// - `EBUSY`: the disk is initialised and has a backing device.
+    /// - `EINVAL`: the disk is initialised, and the device is a disk of this driver.
+    /// - Those of [`Backing::open`] and [`Store::attach`].
+    pub(crate) fn set_backing(disk: &GenDisk<Self>, path: &CStr) -> Result {
+        let device = disk.data();
         let check = |config: &Config| {
-            if config.ready.is_some() {
+            if config.ready.is_some() && config.backing.is_some() {
                 pr_info!("Can't setup backing device for initialized device\n");
                 return Err(EBUSY);
             }
             Ok(())
         };
-        check(&self.config().read())?;
+        check(&device.config().read())?;
         // Without the lock: opening some files never returns.
-        let backing = Backing::open(path, self.resources.queue.clone())?;
-        let mut config = self.config().write();
+        let backing = Backing::open(path, device.resources.queue.clone())?;
+        let mut config = device.config().write();
         check(&config)?;
+        if let Some(ready) = &config.ready {
+            // It may be this disk. Two disks that back each other could never be reset.
+            if disk.has_driver_of(backing.source.device()) {
+                pr_err!("cannot use {path} as backing device: it is a zram device\n");
+                return Err(EINVAL);
+            }
+            ready.store.attach(backing.clone())?;
+        }
         config.backing = Some(backing);
         pr_info!("setup backing device {}\n", path);
         Ok(())
@@ -627,7 +634,7 @@ impl Device {
             None => return Err(EINVAL),
         };
         let backing = store.backing().ok_or(ENODEV)?;
-        if !store.sharing.is_packed() {
+        if !store.sharing().is_packed() {
             return Err(EINVAL);
         }
         let batch_size = self.batch_size();
@@ -649,7 +656,7 @@ impl Device {
         let stat = |store: &Store| BdPackStat {
             pages: store.stats.bd_count.get(),
             blocks: store.blocks_in_use() as u64,
-            pack: store.sharing.stat(),
+            pack: store.sharing().stat(),
         };
         self.config.with_store(stat).unwrap_or_default()
     }

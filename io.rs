@@ -160,7 +160,7 @@ impl Store {
     /// again.
     #[inline(always)]
     pub(crate) fn target(&self, found: Found) -> (ReadTarget, Found) {
-        match (&self.bounces, found) {
+        match (self.bounces(), found) {
             (Some(bounces), Some((block, form))) if form.is_compressed() => {
                 match PagePool::alloc(bounces) {
                     Some(page) => (ReadTarget::Bounce(page), Some((block, form))),

@@ -53,7 +53,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        SetOnce, //
     },
     task::Task,
 };
@@ -61,6 +62,18 @@ use kernel::{
 /// Number of bounce pages in reserve: so many reads of packed pages can be in flight without any
 /// free memory.
 const BOUNCE_RESERVE: usize = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
+
+/// What applies while no page is on a backing device.
+static EXCLUSIVE: Sharing = Sharing::exclusive();
+
+/// A backing device in use, with what its pages need.
+struct Attached {
+    backing: Arc<Backing>,
+    /// How pages share the blocks of the backing device.
+    sharing: Sharing,
+    /// The pages that packed blocks are read to.
+    bounces: Option<Arc<PagePool>>,
+}
 
 /// The data of an initialised disk: its slots, the pool of their objects, and what it takes to fill
 /// them.
@@ -79,19 +92,18 @@ pub(crate) struct Store {
     pub(crate) stats: Stats,
     /// Maximum number of pages that the pool may use; 0 for no maximum.
     limit: Atomic<usize>,
-    backing: Option<Arc<Backing>>,
+    /// The backing device, from when on the disk has one.
+    attached: SetOnce<Attached>,
     /// Whether compressed pages are stored compressed on the backing device.
     compressed_writeback: bool,
-    /// How pages share the blocks of the backing device.
-    pub(crate) sharing: Sharing,
-    /// The pages that packed blocks are read to.
-    pub(crate) bounces: Option<Arc<PagePool>>,
+    /// Whether they share blocks there.
+    packed_writeback: bool,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
 }
 
 impl Store {
-    /// Creates the data of a disk of `pages` pages, all of which are empty.
+    /// Creates the data of a disk of `pages` pages, all of which are empty, without a backing device.
     ///
     /// # Errors
     ///
@@ -101,23 +113,18 @@ impl Store {
         pool: Pool,
         streams: AllStreams,
         limit: usize,
-        backing: Option<Arc<Backing>>,
         compressed_writeback: bool,
-        sharing: Sharing,
+        packed_writeback: bool,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             table <- Table::new(pages, pool),
             streams,
             stats: Stats::new(),
             limit: Atomic::new(limit),
-            backing,
+            attached: SetOnce::new(),
             // A page that is not compressed has no room beside another.
-            compressed_writeback: compressed_writeback || sharing.is_packed(),
-            bounces: match sharing.is_packed() {
-                true => Some(Arc::new(PagePool::new(BOUNCE_RESERVE)?, GFP_KERNEL)?),
-                false => None,
-            },
-            sharing,
+            compressed_writeback: compressed_writeback || packed_writeback,
+            packed_writeback,
             stopping: Atomic::new(false),
         })
     }
@@ -128,9 +135,49 @@ impl Store {
         self.table.pool()
     }
 
+    /// Gives the disk a backing device.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: the disk has one.
+    /// - `ENOMEM`: there is no memory.
+    pub(crate) fn attach(&self, backing: Arc<Backing>) -> Result {
+        let (sharing, bounces) = match self.packed_writeback {
+            true => (
+                Sharing::packed(backing.blocks.len())?,
+                Some(Arc::new(PagePool::new(BOUNCE_RESERVE)?, GFP_KERNEL)?),
+            ),
+            false => (Sharing::exclusive(), None),
+        };
+        let attached = Attached {
+            backing,
+            sharing,
+            bounces,
+        };
+        match self.attached.populate(attached) {
+            true => Ok(()),
+            false => Err(EBUSY),
+        }
+    }
+
     /// Returns the backing device, if the disk has one. Any context.
+    #[inline]
     pub(crate) fn backing(&self) -> Option<&Arc<Backing>> {
-        self.backing.as_ref()
+        self.attached.as_ref().map(|attached| &attached.backing)
+    }
+
+    /// Returns how pages share the blocks of the backing device. Any context.
+    #[inline]
+    pub(crate) fn sharing(&self) -> &Sharing {
+        self.attached
+            .as_ref()
+            .map_or(&EXCLUSIVE, |attached| &attached.sharing)
+    }
+
+    /// Returns the pages that packed blocks are read to, if there are any. Any context.
+    #[inline]
+    pub(crate) fn bounces(&self) -> Option<&Arc<PagePool>> {
+        self.attached.as_ref()?.bounces.as_ref()
     }
 
     /// Returns whether the backing device stores a page compressed that takes `size` bytes of
@@ -365,7 +412,7 @@ impl Store {
         match self.backing() {
             // Without packing, each page has a block; the counter leaves out those that writeback
             // has reserved for pages that it still copies.
-            Some(backing) if self.sharing.is_packed() => {
+            Some(backing) if self.sharing().is_packed() => {
                 backing.blocks.len() - backing.blocks.without_owner()
             }
             _ => self.stats.bd_count.get() as usize,
@@ -374,7 +421,7 @@ impl Store {
 
     /// Releases a share of a block of the backing device. Any context.
     pub(crate) fn release_share(&self, share: Share) {
-        if let (Some(block), Some(backing)) = (self.sharing.release(share), self.backing()) {
+        if let (Some(block), Some(backing)) = (self.sharing().release(share), self.backing()) {
             backing.blocks.release(block);
         }
     }

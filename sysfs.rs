@@ -341,7 +341,7 @@ impl Store<Disk> for BackingDev {
         path.extend_from_slice(bytes.strip_suffix(b"\n").unwrap_or(bytes), GFP_KERNEL)?;
         path.push(0, GFP_KERNEL)?;
         let path = CStr::from_bytes_with_nul(&path).map_err(|_| EINVAL)?;
-        disk.data().set_backing(path)
+        Device::set_backing(disk, path)
     }
 }
 

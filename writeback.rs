@@ -64,9 +64,9 @@ const REQUEST_BLOCKS: usize = 32;
 /// it.
 fn is_short(store: &Store, backing: &Backing) -> bool {
     let blocks = backing.blocks.len();
-    store.sharing.is_packed()
+    store.sharing().is_packed()
         && backing.blocks.without_owner() < blocks / SHORT
-        && store.sharing.stat().sparse > blocks / WORTH
+        && store.sharing().stat().sparse > blocks / WORTH
 }
 
 /// The fraction of the blocks of a device below which its free blocks are few, as its denominator.
@@ -136,7 +136,7 @@ pub(crate) fn run(
         let mut end = Ok(());
         let mut helped = Ok(());
         while let Some(batch) = selector.next_batch() {
-            let order = match store.sharing.is_packed() {
+            let order = match store.sharing().is_packed() {
                 false => Order::Size(Queue::new(batch.slots)),
                 true => Order::Packed(Packer::new(batch)),
             };

@@ -194,7 +194,7 @@ pub(crate) struct Sharing {
 
 impl Sharing {
     /// Creates the rule that no block is shared.
-    pub(crate) fn exclusive() -> Self {
+    pub(crate) const fn exclusive() -> Self {
         Self { packed: None }
     }
 

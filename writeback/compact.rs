@@ -214,7 +214,7 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         let View::WrittenBack { location, .. } = slot.view() else {
             return None;
         };
-        if !store.sharing.is_worth_moving(location) {
+        if !store.sharing().is_worth_moving(location) {
             return None;
         }
         let block = self.job.backing.blocks.pin(location.block())?;

@@ -342,7 +342,7 @@ impl<'a, 'w> Engine<'a, 'w> {
     ) -> Result<Self> {
         let gfp = role.gfp();
         let mut free = KVVec::with_capacity(1, gfp.for_collections())?;
-        let packed = job.store.sharing.is_packed();
+        let packed = job.store.sharing().is_packed();
         free.push(allocate(quota.each, packed, gfp)?, GFP_NOWAIT)?;
         // INVARIANT: `free` has a request.
         Ok(Self {
@@ -363,7 +363,7 @@ impl<'a, 'w> Engine<'a, 'w> {
         let mut request = match self.free.pop() {
             Some(request) => request,
             None if self.requests < self.quota.requests => {
-                let packed = self.job.store.sharing.is_packed();
+                let packed = self.job.store.sharing().is_packed();
                 let request = allocate(self.quota.each, packed, Gfp::NOWAIT).ok()?;
                 self.requests += 1;
                 request
@@ -515,7 +515,7 @@ impl<'a, 'w> Engine<'a, 'w> {
         next: &mut Option<usize>,
         slots: &mut impl Source,
     ) -> usize {
-        let packed = self.job.store.sharing.is_packed();
+        let packed = self.job.store.sharing().is_packed();
         let mut layout = Layout::EMPTY;
         loop {
             let items = &request.as_mut().data().items;
@@ -595,7 +595,7 @@ impl<'a, 'w> Engine<'a, 'w> {
             let exchange = |item: &Item, share| self.job.exchange(item.slot, share);
             let divided = match status {
                 Ok(()) => {
-                    let sharing = &self.job.store.sharing;
+                    let sharing = self.job.store.sharing();
                     let divided = sharing.divide(block, items, Item::part, exchange);
                     divided.map_err(|block| (block, EIO))
                 }

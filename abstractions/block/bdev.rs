@@ -108,6 +108,13 @@ impl BlockDevice {
         unsafe { bindings::zram_rs_file_bdev_bytes(self.file.as_ptr()) }
     }
 
+    /// Returns the major number of the whole device, which its driver has.
+    pub(super) fn major(&self) -> c_int {
+        // SAFETY: By the type invariants the device is open, which keeps its disk. The number does
+        // not change after the disk has been added.
+        unsafe { (*(*self.bdev.as_ptr()).bd_disk).major }
+    }
+
     /// Returns whether the device is read-only at the moment.
     pub(crate) fn is_read_only(&self) -> bool {
         // SAFETY: By the type invariants the device is open.

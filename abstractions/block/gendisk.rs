@@ -12,7 +12,10 @@
 #[cfg(zram_rs_compat)]
 use crate::abstractions::compat::kernel;
 use crate::abstractions::{
-    block::bio::Bio,
+    block::{
+        bdev::BlockDevice,
+        bio::Bio, //
+    },
     device::sysfs::{
         self,
         AttributeGroups,
@@ -458,6 +461,16 @@ impl<T: Operations> GenDisk<T> {
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: The name is a C string and does not change after the disk has been added.
         unsafe { CStr::from_char_ptr((*self.disk.get()).disk_name.as_ptr()) }
+    }
+
+    /// Returns whether a block device is a disk of the same driver, by its major number.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    pub(crate) fn has_driver_of(&self, device: &BlockDevice) -> bool {
+        // SAFETY: The major number does not change after the disk has been added.
+        device.major() == unsafe { (*self.disk.get()).major }
     }
 
     /// Sets the data that I/O needs to `ready`, and the capacity of the disk to `sectors`.

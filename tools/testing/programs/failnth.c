@@ -266,6 +266,30 @@ static void with_backing(const struct operation *op)
 	must("backing_dev", backing);
 }
 
+static void with_data_in_memory(const struct operation *op)
+{
+	configure(op);
+	must("disksize", "2M");
+	write_all();
+}
+
+/* The pages can be written back to a device that was accepted; one that was not has left nothing. */
+static void after_later(const struct operation *op, bool done)
+{
+	char text[256] = "";
+
+	(void)op;
+	check(seed, seed);
+	get(attribute(id, "backing_dev"), text, sizeof(text));
+	if (!strncmp(text, "none", 4) == done)
+		problem("backing_dev is %s", text);
+	if (!done)
+		return;
+	must("idle", "all");
+	must("writeback", "idle");
+	check(seed, seed);
+}
+
 static void with_idle_data(const struct operation *op)
 {
 	with_data(op);
@@ -744,6 +768,11 @@ static const struct operation operations[] = {
 	CONFIG("recomp_algorithm", "recomp_algorithm", "algo=zstd priority=1"),
 	CONFIG("algorithm_params", "algorithm_params", "dict=%s level=3", "comp_algorithm", "zstd"),
 	CONFIG("backing_dev", "backing_dev", ""),
+	{ .name = "backing_dev later", .before = with_data_in_memory, .act = act_put,
+	  .after = after_later, .end = end_disk, .file = "backing_dev" },
+	{ .name = "backing_dev later packed", .before = with_data_in_memory, .act = act_put,
+	  .after = after_later, .end = end_disk, .file = "backing_dev",
+	  .config = { "packed_writeback", "1" } },
 	CONFIG("packed_writeback", "packed_writeback", "1"),
 	CONFIG("mem_limit", "mem_limit", "64M"),
 	DISKSIZE("disksize lzo-rle", 0, "comp_algorithm", "lzo-rle"),

@@ -483,6 +483,8 @@ static int configure(int disk)
 	static int turn;
 	int id = ids[disk], error;
 	bool packed = disk < OWN ? packs(disk) : !(turn++ % 2);
+	/* The backing device of a disk of one's own comes later half of the time. */
+	bool later = disk >= OWN && turn % 4 > 1 && has_packing();
 
 	set(id, "comp_algorithm", disk % 2 ? "zstd" : "lz4");
 	error = set(id, "recomp_algorithm", "algo=%s priority=1", disk % 2 ? "lz4" : "zstd");
@@ -490,10 +492,12 @@ static int configure(int disk)
 		error = set(id, "compressed_writeback", "%d", disk % 2);
 	if (!error && has_packing())
 		error = set(id, "packed_writeback", "%d", packed);
-	if (!error)
+	if (!error && !later)
 		error = set(id, "backing_dev", "%s", backings[disk]);
 	if (!error)
 		error = set(id, "disksize", "%lu", DISK_PAGES * PAGE);
+	if (!error && later)
+		error = set(id, "backing_dev", "%s", backings[disk]);
 	return error;
 }
 

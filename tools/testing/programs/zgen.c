@@ -299,6 +299,7 @@ static void backing_dev(void)
 		dev->backing = -1;
 		return;
 	}
+	/* backing-device-later: zscript skips the step if the device is ready and has none. */
 	emit("%s %d backing_dev %s", percent(90) ? "set" : "raw", number, backings[which]);
 	if (dev->ready)
 		return;

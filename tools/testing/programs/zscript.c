@@ -13,7 +13,8 @@
  * module without devices, and with the same backing devices, and ends with the removal of all that
  * it added. With -t, no section begins after so many seconds, with -n, after so many sections. With
  * -d, statistics and the state of all slots follow each step that names a device; with -s, only
- * statistics. -l says that one of the drivers is lax (see "needs"). With -p, all devices of zram_rs
+ * statistics. -d also skips a step that would give an initialised device a backing device, which
+ * differs on purpose. -l says that one of the drivers is lax (see "needs"). With -p, all devices of zram_rs
  * pack pages, and a compaction of the blocks of the backing device, which nothing in the transcript
  * may show, follows each second step.
  *
@@ -550,6 +551,16 @@ static ssize_t store(const char *path, const char *value, size_t len)
 	return done;
 }
 
+/* Whether a device has no backing device, but a size, so that zram_rs would accept one. */
+static int takes_one_later(const char *device)
+{
+	char size[32], path[256];
+
+	return slurp(attribute_path(device, "disksize"), size, sizeof(size)) > 0 && atoll(size) &&
+	       slurp(attribute_path(device, "backing_dev"), path, sizeof(path)) > 0 &&
+	       !strcmp(path, "none\n");
+}
+
 static void do_set(int raw)
 {
 	static char value[1 << 17];
@@ -559,6 +570,10 @@ static void do_set(int raw)
 
 	if (step.count < 3)
 		return;
+	if (detailed && is(2, "backing_dev") && takes_one_later(step.word[1])) {
+		printf("skipped");
+		return;
+	}
 	for (i = 3; i < step.count && len + step.len[i] + 2 < sizeof(value); i++) {
 		if (i > 3)
 			value[len++] = ' ';

@@ -392,6 +392,7 @@ each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable wr
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : raw 0 % "=\"="
 stats 0
 tree 0
+set 0 backing_dev /dev/loop40
 set 0 disksize 64K
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : set 0 % "a"*127
 each reset mem_limit mem_used_max idle writeback_limit writeback_limit_enable writeback_batch_size compressed_writeback comp_algorithm backing_dev recomp_algorithm algorithm_params recompress writeback disksize : raw 0 % "a"*4096

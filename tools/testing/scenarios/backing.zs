@@ -102,9 +102,9 @@ set 0 backing_dev /dev/zram1
 get 0 backing_dev
 set 1 reset 1
 hot_remove 1
-set 1 backing_dev /dev/zram0
+set 1 backing_dev /dev/zram0 # differs: backing-device-later
 set 0 disksize 256K
-set 1 backing_dev /dev/zram0
+set 1 backing_dev /dev/zram0 # differs: backing-device-later
 write 0 0 64 mixed 1 direct
 set 0 writeback huge
 get 0 bd_stat

@@ -16,6 +16,23 @@ state 0 # differs: access-time-kept
 read 0 0 16 direct
 peek 0 0 4096 1
 
+=== backing-device-later
+hot_add
+set 0 disksize 256K
+write 0 0 64 random 1 direct
+set 0 writeback huge
+set 0 backing_dev /dev/nowhere # differs: backing-device-later
+set 0 backing_dev /dev/zs0 # differs: backing-device-later
+get 0 backing_dev # differs: backing-device-later
+set 0 backing_dev /dev/loop42
+set 0 writeback page_indexes=0-31 # differs: backing-device-later
+get 0 bd_stat # differs: backing-device-later
+read 0 0 64 direct
+set 0 reset 1
+get 0 backing_dev
+openp 1 /dev/zs0 r excl
+close 1
+
 === config-kept
 hot_add
 needs lzo-rle strict

@@ -82,7 +82,7 @@ swapoff 0
 unload
 load num_devices=1
 set 0 disksize 64K
-set 0 backing_dev /dev/loop40
+set 0 backing_dev /dev/loop40 # differs: backing-device-later
 unload
 load num_devices=0
 hot_add

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The file backing_dev: the devices that it accepts, the errors for other files, its output, and the exclusive use of
-# the device until it is replaced, or the disk is reset or removed.
+# the device until it is replaced, or the disk is reset or removed. An initialised disk can get a device, once.
 #
 # Guest: uml-debug group=writeback
 
@@ -207,6 +207,125 @@ test_backed_by_another_zram() {
 		is "orig_data_size of the lower disk" "$orig" $((count * PAGE))
 		put $CONTROL/hot_remove "${below##*zram}"
 	done
+}
+
+test_a_backing_device_that_comes_later() {
+	[ "$DRIVER" != zram ] || skip "C zram takes none later"
+	local form self other path pages
+	nullb wb0 2
+	nullb wb1 2
+	disk 1M
+	other=$dev
+	echo content >"$TMP/file"
+	for form in $FORMS; do
+		add
+		self=$dev
+		stores "$sys/comp_algorithm" lz4
+		set_form "$form"
+		stores "$sys/disksize" 2M
+		does open "$dev" direct
+		does bulk 0 256 mixed 1
+		writes_back huge ENODEV
+		# Nothing of this changes anything.
+		stores "$sys/backing_dev" /dev/nosuch ENOENT
+		stores "$sys/backing_dev" "$TMP/file" ENOTBLK
+		stores "$sys/backing_dev" /dev/null ENOTBLK
+		does close
+		kernel_log "refused: begin"
+		stores "$sys/backing_dev" "$self" EINVAL
+		stores "$sys/backing_dev" "$other" EINVAL
+		[ "$(dmesg | sed '1,/refused: begin/d' | grep -c 'it is a zram device')" -ge 2 ] ||
+			fail "the log does not say why a zram device is refused"
+		stores "$sys/backing_dev" /dev/wb1
+		stores "$sys/backing_dev" /dev/wb0 EBUSY
+		is "backing_dev" "$(<"$sys/backing_dev")" /dev/wb1
+		held /dev/wb1
+		free /dev/wb0
+		stores "$sys/reset" 1
+		is "backing_dev after a reset" "$(<"$sys/backing_dev")" none
+		free /dev/wb1
+		stores "$sys/comp_algorithm" lz4
+		stores "$sys/disksize" 2M
+		does open "$dev" direct
+		does bulk 0 256 mixed 1
+		writes_back huge ENODEV
+		ok mke2fs -q /dev/wb0
+		mkdir -p "$TMP/mnt"
+		ok mount /dev/wb0 "$TMP/mnt"
+		stores "$sys/backing_dev" /dev/wb0 EBUSY
+		ok umount "$TMP/mnt"
+		is "backing_dev after errors" "$(<"$sys/backing_dev")" none
+		stores "$sys/backing_dev" /dev/wb0
+		for path in /dev/wb0 /dev/wb1 /dev/nosuch; do
+			stores "$sys/backing_dev" $path EBUSY
+		done
+		is "packed_writeback" "$(<"$sys/packed_writeback")" "$([ "$form" = packed ] && echo 1 || echo 0)"
+		mm_stat
+		pages=$((orig / PAGE - same))
+		writes_back page_indexes=0-255
+		on_device "in the form $form" $pages
+		mm_stat
+		is "compr_data_size after writeback" "$compr" 0
+		check_both_ways 0 256 mixed 1
+		[ "$form" != packed ] || [ "$bd_count" -lt $pages ] || fail "$pages pages take $bd_count blocks"
+		does bulk 0 128 mixed 2
+		does bulkcheck 0 128 mixed 2
+		does bulkcheck 128 128 mixed 1
+		does discard 0 $((2 << 20))
+		nothing_is_left
+		does close
+		remove
+		free /dev/wb0
+	done
+}
+
+# The disk gets its size and its device while others read, write back, and reset it.
+test_a_backing_device_that_comes_later_under_fire() {
+	[ "$DRIVER" != zram ] || skip "C zram takes none later"
+	local until=$((SECONDS + 8)) pids=() file taken=0
+	nullb wb0 2
+	add
+	(
+		while [ $SECONDS -lt $until ]; do
+			put "$sys/reset" 1
+			put "$sys/packed_writeback" $((RANDOM % 2))
+			put "$sys/disksize" 1M
+		done
+	) &
+	pids+=($!)
+	(
+		while [ $SECONDS -lt $until ]; do
+			put "$sys/idle" all
+			put "$sys/writeback" idle
+			put "$sys/writeback" compact
+			for file in bd_stat bd_pack_stat mm_stat backing_dev; do
+				{ text=$(<"$sys/$file"); } 2>/dev/null
+			done
+		done
+	) &
+	pids+=($!)
+	(
+		does open "$dev" direct
+		while [ $SECONDS -lt $until ]; do
+			io bulk 0 64 mixed 1
+			io close
+			io open "$dev" direct
+		done
+	) &
+	pids+=($!)
+	while [ $SECONDS -lt $until ]; do
+		put "$sys/backing_dev" /dev/wb0
+		case $errno in
+		OK) taken=$((taken + 1)) ;;
+		EBUSY) ;;
+		*) fail "backing_dev returned $errno" ;;
+		esac
+	done
+	wait_all "${pids[@]}"
+	note "the device was taken $taken times"
+	at_least "how often the device was taken" $taken 3
+	remove
+	free /dev/wb0
 }
 
 run_tests
