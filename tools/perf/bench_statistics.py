@@ -11,6 +11,7 @@ from typing import NamedTuple
 TITLES = {
     "io": "Reading and writing (1)",
     "fio": "Reading and writing, by fio (1)",
+    "large": "Requests of the sizes of large folios (11)",
     "swap": "Swap (2)",
     "writeback": "Writeback (3)",
     "readback": "Readback (4)",

@@ -32,8 +32,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # Sizes and times.
 case $size in
-full) io_pages=4096 io_ms=80 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 free_pages=262144 ;;
-smoke) io_pages=1024 io_ms=8 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 free_pages=8192 ;;
+full) io_pages=4096 io_ms=80 large_ms=300 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 free_pages=262144 ;;
+smoke) io_pages=1024 io_ms=8 large_ms=30 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 free_pages=8192 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -57,6 +57,18 @@ visits_io() {
 		for algorithm in "${algorithms[@]}"; do
 			for kind in "${kinds[@]}"; do
 				echo "io/$algorithm/$kind/j$jobs io $algorithm $kind $jobs $io_pages $io_ms"
+			done
+		done
+	done
+}
+
+# Requests of the sizes of large folios, by one job with a processor to spare, and by as many jobs as processors.
+visits_large() {
+	local algorithm kind jobs
+	for jobs in 1 2; do
+		for algorithm in lz4 zstd; do
+			for kind in mixed text; do
+				echo "large/$algorithm/$kind/j$jobs large $algorithm $kind $jobs $io_pages $large_ms"
 			done
 		done
 	done

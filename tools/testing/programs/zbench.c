@@ -4,6 +4,7 @@
  *
  * usage: zbench prepare PAGES
  *        zbench io ALGORITHM KIND JOBS PAGES MILLISECONDS
+ *        zbench large ALGORITHM KIND JOBS PAGES MILLISECONDS
  *        zbench floor ALGORITHM KIND PAGES MILLISECONDS
  *        zbench swap ALGORITHM KIND PAGES
  *        zbench writeback NAME DEVICE MODE KIND PAGES FEW BATCH...
@@ -45,6 +46,7 @@
 #include "common.h"
 
 #define LARGE		256UL		/* pages of a request of 1 MiB */
+#define LARGEST		512UL		/* pages of a request of 2 MiB */
 #define DEEP		32UL		/* small requests in flight */
 #define MAX_JOBS	16
 #define MAX_PASSES	1000
@@ -52,7 +54,7 @@
 
 static int id = -1;			/* of the disk, -1 when there is none */
 static int disk_fd = -1;
-static unsigned char *data;		/* data_pages, and the first LARGE ones again */
+static unsigned char *data;		/* data_pages, and the first LARGEST ones again */
 static uint64_t data_pages;
 
 /* --- Small things ---------------------------------------------------------------------------- */
@@ -247,17 +249,17 @@ static void load_data(const char *kind)
 	if (fd < 0 || fstat(fd, &st))
 		err(2, "%s", data_path(kind));
 	data_pages = st.st_size / PAGE;
-	if (data_pages < LARGE)
+	if (data_pages < LARGEST)
 		errx(2, "%s is too small", data_path(kind));
-	data = pages(data_pages + LARGE);
+	data = pages(data_pages + LARGEST);
 	if (read(fd, data, data_pages * PAGE) != (ssize_t)(data_pages * PAGE))
 		err(2, "%s", data_path(kind));
-	memcpy(data + data_pages * PAGE, data, LARGE * PAGE);
+	memcpy(data + data_pages * PAGE, data, LARGEST * PAGE);
 	close(fd);
 }
 
 /*
- * What page INDEX of the disk contains, when everything is moved by SHIFT; as many as LARGE in a
+ * What page INDEX of the disk contains, when everything is moved by SHIFT; as many as LARGEST in a
  * row.
  */
 static unsigned char *content(uint64_t index, uint64_t shift)
@@ -405,11 +407,22 @@ static const struct pattern patterns[] = {
 	{ "read-1m", false, false, LARGE },
 };
 
+/* Folios of these sizes are what swap writes and reads with one request. */
+static const struct pattern large_patterns[] = {
+	{ "write-32k", true, false, 8 },
+	{ "write-64k", true, false, 16 },
+	{ "write-128k", true, false, 32 },
+	{ "write-2m", true, false, LARGEST },
+	{ "read-64k", false, false, 16 },
+	{ "read-128k", false, false, 32 },
+	{ "read-2m", false, false, LARGEST },
+};
+
 struct job {
 	pthread_t thread;
 	const struct pattern *pattern;
 	uint64_t first, count, shift, began, ended;
-	unsigned char *buffer;		/* LARGE pages */
+	unsigned char *buffer;		/* LARGEST pages */
 	uint64_t *order;
 	struct queue queue;
 };
@@ -488,7 +501,7 @@ static struct job *jobs_of(uint64_t count, uint64_t total)
 	for (uint64_t i = 0; i < count; i++) {
 		jobs[i].count = total / count / LARGE * LARGE;
 		jobs[i].first = i * jobs[i].count;
-		jobs[i].buffer = pages(LARGE);
+		jobs[i].buffer = pages(LARGEST);
 		jobs[i].order = calloc(jobs[i].count, sizeof(uint64_t));
 		if (!jobs[i].order || !jobs[i].count)
 			errx(2, "no memory for the order, or no pages");
@@ -536,9 +549,11 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void bench_io(const char *algorithm, const char *kind, uint64_t count, uint64_t total,
-		     uint64_t least)
+static void bench_io(const char *group, const char *algorithm, const char *kind, uint64_t count,
+		     uint64_t total, uint64_t least)
 {
+	const bool large = !strcmp(group, "large");
+	const unsigned int n = large ? ARRAY_SIZE(large_patterns) : ARRAY_SIZE(patterns);
 	struct job *jobs;
 	uint64_t used;
 
@@ -546,30 +561,36 @@ static void bench_io(const char *algorithm, const char *kind, uint64_t count, ui
 	add_disk(algorithm);
 	size_disk(total);
 	fill_disk(0, total, 0);
-	if (count == 1) {
+	if (count == 1 && !large) {
 		column("mm_stat", 2, &used);
 		result("bytes", (double)used / total, "memory/%s/%s/page", algorithm, kind);
 	}
 	jobs = jobs_of(count, total);
-	for (unsigned int i = 0; i < ARRAY_SIZE(patterns); i++) {
-		const struct pattern *pattern = &patterns[i];
-		uint64_t took[MAX_PASSES], passes, sum = 0, all = count * jobs[0].count;
+	if (large && jobs[0].count % LARGEST)
+		errx(2, "%lu pages are not divided by requests of %lu", jobs[0].count, LARGEST);
+	for (unsigned int i = 0; i < n; i++) {
+		const struct pattern *pattern = large ? &large_patterns[i] : &patterns[i];
+		uint64_t took[MAX_PASSES], passes, sum = 0, all = count * jobs[0].count, cpu;
 
 		/* The first pass warms up. */
 		run(jobs, count, pattern, 1);
+		cpu = large ? cpu_of_all() : 0;
 		for (passes = 0; passes < MAX_PASSES; passes++) {
 			if (passes >= 3 && sum >= least * 1000000)
 				break;
 			took[passes] = run(jobs, count, pattern, passes + 2);
 			sum += took[passes];
 		}
+		if (large)
+			result("cpu", (double)(cpu_of_all() - cpu) / passes / all,
+			       "large/%s/%s/j%lu/%s", algorithm, kind, count, pattern->name);
 		/*
 		 * A pass during which the machine did something else does not count as much as
 		 * the others.
 		 */
 		qsort(took, passes, sizeof(took[0]), by_size);
-		result("ns", (double)took[passes / 2] / all, "io/%s/%s/j%lu/%s", algorithm, kind,
-		       count, pattern->name);
+		result("ns", (double)took[passes / 2] / all, "%s/%s/%s/j%lu/%s", group, algorithm,
+		       kind, count, pattern->name);
 	}
 	remove_disk();
 }
@@ -1269,8 +1290,8 @@ int main(int argc, char **argv)
 		errx(2, "usage: see the head of zbench.c");
 	if (is("prepare", argc, argv, 1)) {
 		prepare(parse_ulong(argv[2]));
-	} else if (is("io", argc, argv, 5)) {
-		bench_io(argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]),
+	} else if (is("io", argc, argv, 5) || is("large", argc, argv, 5)) {
+		bench_io(argv[1], argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]),
 			 parse_ulong(argv[6]));
 	} else if (is("floor", argc, argv, 4)) {
 		bench_floor(argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]));
