@@ -17,6 +17,7 @@ pub(crate) mod cpu;
 pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod fs;
+pub(crate) mod helpers;
 pub(crate) mod kunit;
 pub(crate) mod page;
 pub(crate) mod parameter;

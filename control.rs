@@ -11,6 +11,7 @@ use crate::{
                 Major, //
             },
         },
+        helpers::Helpers,
         workqueue::HighPriority, //
     },
     backing::read::DeviceRead,
@@ -108,6 +109,7 @@ impl Control {
                 })?;
                 DriverResources {
                     hotplug: Arc::new(hotplug, GFP_KERNEL)?,
+                    helpers: Arc::new(Helpers::new(c"zram_rs_helpers")?, GFP_KERNEL)?,
                     queue: Arc::new(HighPriority::new(c"zram_rs", READERS)?, GFP_KERNEL)?,
                 }
             },

@@ -25,6 +25,7 @@ use crate::{
             },
         },
         device::sysfs::AttributeGroups,
+        helpers::Helpers,
         sched::boottime_seconds,
         sync::{
             mutex::lock_interruptible,
@@ -49,7 +50,10 @@ use crate::{
         self,
         RecompressRequest, //
     },
-    store::Store,
+    store::{
+        Parts,
+        Store, //
+    },
     writeback::{
         self,
         budget::Budget,
@@ -116,6 +120,8 @@ pub(crate) type DiskAttributes = AttributeGroups<DiskAttribute<Device>>;
 pub(crate) struct DriverResources {
     /// The CPU hotplug state, which allocates and frees the memory of a CPU's streams.
     pub(crate) hotplug: Arc<HotplugState>,
+    /// The workers that help with large bios.
+    pub(crate) helpers: Arc<Helpers>,
     /// The workqueue that decompresses pages which were read from a backing device.
     pub(crate) queue: Arc<HighPriority>,
 }
@@ -295,12 +301,13 @@ impl Device {
             .ok_or(EINVAL)?;
         let count = usize::try_from(size >> PAGE_SHIFT)?;
 
-        let pool = Pool::new(disk.name())?;
-        let streams = AllStreams::new(&config.algorithms, &device.resources.hotplug)?;
         let store = Store::new(
             count,
-            pool,
-            streams,
+            Parts {
+                pool: Pool::new(disk.name())?,
+                streams: AllStreams::new(&config.algorithms, &device.resources.hotplug)?,
+                helpers: device.resources.helpers.clone(),
+            },
             config.limit_pages,
             config.compressed_writeback,
             config.packed_writeback,

@@ -41,10 +41,17 @@ use crate::{
         SlotGuard,
         View, //
     },
+    spread::{
+        self,
+        Outcome, //
+    },
     stats::Footprint,
     store::Store, //
 };
-use kernel::prelude::*;
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*, //
+};
 
 /// The pinned block that a page is in, and the form of the page there; `None` if it cannot be read
 /// yet.
@@ -76,12 +83,19 @@ impl Store {
             Ok(single) => return Self::read_single_page(this, single, now),
             Err(bio) => bio,
         };
-        let result = bio.page_segments().try_for_each(|segment| {
-            if let Some((target, found)) = Self::read_segment(this, &segment, now)? {
+        let read = |segment: &PageSegment<'_>| {
+            if let Some((target, found)) = Self::read_segment(this, segment, now)? {
                 Self::read_back(this, segment.completion(), target, found);
             }
-            Ok::<(), Error>(())
-        });
+            Ok(())
+        };
+        let result = if spread::is_large(bio.range().1) && this.is_in_memory(&bio) {
+            let store: &Self = this;
+            let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now);
+            spread::for_each_page(&this.helpers, bio.page_segments(), own, own, read)
+        } else {
+            bio.page_segments().try_for_each(|segment| read(&segment))
+        };
         if result.is_err() {
             this.stats.failed_reads.add(1);
             bio.fail();
@@ -108,10 +122,13 @@ impl Store {
     pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio) {
         bio.start_accounting();
         let now = boottime_seconds();
-        if let Err(error) = bio
-            .page_segments()
-            .try_for_each(|segment| Self::write_segment(this, &segment, now))
-        {
+        let result = if spread::is_large(bio.range().1) {
+            Self::write_large_bio(this, bio, now)
+        } else {
+            bio.page_segments()
+                .try_for_each(|segment| Self::write_segment(this, &segment, now))
+        };
+        if let Err(error) = result {
             this.stats.failed_writes.add(1);
             match error {
                 // The limit is reached, which a file system bears better than an I/O error.
@@ -119,6 +136,57 @@ impl Store {
                 _ => bio.fail(),
             }
         }
+    }
+
+    /// Writes the pages of a large bio.
+    #[inline(never)]
+    fn write_large_bio(this: &QueueEntered<'_, Self>, bio: &Bio, now: u32) -> Result {
+        let mut segments = bio.page_segments();
+        let write = |segment: &PageSegment<'_>| Self::write_segment(this, segment, now);
+        // The order of the pages decides which of them still fit into the limit.
+        if this.is_near_limit(segments.count_left()) {
+            return segments.try_for_each(|segment| write(&segment));
+        }
+        let own = |segment: &PageSegment<'_>| write(segment).map(|()| Outcome::Done);
+        let (store, gfp): (&Self, _) = (this, Gfp::for_helper());
+        let help = |segment: &PageSegment<'_>| store.help_write(segment, now, gfp);
+        spread::for_each_page(&this.helpers, segments, own, help, write)
+    }
+
+    /// Writes a segment of a bio if it is a whole page, with memory that `gfp` finds.
+    fn help_write(&self, segment: &PageSegment<'_>, now: u32, gfp: Gfp) -> Result<Outcome> {
+        let Some(page) = segment.whole_page() else {
+            return Ok(Outcome::Left);
+        };
+        match self.write_with(segment.index, page, now, gfp) {
+            Ok(()) => Ok(Outcome::Done),
+            Err(ENOMEM | ENOSPC) => Ok(Outcome::NoMemory),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a segment of a bio if it is a whole page that is in memory.
+    fn read_from_memory(&self, segment: &PageSegment<'_>, now: u32) -> Result<Outcome> {
+        let Some(page) = segment.whole_page() else {
+            return Ok(Outcome::Left);
+        };
+        let mut slot = self.table.lock(segment.index).ok_or(EIO)?;
+        if let View::WrittenBack { .. } = slot.view() {
+            return Ok(Outcome::Left);
+        }
+        self.read_slot(&slot, segment.index, page)?;
+        slot.touch(now);
+        drop(slot);
+        page.flush_dcache();
+        Ok(Outcome::Done)
+    }
+
+    /// Returns whether the first page of a bio is in memory, compressed; the others often are like
+    /// the first one.
+    fn is_in_memory(&self, bio: &Bio) -> bool {
+        let first = (bio.range().0 >> PAGE_SHIFT) as usize;
+        let slot = self.table.lock(first);
+        slot.is_some_and(|slot| matches!(slot.view(), View::Stored { .. }))
     }
 
     /// Reads a segment of a bio from memory, or returns what must be read from the backing device,
@@ -233,6 +301,18 @@ impl Store {
     #[inline(always)]
     fn read_locked(&self, index: usize, page: PageRef<'_>) -> Result<(ReadOutcome, SlotGuard<'_>)> {
         let slot = self.table.lock(index).ok_or(EIO)?;
+        let outcome = self.read_slot(&slot, index, page)?;
+        Ok((outcome, slot))
+    }
+
+    /// Reads the page of a locked slot from memory, or returns where it is.
+    #[inline(always)]
+    fn read_slot(
+        &self,
+        slot: &SlotGuard<'_>,
+        index: usize,
+        page: PageRef<'_>,
+    ) -> Result<ReadOutcome> {
         match slot.view() {
             View::Empty => page.map().fill(0),
             View::Same(word) => page.map().fill(word),
@@ -246,20 +326,26 @@ impl Store {
                     Some(block) => ReadOutcome::OnDevice(block, form),
                     None => ReadOutcome::Busy,
                 };
-                return Ok((outcome, slot));
+                return Ok(outcome);
             }
         }
-        Ok((ReadOutcome::Done, slot))
+        Ok(ReadOutcome::Done)
     }
 
     /// Writes a page; if that fails, the slot keeps its content.
     fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
+        self.write_with(index, page, now, Gfp::NOIO)
+    }
+
+    /// Writes a page, with memory that `gfp` finds; if that fails, the slot keeps its content.
+    #[inline(always)]
+    fn write_with(&self, index: usize, page: PageRef<'_>, now: u32, gfp: Gfp) -> Result {
         let node = page.node();
         let page = page.map();
-        let content = match self.shrink(&page, node)? {
+        let content = match self.shrink(&page, node, gfp)? {
             Some(content) => content,
             None if self.rewrite_huge(index, &page, now) => return Ok(()),
-            None => self.keep_whole(&page, node)?,
+            None => self.keep_whole(&page, node, gfp)?,
         };
         let slot = self.table.lock(index).ok_or(EIO)?;
         self.put(slot, content, now);

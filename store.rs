@@ -8,6 +8,7 @@ use crate::{
             pages::PagePool,
             Gfp, //
         },
+        helpers::Helpers,
         page::{
             MappedPage,
             Node, //
@@ -98,8 +99,20 @@ pub(crate) struct Store {
     compressed_writeback: bool,
     /// Whether they share blocks there.
     packed_writeback: bool,
+    /// The workers that help with large bios.
+    pub(crate) helpers: Arc<Helpers>,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
+}
+
+/// What a store compresses with, and where it keeps the result.
+pub(crate) struct Parts {
+    /// The pool of the objects.
+    pub(crate) pool: Pool,
+    /// The compression streams of each algorithm.
+    pub(crate) streams: AllStreams,
+    /// The workers that help with large bios.
+    pub(crate) helpers: Arc<Helpers>,
 }
 
 impl Store {
@@ -110,21 +123,21 @@ impl Store {
     /// `ENOMEM`, also if `pages` is 0.
     pub(crate) fn new(
         pages: usize,
-        pool: Pool,
-        streams: AllStreams,
+        parts: Parts,
         limit: usize,
         compressed_writeback: bool,
         packed_writeback: bool,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            table <- Table::new(pages, pool),
-            streams,
+            table <- Table::new(pages, parts.pool),
+            streams: parts.streams,
             stats: Stats::new(),
             limit: Atomic::new(limit),
             attached: SetOnce::new(),
             // A page that is not compressed has no room beside another.
             compressed_writeback: compressed_writeback || packed_writeback,
             packed_writeback,
+            helpers: parts.helpers,
             stopping: Atomic::new(false),
         })
     }
@@ -235,20 +248,26 @@ impl Store {
         self.limit.load(Relaxed) != 0
     }
 
+    /// Returns whether the pool can reach its limit while so many pages are written. Any context.
+    pub(crate) fn is_near_limit(&self, pages: usize) -> bool {
+        let limit = self.limit.load(Relaxed);
+        limit != 0 && self.pool().pages().saturating_add(pages * Pool::MAX_GROWTH) > limit
+    }
+
     /// Compresses a page to what a slot can hold.
     ///
     /// # Errors
     ///
     /// Those of [`shrink`](Self::shrink) and [`keep_whole`](Self::keep_whole).
     pub(crate) fn compress(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
-        match self.shrink(page, node)? {
+        match self.shrink(page, node, Gfp::NOIO)? {
             Some(content) => Ok(content),
-            None => self.keep_whole(page, node),
+            None => self.keep_whole(page, node, Gfp::NOIO),
         }
     }
 
     /// Compresses a page to what a slot can hold, or returns `None` if the result would take as
-    /// much memory as the page.
+    /// much memory as the page. Takes the memory that `gfp` finds.
     ///
     /// # Errors
     ///
@@ -256,7 +275,12 @@ impl Store {
     /// - `ENOSPC`: the limit is reached.
     /// - Those of the algorithm.
     #[inline(always)]
-    pub(crate) fn shrink(&self, page: &MappedPage<'_>, node: Node) -> Result<Option<Content<'_>>> {
+    pub(crate) fn shrink(
+        &self,
+        page: &MappedPage<'_>,
+        node: Node,
+        gfp: Gfp,
+    ) -> Result<Option<Content<'_>>> {
         if let Some(word) = page.same_filled() {
             return Ok(Some(Content::Same(word)));
         }
@@ -265,7 +289,7 @@ impl Store {
             let Some(bytes) = stream.compress(page, self.pool().huge_size())? else {
                 return Ok(None);
             };
-            let mut object = self.alloc(bytes.len(), node)?;
+            let mut object = self.alloc(bytes.len(), node, gfp)?;
             object.write(bytes);
             Ok(Some(Content::Stored {
                 object,
@@ -274,14 +298,20 @@ impl Store {
         })
     }
 
-    /// Copies a page to an object of the same size.
+    /// Copies a page to an object of the same size, in memory that `gfp` finds.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: there is no memory for the object.
     /// - `ENOSPC`: the limit is reached.
-    pub(crate) fn keep_whole(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
-        let mut object = self.alloc(PAGE_SIZE, node)?;
+    #[inline(always)]
+    pub(crate) fn keep_whole(
+        &self,
+        page: &MappedPage<'_>,
+        node: Node,
+        gfp: Gfp,
+    ) -> Result<Content<'_>> {
+        let mut object = self.alloc(PAGE_SIZE, node, gfp)?;
         object.write_page(page, 0);
         Ok(Content::Huge { object })
     }
@@ -292,8 +322,8 @@ impl Store {
     ///
     /// - `ENOMEM`: there is no memory.
     /// - `ENOSPC`: the limit is reached.
-    fn alloc(&self, size: usize, node: Node) -> Result<Object<'_>> {
-        let object = self.pool().alloc(size, node, Gfp::NOIO)?;
+    fn alloc(&self, size: usize, node: Node, gfp: Gfp) -> Result<Object<'_>> {
+        let object = self.pool().alloc(size, node, gfp)?;
         let used = self.pool().pages();
         self.stats.note_used_pages(used);
         let limit = self.limit.load(Relaxed);

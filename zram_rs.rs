@@ -19,6 +19,7 @@
 //! - [`readback`]: completes reads of pages from the backing device
 //! - [`io`]: reads and writes pages
 //! - [`freeing`]: frees pages: discards, resets, and what swap does not need any more
+//! - [`spread`]: shares the pages of a large bio with helpers on idle CPUs
 //! - [`store`]: the data of an initialised disk
 //! - [`select`]: selects slots for writeback and recompression
 //! - [`stats`]: the counters of a disk
@@ -65,6 +66,7 @@ mod readback;
 mod recompress;
 mod select;
 mod slot;
+mod spread;
 mod stats;
 mod store;
 mod sysfs;

@@ -51,6 +51,9 @@ unsafe impl Send for Pool {}
 unsafe impl Sync for Pool {}
 
 impl Pool {
+    /// The largest number of pages that the pool allocates for one object: those of a zspage.
+    pub(crate) const MAX_GROWTH: usize = 16;
+
     /// Creates an empty pool, which zsmalloc's statistics call `name`.
     ///
     /// # Context

@@ -51,6 +51,13 @@ impl Gfp {
     /// Takes free memory only, and wakes the task that reclaims memory. Does not sleep.
     pub(crate) const NOWAIT: Self = Self(bindings::ZRAM_RS_GFP_NOWAIT);
 
+    /// Returns flags for a worker that does a part of the calling task's work: they take free
+    /// memory only, and the reserves if the calling task may use these. They do not sleep.
+    pub(crate) fn for_helper() -> Self {
+        // SAFETY: The function has no requirements.
+        Self(unsafe { bindings::zram_rs_helper_gfp() })
+    }
+
     /// Reclaims memory, and fails instead of calling the OOM killer: for sizes that a user chooses.
     pub(crate) const RETRY_MAYFAIL: Self = Self(bindings::ZRAM_RS_GFP_RETRY_MAYFAIL);
 

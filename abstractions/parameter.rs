@@ -8,6 +8,16 @@
 
 use crate::bindings;
 
+/// Returns the maximum number of CPUs that help with a large bio, which may change at any time.
+///
+/// # Context
+///
+/// Any context.
+pub(crate) fn helpers() -> u32 {
+    // SAFETY: The function only returns a number.
+    unsafe { bindings::zram_rs_helpers() }
+}
+
 /// Returns the number of disks that the module creates when it is loaded.
 ///
 /// # Context

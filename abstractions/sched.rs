@@ -34,6 +34,17 @@ pub(crate) fn yield_now() {
     unsafe { kernel::bindings::yield_() };
 }
 
+/// Returns whether the calling task is the only one that its CPU has to run.
+///
+/// # Context
+///
+/// Any context; does not sleep.
+#[inline]
+pub(crate) fn is_alone() -> bool {
+    // SAFETY: The function has no requirements.
+    unsafe { bindings::zram_rs_single_task_running() }
+}
+
 /// Returns the seconds since boot, including time in suspend; wraps after 136 years.
 ///
 /// # Context

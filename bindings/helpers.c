@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/freezer.h>
 #include <linux/fs.h>
+#include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
@@ -15,8 +16,10 @@
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/isolation.h>
 #include <linux/sched/jobctl.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -34,6 +37,15 @@
 static unsigned int num_devices = 1;
 module_param(num_devices, uint, 0);
 MODULE_PARM_DESC(num_devices, "Number of pre-created zram devices");
+
+static unsigned int helpers = 63;
+module_param(helpers, uint, 0644);
+MODULE_PARM_DESC(helpers, "Maximum number of CPUs that help with a large request; 0 for none");
+
+unsigned int zram_rs_helpers(void)
+{
+	return READ_ONCE(helpers);
+}
 
 unsigned int zram_rs_num_devices(void)
 {
@@ -194,10 +206,36 @@ mempool_t *zram_rs_page_pool_create(int reserve)
 	return mempool_create_page_pool(reserve, 0);
 }
 
+/*
+ * What a worker may allocate with for the calling task, without waiting. A task that reclaims memory
+ * may use the reserves: what it allocates frees more. So may the worker that does a part of its work.
+ */
+gfp_t zram_rs_helper_gfp(void)
+{
+	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+
+	return current->flags & PF_MEMALLOC ? gfp | __GFP_MEMALLOC : gfp;
+}
+
+/*
+ * Nothing waits for a work that has not begun, so that it needs no rescuer. One that has begun is
+ * waited for, and so has a high priority; it does not keep other works of the CPU from beginning.
+ */
+struct workqueue_struct *zram_rs_helper_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_CPU_INTENSIVE | WQ_PERCPU, 0, name);
+}
+
 struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active)
 {
 	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, max_active,
 			       name);
+}
+
+bool zram_rs_may_disturb_cpu(unsigned int cpu)
+{
+	return cpu_online(cpu) && housekeeping_cpu(cpu, HK_TYPE_WQ) &&
+	       housekeeping_cpu(cpu, HK_TYPE_DOMAIN);
 }
 
 /* This is in C because Rust cannot initialise the lock of a static ratelimit_state. */
@@ -295,6 +333,11 @@ bool zram_rs_signal_ends_syscall(struct task_struct *task)
 	}
 	rcu_read_unlock();
 	return ends;
+}
+
+bool zram_rs_single_task_running(void)
+{
+	return single_task_running();
 }
 
 unsigned long zram_rs_totalram_pages(void)

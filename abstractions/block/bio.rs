@@ -349,6 +349,9 @@ struct Cursor<'a> {
     _bio: PhantomData<&'a Bio>,
 }
 
+// SAFETY: The block layer allows any thread to access the memory of a bio that a driver owns.
+unsafe impl Send for Cursor<'_> {}
+
 impl<'a> Cursor<'a> {
     /// Returns the element of the bio's vector at this position.
     ///
@@ -410,6 +413,7 @@ impl<'a> Cursor<'a> {
 /// # Invariants
 ///
 /// `left` bytes of the bio's memory follow `cursor`.
+#[derive(Clone)]
 pub(crate) struct PageSegments<'a> {
     /// Offset of the next segment on the disk, in bytes.
     pos: u64,
@@ -418,6 +422,37 @@ pub(crate) struct PageSegments<'a> {
 }
 
 impl<'a> PageSegments<'a> {
+    /// Returns the number of segments that are left.
+    #[inline]
+    pub(crate) fn count_left(&self) -> usize {
+        match self.left {
+            0 => 0,
+            left => (self.pos as usize % PAGE_SIZE + left).div_ceil(PAGE_SIZE),
+        }
+    }
+
+    /// Returns an iterator over the next segments, at most `count`, and advances this one to what
+    /// follows them.
+    pub(crate) fn split_first(&mut self, count: usize) -> PageSegments<'a> {
+        let offset = self.pos as usize % PAGE_SIZE;
+        let bytes = count
+            .saturating_mul(PAGE_SIZE)
+            .saturating_sub(offset)
+            .min(self.left);
+        // INVARIANT: `bytes` is at most `left`, so that as many bytes follow the cursor.
+        let first = PageSegments {
+            pos: self.pos,
+            left: bytes,
+            cursor: self.cursor,
+        };
+        // SAFETY: By the type invariants `left` bytes follow the cursor.
+        unsafe { self.cursor.advance(bytes as u32) };
+        self.pos += bytes as u64;
+        // INVARIANT: The cursor has moved by as many bytes as `left` shrinks by.
+        self.left -= bytes;
+        first
+    }
+
     /// Returns the next segment, without advancing the iterator.
     #[inline]
     fn first(&self) -> Option<PageSegment<'a>> {
@@ -603,6 +638,61 @@ impl<'a> PageSegment<'a> {
         }
         Ok(())
     }
+}
+
+/// Calls `f` with the segments of a bio that writes `pages` pages to the start of a disk, all from
+/// the same page of memory.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`: there is no memory.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) fn with_test_segments<R>(
+    pages: u16,
+    f: impl FnOnce(PageSegments<'_>) -> R,
+) -> Result<R> {
+    use crate::abstractions::{
+        alloc::Gfp,
+        page::OwnedPage, //
+    };
+    use core::mem::MaybeUninit;
+
+    let page = OwnedPage::new(Gfp::KERNEL)?;
+    let mut table = KVVec::<MaybeUninit<kernel::bindings::bio_vec>>::new();
+    for _ in 0..pages {
+        table.push(MaybeUninit::uninit(), GFP_KERNEL)?;
+    }
+    let raw = KBox::new(
+        kernel::types::Opaque::<kernel::bindings::bio>::uninit(),
+        GFP_KERNEL,
+    )?;
+    // SAFETY: The bio and the table are valid for writes, and outlive `bio`. The table has an
+    // element for each page.
+    unsafe {
+        kernel::bindings::bio_init(
+            raw.get(),
+            core::ptr::null_mut(),
+            table.as_mut_ptr().cast(),
+            pages,
+            kernel::bindings::req_op_REQ_OP_WRITE,
+        );
+        for _ in 0..pages {
+            let page = page.as_page().as_ptr();
+            kernel::bindings::__bio_add_page(raw.get(), page, PAGE_SIZE as u32, 0);
+        }
+    }
+    let bio = NonNull::new(raw.get()).ok_or(EINVAL)?;
+    // SAFETY: `bio_init` has initialised the bio. It is not completed, as the object is not
+    // dropped.
+    let bio = mem::ManuallyDrop::new(unsafe { Bio::from_raw(bio) });
+    let result = f(bio.page_segments());
+    // SAFETY: The bio is initialised, and not used any more.
+    unsafe { kernel::bindings::bio_uninit(raw.get()) };
+    Ok(result)
 }
 
 #[kunit_tests(zram_rs_bio)]
@@ -813,7 +903,10 @@ mod tests {
         let (mut found, mut done) = (KVec::new(), 0);
         let copy = Run::new()?;
         let mut bytes = KVVec::from_elem(OUTSIDE_SEGMENT, PAGE_SIZE, GFP_KERNEL)?;
-        for segment in bio.page_segments() {
+        let mut left = bio.page_segments();
+        // The same segments, but the first two at a time.
+        let pairs = core::iter::from_fn(|| Some(left.split_first(2)).filter(|pair| pair.left > 0));
+        for segment in pairs.flatten() {
             bytes.fill(OUTSIDE_SEGMENT);
             copy.write(&bytes);
             segment.copy_to(&copy.page(0).map())?;
@@ -878,6 +971,9 @@ mod tests {
                 GFP_KERNEL,
             )?;
             done += len;
+        }
+        if bio.page_segments().count_left() != found.len() {
+            return Err(EILSEQ);
         }
         for (run, expected) in test.runs.iter().zip(memory.chunks_mut(RUN_BYTES)) {
             let mut bytes = KVVec::from_elem(0, RUN_BYTES, GFP_KERNEL)?;

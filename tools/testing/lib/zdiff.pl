@@ -3,16 +3,17 @@
 #
 # Compares transcripts of zscript.
 #
-#   zdiff.pl compare [-b] [-p] [-q] [-s] FIRST SECOND  prints "ok SECTION" or "not ok SECTION" for each section, with -q
+#   zdiff.pl compare [-b] [-m] [-p] [-q] [-s] FIRST SECOND  prints "ok SECTION" or "not ok SECTION" for each section, with -q
 #                                        only for those that differ, the differences in lines with "#", and at
 #                                        the end "compared SECTIONS STEPS DIFFERENT". With -s, both are of one
 #                                        driver, and nothing may differ. With -p, transcripts of two drivers may
 #                                        differ in what differently_packed() and without_space() describe; with
-#                                        -b, also in what depends on the number of blocks in use
+#                                        -b, also in what depends on the number of blocks in use, and with -m, in
+#                                        the memory that objects take
 #   zdiff.pl shrink SECONDS DIRECTORY DRIVER DRIVER SECTION [OPTION...]
 #                                        removes the steps of a script, SECTION, that a difference does not need,
-#                                        and prints the others. Compares as with -p, and with -b if zscript has
-#                                        the option -p, for so many seconds. No module may be loaded.
+#                                        and prints the others. Compares as with -p, with -b if zscript has the
+#                                        option -p, and with -m if it has -h, for so many seconds. No module may be loaded.
 #
 # Each step of a section must have equal results on both drivers, except steps with the comment "# differs: ID", whose
 # results must differ, and "# may differ: ID".
@@ -26,7 +27,7 @@ use POSIX ();
 my $page = POSIX::sysconf(POSIX::_SC_PAGESIZE());
 my $large = $page > 4096;
 
-my ($packing, $quiet, $same, $blocks);
+my ($packing, $quiet, $same, $blocks, $memory);
 
 # The number of pages by which the memory of objects may differ after a writeback: those of one zspage.
 use constant PACKING => 8;
@@ -51,6 +52,14 @@ sub without_blocks {
 	return $line;
 }
 
+# A line of a transcript, without the memory that objects take, its maximum, and what compaction has freed of it.
+sub without_memory {
+	my ($line) = @_;
+	my $of = qr/(?:: | => ok "\s*)/;
+	$line =~ s/(\bmm_stat$of\d+\s+\d+\s+)\d+(\s+\d+\s+)\d+(\s+\d+\s+)\d+/${1}0${2}0${3}0/g;
+	return $line;
+}
+
 # The next section of a transcript: its name, and a reference to its steps, each a list of lines.
 my %next;
 
@@ -67,6 +76,7 @@ sub section {
 		last if !defined $next{$file} || $next{$file} =~ /^=== /;
 		$next{$file} = without_stores($next{$file}) if $large;
 		$next{$file} = without_blocks($next{$file}) if $blocks;
+		$next{$file} = without_memory($next{$file}) if $memory;
 		my ($number) = $next{$file} =~ /^(\d+)\| /;
 		$number = $last unless defined $number;
 		push @steps, [] if $number ne $last || !@steps;
@@ -204,8 +214,8 @@ sub difference {
 
 sub compare {
 	my %options;
-	$options{+shift} = 1 while @_ && $_[0] =~ /^-[bpqs]$/;
-	($packing, $quiet, $same, $blocks) = @options{qw(-p -q -s -b)};
+	$options{+shift} = 1 while @_ && $_[0] =~ /^-[bmpqs]$/;
+	($packing, $quiet, $same, $blocks, $memory) = @options{qw(-p -q -s -b -m)};
 	open(my $first, '<', $_[0]) or die "$_[0]: $!\n";
 	open(my $second, '<', $_[1]) or die "$_[1]: $!\n";
 	my ($sections, $steps, $different) = (0, 0, 0);
@@ -265,6 +275,7 @@ sub shrink {
 	my ($seconds, $dir, $one, $two, $path, @options) = @_;
 	$packing = 1;
 	$blocks = grep { $_ eq '-p' } @options;
+	$memory = grep { $_ eq '-h' } @options;
 	my $until = time + $seconds;
 	open(my $in, '<', $path) or die "$path: $!\n";
 	chomp(my @steps = grep { !/^=== / } <$in>);

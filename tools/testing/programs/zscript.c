@@ -2,7 +2,7 @@
 /*
  * zscript: runs a script on a zram driver, and records all that can be observed.
  *
- *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] zram|zram_rs [FILE...]
+ *   usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] [-h] zram|zram_rs [FILE...]
  *
  * diff.sh runs the same scripts on C zram and on zram_rs, and zdiff.pl compares the transcripts.
  * Each line of a script is a step, and adds a line "<line>| <step> => <result>" to the transcript,
@@ -16,7 +16,7 @@
  * statistics. -d also skips a step that would give an initialised device a backing device, which
  * differs on purpose. -l says that one of the drivers is lax (see "needs"). With -p, all devices of zram_rs
  * pack pages, and a compaction of the blocks of the backing device, which nothing in the transcript
- * may show, follows each second step.
+ * may show, follows each second step. Only with -h, helpers take a part of large requests.
  *
  * A step is a command and its arguments, words that are separated by spaces; in "quotes", a word
  * may have spaces, and \n, \t, \0, \\, \" and \xHH. A quoted word can be repeated: "ab"*3. " #"
@@ -113,7 +113,7 @@ static char module_path[PATH_MAX];
 static unsigned char *buffer;
 static int handles[10];
 static int events_fd = -1;
-static int detailed, stateless, lax, packing;
+static int detailed, stateless, lax, packing, helpers;
 static int line_number;
 /* What should be on the devices. */
 static __u64 shadow[MAX_DEVICES][MAX_PAGES];
@@ -1126,6 +1126,9 @@ static int load(const char *parameters)
 		return -1;
 	result = syscall(SYS_finit_module, fd, parameters, 0);
 	close(fd);
+	/* With helpers, the order in which pages are stored depends on chance, and so does memory. */
+	if (!result && !helpers)
+		spill("/sys/module/zram_rs/parameters/helpers", "0", 1);
 	return result;
 }
 
@@ -1563,7 +1566,7 @@ int main(int argc, char **argv)
 	long long limit = 0, started = uptime(), sections = -1;
 	int option, i;
 
-	while ((option = getopt(argc, argv, "t:n:dslp")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:dslph")) != -1) {
 		if (option == 't')
 			limit = atoll(optarg);
 		else if (option == 'n')
@@ -1576,11 +1579,13 @@ int main(int argc, char **argv)
 			lax = 1;
 		else if (option == 'p')
 			packing = 1;
+		else if (option == 'h')
+			helpers = 1;
 		else
 			return 2;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] zram|zram_rs [FILE...]\n");
+		fprintf(stderr, "usage: zscript [-t SECONDS] [-n COUNT] [-d] [-s] [-l] [-p] [-h] zram|zram_rs [FILE...]\n");
 		return 2;
 	}
 	driver = argv[optind++];

@@ -3,9 +3,9 @@
 # The module and its parameter.
 
 === loading
-modinfo
+modinfo # differs: helpers
 getp /sys/module/$driver/parameters/num_devices
-ls /sys/module/$driver/parameters
+ls /sys/module/$driver/parameters # differs: helpers
 load
 load num_devices=3
 unload

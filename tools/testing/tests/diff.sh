@@ -8,7 +8,8 @@
 # transcripts, which are compared.
 #
 # A part of the random sequences runs with packed writeback in zram_rs, and compactions between the steps, of which
-# only what depends on blocks may show anything.
+# only what depends on blocks may show anything. Another part runs with helpers, which store the pages of a request in
+# any order; all others run without helpers, so that the memory in use is the same, too.
 #
 # Proves that a user cannot tell the drivers apart, except by the differences that Documentation/differences.rst lists,
 # and that this list is true.
@@ -18,8 +19,9 @@
 #   steps=N    length of each (default 50)
 #   seconds=N  time limit for the random sequences (default 75, 40 on an emulated machine, or without limit if there is
 #              a count)
-#   form=F     random sequences with packed writeback (packed), without (plain), or both (default on User Mode Linux;
-#              plain on other machines). Of the seconds, packed sequences take a third
+#   form=F     random sequences with packed writeback (packed), with helpers (helped), without either (plain), or all
+#              (default on User Mode Linux; plain and helped on other machines). Of the seconds, each of the first two
+#              takes a quarter
 #   only=TEXT  only scenarios with TEXT in their names; none if it is "none"
 #   without=W  features that a driver or this kernel lacks, of multi, params, strict and state, separated by commas
 #   algorithms=A  only these, separated by commas
@@ -54,10 +56,10 @@ fi
 
 [ "$DRIVER" = zram_rs ] && [ "$against" = zram ] || form=plain
 if [ -z "$form" ]; then
-	form=plain
-	! on_uml || form='plain packed'
+	form='plain helped'
+	! on_uml || form='plain packed helped'
 fi
-[ "$form" != both ] || form='plain packed'
+[ "$form" != all ] || form='plain packed helped'
 
 # The number of sequences to run on one driver before the other is loaded. The transcripts are in memory.
 batch=100
@@ -159,7 +161,13 @@ report() {
 sequences() {
 	local form=$1 seconds=$2 at=0 want until=$((SECONDS + $2)) total=0 different=0 of limit what first='' line
 	local less=("${less[@]}") detail=$detail options=(-p -q)
-	[ "$form" = plain ] || {
+	[ "$form" != helped ] || {
+		# What fits into the memory allowed depends on the order.
+		less+=(-w limit)
+		detail+=' -h'
+		options+=(-m)
+	}
+	[ "$form" != packed ] || {
 		# Memory is packed differently, too, after pages have moved.
 		less+=(-w blocks -w limit)
 		detail+=' -p'
@@ -199,7 +207,10 @@ sequences() {
 		[ $different -lt 20 ] || break
 	done
 	ran="$at random sequences of $steps steps from seed $seed on"
-	[ "$form" = plain ] || ran+=", with packed writeback"
+	case $form in
+	packed) ran+=", with packed writeback" ;;
+	helped) ran+=", with helpers" ;;
+	esac
 	ktap_print_msg "$ran: $total steps, $different sequences different, $SECONDS s in all"
 	[ "$different" = 0 ] || {
 		failed=1
@@ -253,8 +264,8 @@ for form in "${forms[@]}"; do
 	failed=0 ran='random sequences'
 	time=$seconds
 	[ ${#forms[@]} = 1 ] || case $form in
-	plain) time=$((seconds - seconds / 3)) ;;
-	packed) time=$((seconds / 3)) ;;
+	plain) time=$((seconds - seconds / 4 * (${#forms[@]} - 1))) ;;
+	*) time=$((seconds / 4)) ;;
 	esac
 	sequences "$form" "$time"
 	if [ $failed = 0 ]; then
