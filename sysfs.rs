@@ -37,7 +37,10 @@ use crate::{
     control::Control,
     device::Device,
     recompress::RecompressRequest,
-    writeback::selection::Selection, //
+    writeback::{
+        period::Rate,
+        selection::Selection, //
+    },
 };
 use kernel::{
     fmt::Write,
@@ -90,6 +93,7 @@ impl AttributeList for DiskDirectory {
         DiskAttribute::write_only::<Writeback>(c"writeback"),
         DiskAttribute::read_write::<WritebackLimit>(c"writeback_limit"),
         DiskAttribute::read_write::<WritebackLimitEnable>(c"writeback_limit_enable"),
+        DiskAttribute::read_write::<WritebackBudget>(c"writeback_budget"),
         DiskAttribute::read_write::<WritebackBatchSize>(c"writeback_batch_size"),
         DiskAttribute::read_write::<CompressedWriteback>(c"compressed_writeback"),
         DiskAttribute::read_write::<PackedWriteback>(c"packed_writeback"),
@@ -404,8 +408,7 @@ impl Show<Disk> for WritebackLimit {
 impl Store<Disk> for WritebackLimit {
     fn store(disk: &Disk, input: &CStr) -> Result {
         let units = kstrtoull(input, 10).map_err(|_| EINVAL)?;
-        disk.data().budget.set_units(units);
-        Ok(())
+        disk.data().budget.set_units(units)
     }
 }
 
@@ -422,8 +425,26 @@ impl Show<Disk> for WritebackLimitEnable {
 impl Store<Disk> for WritebackLimitEnable {
     fn store(disk: &Disk, input: &CStr) -> Result {
         let enable = kstrtoull(input, 10).map_err(|_| EINVAL)?;
-        disk.data().budget.set_enabled(enable != 0);
+        disk.data().budget.set_enabled(enable != 0)
+    }
+}
+
+/// `writeback_budget`: how much may be written back in any period of a length; see [`Rate::parse`].
+struct WritebackBudget;
+
+impl Show<Disk> for WritebackBudget {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        match disk.data().budget.rate() {
+            Some(rate) => out.write_fmt(fmt!("{rate}\n"))?,
+            None => writeln!(out, "off")?,
+        }
         Ok(())
+    }
+}
+
+impl Store<Disk> for WritebackBudget {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        disk.data().budget.set_rate(Rate::parse(input)?)
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod budget;
 mod compact;
 mod engine;
 mod packer;
+pub(crate) mod period;
 mod queue;
 pub(crate) mod selection;
 

@@ -66,6 +66,19 @@ pub(crate) fn memparse(text: &CStr) -> Option<u64> {
     (!core::ptr::eq(begin, end)).then_some(size)
 }
 
+/// Parses a size as [`memparse`] does, or returns `None` if the text is not just a size, but for one
+/// newline at its end.
+pub(crate) fn memsize(text: &CStr) -> Option<u64> {
+    let begin = text.as_char_ptr();
+    let mut end = core::ptr::null_mut();
+    // SAFETY: `text` is a C string, and `end` is valid for writes.
+    let size = unsafe { kernel::bindings::memparse(begin, &mut end) };
+    let bytes = text.to_bytes();
+    let rest = bytes.get(end as usize - begin as usize..)?;
+    let is_digit = bytes.first()?.is_ascii_digit();
+    (is_digit && matches!(rest, b"" | b"\n")).then_some(size)
+}
+
 /// Returns whether two texts are equal, ignoring a newline at the end of either.
 pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
     // SAFETY: `a` and `b` are C strings.
@@ -179,6 +192,25 @@ mod tests {
         assert_eq!(memparse(c"7 apples"), Some(7));
         assert_eq!(memparse(c"apples"), None);
         assert_eq!(memparse(c""), None);
+    }
+
+    #[test]
+    fn sizes_and_nothing_else() {
+        assert_eq!(memsize(c"0"), Some(0));
+        assert_eq!(memsize(c"64K\n"), Some(64 << 10));
+        assert_eq!(memsize(c"2g"), Some(2 << 30));
+        for text in [
+            c"",
+            c"K",
+            c"-1",
+            c" 1",
+            c"1 ",
+            c"1KB",
+            c"1K\n\n",
+            c"7 apples",
+        ] {
+            assert_eq!(memsize(text), None);
+        }
     }
 
     #[test]

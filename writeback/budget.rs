@@ -2,6 +2,11 @@
 
 //! The limit of writeback.
 
+use super::period::{
+    Period,
+    Rate, //
+};
+use crate::abstractions::sched::boottime_seconds;
 use kernel::{
     new_mutex,
     page::PAGE_SIZE,
@@ -10,16 +15,34 @@ use kernel::{
 };
 
 /// Number of units of the limit, of 4 KiB each, that a block is charged.
-const UNITS: u64 = PAGE_SIZE as u64 / 4096;
+pub(super) const UNITS: u64 = PAGE_SIZE as u64 / 4096;
 
 /// The limit, in units of 4 KiB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+///
+/// Times are in seconds since boot, with time asleep.
 struct Limit {
     enabled: bool,
     units: u64,
     /// Changes with each limit that a user sets, so that what was charged to one limit is not
     /// refunded to another.
     generation: u32,
+    /// The budget for a period, which replaces the other fields while it is in force.
+    ///
+    /// It stays when the user turns it off, so that turning it off and on does not allow more.
+    period: Option<KBox<Period>>,
+    /// Whether the budget for a period is in force.
+    periodic: bool,
+}
+
+/// What a charge was charged to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    /// No limit was in force.
+    Nothing,
+    /// The limit of this generation.
+    Limit(u32),
+    /// The slice of a period with this number, of the budget of this generation.
+    Slice(u32, u32),
 }
 
 /// Blocks that were charged to the limit.
@@ -27,40 +50,93 @@ struct Limit {
 pub(super) struct Charge {
     /// Number of blocks.
     pub(super) blocks: usize,
-    /// The generation of the limit; `None` if none was in force.
-    generation: Option<u32>,
+    origin: Origin,
 }
 
 impl Charge {
     /// No blocks.
     pub(super) const NONE: Self = Self {
         blocks: 0,
-        generation: None,
+        origin: Origin::Nothing,
     };
 }
 
 impl Limit {
+    /// A limit that is not in force.
+    const NONE: Self = Self {
+        enabled: false,
+        units: 0,
+        generation: 0,
+        period: None,
+        periodic: false,
+    };
+
+    /// Returns the period whose budget is in force.
+    fn period(&mut self) -> Option<&mut Period> {
+        self.period.as_deref_mut().filter(|_| self.periodic)
+    }
+
+    /// Returns how many units the limit allows.
+    fn left(&mut self, now: u32) -> u64 {
+        let units = self.units;
+        self.period().map_or(units, |period| period.left(now))
+    }
+
+    /// Returns whether any limit is in force.
+    fn is_enforced(&self) -> bool {
+        self.enabled || self.periodic
+    }
+
     /// Charges at most `blocks` blocks.
-    fn charge(&mut self, blocks: usize) -> Charge {
-        if !self.enabled {
+    fn charge(&mut self, now: u32, blocks: usize) -> Charge {
+        if !self.is_enforced() {
             return Charge {
                 blocks,
-                generation: None,
+                origin: Origin::Nothing,
             };
         }
-        let blocks = blocks.min(usize::try_from(self.units / UNITS).unwrap_or(usize::MAX));
-        self.units -= blocks as u64 * UNITS;
-        Charge {
-            blocks,
-            generation: Some(self.generation),
-        }
+        let blocks = blocks.min(usize::try_from(self.left(now) / UNITS).unwrap_or(usize::MAX));
+        let units = blocks as u64 * UNITS;
+        let generation = self.generation;
+        let origin = match self.period() {
+            Some(period) => Origin::Slice(period.charge(now, units), generation),
+            None => {
+                self.units -= units;
+                Origin::Limit(generation)
+            }
+        };
+        Charge { blocks, origin }
     }
 
     /// Refunds `blocks` blocks of a charge.
     fn refund(&mut self, charge: Charge, blocks: usize) {
-        if charge.generation == Some(self.generation) {
-            self.units += blocks as u64 * UNITS;
+        let units = blocks as u64 * UNITS;
+        match (charge.origin, self.period.as_deref_mut()) {
+            (Origin::Limit(generation), _) if generation == self.generation => self.units += units,
+            (Origin::Slice(slice, generation), Some(period)) if generation == self.generation => {
+                period.refund(slice, units);
+            }
+            _ => (),
         }
+    }
+
+    /// Sets the budget for a period, with `spare` as memory for it; `None` turns it off.
+    ///
+    /// What was written in the period so far counts as written now, unless only the budget was
+    /// turned off and on again.
+    fn set_rate(&mut self, now: u32, rate: Option<Rate>, spare: Option<KBox<Period>>) {
+        self.periodic = rate.is_some();
+        let (Some(rate), Some(mut spare)) = (rate, spare) else {
+            return;
+        };
+        if let Some(period) = self.period.as_deref_mut() {
+            if period.rate() == rate {
+                return;
+            }
+            *spare = Period::new(rate, now, period.used(now));
+        }
+        self.period = Some(spare);
+        self.generation = self.generation.wrapping_add(1);
     }
 }
 
@@ -78,50 +154,82 @@ pub(crate) struct Budget {
 impl Budget {
     /// Creates a limit that is not in force. Any context.
     pub(crate) fn new() -> impl PinInit<Self> {
-        let limit = Limit {
-            enabled: false,
-            units: 0,
-            generation: 0,
-        };
         pin_init!(Self {
-            limit <- new_mutex!(limit, "zram_rs budget"),
+            limit <- new_mutex!(Limit::NONE, "zram_rs budget"),
         })
     }
 
-    /// Returns whether the limit is in force.
+    /// Returns whether a limit is in force.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.limit.lock().enabled
+        self.limit.lock().is_enforced()
     }
 
     /// Enables or disables the limit.
-    pub(crate) fn set_enabled(&self, enabled: bool) {
-        self.limit.lock().enabled = enabled;
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: a budget for a period is in force, which is the limit.
+    pub(crate) fn set_enabled(&self, enabled: bool) -> Result {
+        let mut limit = self.limit.lock();
+        if limit.periodic {
+            return Err(EBUSY);
+        }
+        limit.enabled = enabled;
+        Ok(())
     }
 
-    /// Returns the limit, in units of 4 KiB.
+    /// Returns the limit, in units of 4 KiB: with a budget for a period, what may be written now.
     pub(crate) fn units(&self) -> u64 {
-        self.limit.lock().units
+        self.limit.lock().left(boottime_seconds())
     }
 
     /// Sets the limit, in units of 4 KiB, rounded down to whole blocks.
-    pub(crate) fn set_units(&self, units: u64) {
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: a budget for a period is in force, which is the limit.
+    pub(crate) fn set_units(&self, units: u64) -> Result {
         let mut limit = self.limit.lock();
+        if limit.periodic {
+            return Err(EBUSY);
+        }
         limit.units = units & !(UNITS - 1);
         limit.generation = limit.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Returns the budget for a period, if one is in force.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        self.limit.lock().period().map(|period| period.rate())
+    }
+
+    /// Sets the budget for a period, or turns it off.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory for it.
+    pub(crate) fn set_rate(&self, rate: Option<Rate>) -> Result {
+        let now = boottime_seconds();
+        let spare = match rate {
+            Some(rate) => Some(KBox::new(Period::new(rate, now, 0), GFP_KERNEL)?),
+            None => None,
+        };
+        self.limit.lock().set_rate(now, rate, spare);
+        Ok(())
     }
 
     /// Returns how many blocks the limit allows.
-    pub(super) fn blocks(&self) -> usize {
-        let limit = self.limit.lock();
-        match limit.enabled {
-            true => usize::try_from(limit.units / UNITS).unwrap_or(usize::MAX),
+    pub(crate) fn blocks(&self) -> usize {
+        let mut limit = self.limit.lock();
+        match limit.is_enforced() {
+            true => usize::try_from(limit.left(boottime_seconds()) / UNITS).unwrap_or(usize::MAX),
             false => usize::MAX,
         }
     }
 
     /// Charges at most `blocks` blocks.
     pub(super) fn charge(&self, blocks: usize) -> Charge {
-        self.limit.lock().charge(blocks)
+        self.limit.lock().charge(boottime_seconds(), blocks)
     }
 
     /// Refunds `blocks` blocks of a charge.
@@ -137,25 +245,24 @@ mod tests {
     #[test]
     fn budget() {
         let mut limit = Limit {
-            enabled: false,
             units: 10 * UNITS,
-            generation: 0,
+            ..Limit::NONE
         };
         // A limit that is not in force is neither charged nor refunded.
-        let free = limit.charge(1000);
+        let free = limit.charge(0, 1000);
         assert_eq!(free.blocks, 1000);
         assert_eq!(limit.units, 10 * UNITS);
         limit.enabled = true;
         limit.refund(free, 1000);
         assert_eq!(limit.units, 10 * UNITS);
 
-        let most = limit.charge(7);
+        let most = limit.charge(0, 7);
         assert_eq!((most.blocks, limit.units), (7, 3 * UNITS));
-        let rest = limit.charge(7);
+        let rest = limit.charge(0, 7);
         assert_eq!((rest.blocks, limit.units), (3, 0));
-        assert_eq!(limit.charge(1).blocks, 0);
+        assert_eq!(limit.charge(0, 1).blocks, 0);
         limit.refund(most, 2);
-        assert_eq!(limit.charge(5).blocks, 2);
+        assert_eq!(limit.charge(0, 5).blocks, 2);
 
         // A charge to an old limit is not refunded to a new one.
         limit.generation += 1;
@@ -163,8 +270,45 @@ mod tests {
         assert_eq!(limit.units, 0);
 
         limit.units = u64::MAX & !(UNITS - 1);
-        let all = limit.charge(usize::MAX);
+        let all = limit.charge(0, usize::MAX);
         limit.refund(all, all.blocks);
         assert_eq!(limit.units, u64::MAX & !(UNITS - 1));
+    }
+
+    #[test]
+    fn period_is_the_limit() -> Result {
+        let spare = |rate| Ok::<_, Error>(Some(KBox::new(Period::new(rate, 0, 0), GFP_KERNEL)?));
+        let mut limit = Limit {
+            enabled: true,
+            units: 3 * UNITS,
+            ..Limit::NONE
+        };
+        let before = limit.charge(0, 1);
+        let ten = Rate::for_blocks(10, 100);
+        limit.set_rate(0, Some(ten), spare(ten)?);
+        assert_eq!(limit.left(0), 10 * UNITS);
+        // What was charged to the limit is not refunded to the budget.
+        limit.refund(before, 1);
+        assert_eq!(limit.left(0), 10 * UNITS);
+        let charge = limit.charge(5, 8);
+        assert_eq!(limit.charge(6, 8).blocks, 2);
+        assert_eq!(limit.charge(7, 1).blocks, 0);
+        limit.refund(charge, 3);
+        assert_eq!(limit.left(8), 3 * UNITS);
+
+        // Turning it off and on does not allow more.
+        limit.set_rate(8, None, None);
+        assert_eq!(limit.left(8), 2 * UNITS);
+        limit.set_rate(9, Some(ten), spare(ten)?);
+        assert_eq!(limit.left(9), 3 * UNITS);
+        // Nor does another budget: what was written counts from now on.
+        let twelve = Rate::for_blocks(12, 50);
+        limit.set_rate(10, Some(twelve), spare(twelve)?);
+        assert_eq!(limit.left(10), 5 * UNITS);
+        limit.refund(charge, 5);
+        assert_eq!(limit.left(10), 5 * UNITS);
+        assert_eq!(limit.left(60), 5 * UNITS);
+        assert_eq!(limit.left(62), 12 * UNITS);
+        Ok(())
     }
 }
