@@ -23,6 +23,7 @@ pub(crate) mod page;
 pub(crate) mod parameter;
 pub(crate) mod parse;
 pub(crate) mod ratelimit;
+pub(crate) mod repeated_work;
 pub(crate) mod sched;
 pub(crate) mod sync;
 pub(crate) mod workqueue;

@@ -21,6 +21,7 @@ use crate::{
         DiskAttributes,
         DriverResources, //
     },
+    tiering::Workers,
 };
 use core::mem;
 use kernel::{
@@ -111,6 +112,7 @@ impl Control {
                     hotplug: Arc::new(hotplug, GFP_KERNEL)?,
                     helpers: Arc::new(Helpers::new(c"zram_rs_helpers")?, GFP_KERNEL)?,
                     queue: Arc::new(HighPriority::new(c"zram_rs", READERS)?, GFP_KERNEL)?,
+                    workers: Arc::pin_init(Workers::new(), GFP_KERNEL)?,
                 }
             },
             major: Major::new(c"zram")

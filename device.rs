@@ -54,6 +54,12 @@ use crate::{
         Parts,
         Store, //
     },
+    tiering::{
+        self,
+        post_processing::PostProcessing,
+        Tiering,
+        Workers, //
+    },
     writeback::{
         self,
         budget::Budget,
@@ -99,14 +105,15 @@ pub(crate) struct Device {
     /// The configuration, and the store of the disk while it is initialised.
     pub(crate) config: ConfigHandle,
     /// Serialises writeback and recompression; the owner may keep a reference to the store.
-    #[pin]
-    post_processing: Mutex<()>,
+    post_processing: Arc<PostProcessing>,
     /// Serialises the marking of idle pages; the owner may keep a reference to the store.
     #[pin]
     marking: Mutex<()>,
     /// The limit of writeback.
+    pub(crate) budget: Arc<Budget>,
+    /// Writeback and recompression that nothing asks for.
     #[pin]
-    pub(crate) budget: Budget,
+    pub(crate) tiering: Tiering<ConfigHandle>,
     /// Maximum number of writeback requests in flight.
     batch_size: Atomic<u32>,
     resources: DriverResources,
@@ -124,6 +131,8 @@ pub(crate) struct DriverResources {
     pub(crate) helpers: Arc<Helpers>,
     /// The workqueue that decompresses pages which were read from a backing device.
     pub(crate) queue: Arc<HighPriority>,
+    /// The workqueue of tiering.
+    pub(crate) workers: Arc<Workers>,
 }
 
 /// A reference to the configuration of a disk, which may outlive the disk.
@@ -146,6 +155,23 @@ impl ConfigHandle {
     /// May sleep.
     pub(crate) fn with_store<R>(&self, f: impl FnOnce(&Store) -> R) -> Option<R> {
         Some(f(&self.0.read().ready.as_ref()?.store))
+    }
+}
+
+impl tiering::Disk for ConfigHandle {
+    fn store(&self) -> Option<Arc<Store>> {
+        Some(self.0.read().ready.as_ref()?.store.clone())
+    }
+
+    fn find_priority(
+        &self,
+        number: Option<Priority>,
+        algorithm: Option<Algorithm>,
+    ) -> Option<Priority> {
+        let number = number.map(|priority| priority.number() as i32);
+        let name = algorithm.map(Algorithm::name);
+        let algorithms = &self.0.read().algorithms;
+        algorithms.find(number, name, Priority::SECONDARY).ok()
     }
 }
 
@@ -234,6 +260,7 @@ impl Operations for Device {
     }
 
     fn stop(&self) {
+        self.tiering.stop();
         drop(self.end_post_processing());
         self.config.with_store(|store| store.free_all(|| ()));
     }
@@ -267,11 +294,20 @@ impl Device {
             stable_writes: true,
             synchronous: true,
         };
+        let config = ConfigHandle::new()?;
+        let post_processing = Arc::pin_init(PostProcessing::new(), GFP_KERNEL)?;
+        let budget = Arc::pin_init(Budget::new(), GFP_KERNEL)?;
         let data = try_pin_init!(Self {
-            config: ConfigHandle::new()?,
-            post_processing <- new_mutex!((), "zram_rs post-processing"),
+            tiering <- Tiering::new(
+                config.clone(),
+                resources.workers.clone(),
+                post_processing.clone(),
+                budget.clone(),
+            ),
+            config,
+            post_processing,
             marking <- new_mutex!((), "zram_rs marking"),
-            budget <- Budget::new(),
+            budget,
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
             resources,
         });
@@ -555,7 +591,7 @@ impl Device {
     /// - `ERESTARTSYS`: a signal interrupted the wait.
     /// - Those of `select` and [`writeback::run`].
     pub(crate) fn write_back(&self, select: impl FnOnce(usize) -> Result<Selection>) -> Result {
-        let _guard = lock_interruptible(&self.post_processing)?;
+        let _guard = self.post_processing.lock_interruptible()?;
         // Take a reference: the configuration must not be locked during the writeback.
         let store = match &self.config().read().ready {
             Some(ready) => ready.store.clone(),
@@ -579,7 +615,7 @@ impl Device {
     /// - `ERESTARTSYS`: a signal interrupted the wait.
     /// - Those of [`recompress::run`].
     pub(crate) fn recompress(&self, request: &RecompressRequest) -> Result {
-        let _guard = lock_interruptible(&self.post_processing)?;
+        let _guard = self.post_processing.lock_interruptible()?;
         let (store, priority) = {
             let config = self.config().read();
             let ready = config.ready.as_ref().ok_or(EINVAL)?;
@@ -634,7 +670,7 @@ impl Device {
     /// - `ERESTARTSYS`: a signal interrupted the wait.
     /// - Those of [`writeback::compact`].
     pub(crate) fn compact_backing(&self) -> Result {
-        let _guard = lock_interruptible(&self.post_processing)?;
+        let _guard = self.post_processing.lock_interruptible()?;
         // Take a reference: the configuration must not be locked during the compaction.
         let store = match &self.config().read().ready {
             Some(ready) => ready.store.clone(),

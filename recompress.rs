@@ -133,9 +133,13 @@ impl RecompressRequest {
     fn accepts(&self, slot: &SlotGuard<'_>, priority: Priority) -> bool {
         (!self.idle || slot.is_idle())
             && (!self.huge || slot.is_huge())
-            && !slot.is_incompressible()
-            && slot.priority() < priority
+            && is_worth_trying(slot, priority)
     }
+}
+
+/// Returns whether the algorithm of `priority` may make the page in a slot smaller. Any context.
+pub(crate) fn is_worth_trying(slot: &SlotGuard<'_>, priority: Priority) -> bool {
+    !slot.is_incompressible() && slot.priority() < priority
 }
 
 /// Recompresses pages with the algorithm of a priority, the largest first.
@@ -183,7 +187,14 @@ pub(crate) fn run(store: &Store, request: &RecompressRequest, priority: Priority
                 _ => error,
             })?;
             let page = copy.as_page();
-            match recompress(store, index, priority, request.threshold, page) {
+            match self::page(
+                store,
+                index,
+                priority,
+                request.threshold,
+                page,
+                Some(Gfp::NOIO),
+            ) {
                 Ok(true) => left -= 1,
                 Ok(false) => (),
                 Err(ENOMEM) => return Err(ENOMEM),
@@ -212,9 +223,12 @@ enum Shrunk<'a> {
 /// Recompresses a page if its slot is still selected, and returns whether the page was compressed,
 /// even if its slot keeps the old object.
 ///
+/// The page is copied to `copy`. The object comes from free memory, or else from what `patient`
+/// finds.
+///
 /// # Context
 ///
-/// May sleep.
+/// May sleep, for memory only with `patient`.
 ///
 /// # Errors
 ///
@@ -222,12 +236,13 @@ enum Shrunk<'a> {
 /// - Those of decompression and compression.
 ///
 /// The slot keeps its object.
-fn recompress(
+pub(crate) fn page(
     store: &Store,
     index: usize,
     priority: Priority,
     threshold: usize,
     copy: PageRef<'_>,
+    patient: Option<Gfp>,
 ) -> Result<bool> {
     let mut slot = match store.table.lock(index) {
         Some(slot) if slot.is_selected() => slot,
@@ -265,8 +280,8 @@ fn recompress(
         })
     };
     let mut shrunk = shrink(None)?;
-    if let Shrunk::NoMemory(size) = shrunk {
-        let object = pool.alloc(size, copy.node(), Gfp::NOIO)?;
+    if let (Shrunk::NoMemory(size), Some(gfp)) = (&shrunk, patient) {
+        let object = pool.alloc(*size, copy.node(), gfp)?;
         shrunk = shrink(Some(object))?;
     }
     let object = match shrunk {

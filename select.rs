@@ -139,6 +139,11 @@ impl Sorter {
         }
     }
 
+    /// Returns how many slots were added.
+    pub(crate) fn len(&self) -> usize {
+        self.unsorted.len()
+    }
+
     /// Returns whether no slot was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.unsorted.is_empty()
@@ -152,6 +157,11 @@ impl Sorter {
     /// Returns the slots in the order in which they were added.
     pub(crate) fn slots(&self) -> impl Iterator<Item = usize> + '_ {
         self.unsorted.iter().map(|&(slot, _)| slot)
+    }
+
+    /// Returns the slots and the sizes of their objects, in the order in which they were added.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.unsorted.iter().copied()
     }
 
     /// Sorts the slots into a batch.

@@ -488,6 +488,11 @@ impl<'a> SlotGuard<'a> {
         self.object_size() == Some(PAGE_SIZE)
     }
 
+    /// Returns whether the page is on the backing device.
+    pub(crate) fn is_written_back(&self) -> bool {
+        matches!(self.view(), View::WrittenBack { .. })
+    }
+
     /// Returns whether the page is on the backing device, in the block with this number.
     pub(crate) fn is_in(&self, number: usize) -> bool {
         matches!(self.view(), View::WrittenBack { location, .. } if location.block() == number)

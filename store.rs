@@ -242,6 +242,11 @@ impl Store {
         self.limit.store(pages, Relaxed);
     }
 
+    /// Returns the maximum number of pages that the pool may use, if there is one. Any context.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        Some(self.limit.load(Relaxed)).filter(|&limit| limit != 0)
+    }
+
     /// Returns whether the pool may use a limited number of pages. Any context.
     #[inline]
     pub(crate) fn is_limited(&self) -> bool {

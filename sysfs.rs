@@ -37,6 +37,10 @@ use crate::{
     control::Control,
     device::Device,
     recompress::RecompressRequest,
+    tiering::settings::{
+        AutoRecompress,
+        AutoWriteback, //
+    },
     writeback::{
         period::Rate,
         selection::Selection, //
@@ -104,6 +108,8 @@ impl AttributeList for DiskDirectory {
         DiskAttribute::read_write::<RecompAlgorithm>(c"recomp_algorithm"),
         DiskAttribute::write_only::<Recompress>(c"recompress"),
         DiskAttribute::write_only::<AlgorithmParams>(c"algorithm_params"),
+        DiskAttribute::read_write::<AutoWritebackFile>(c"auto_writeback"),
+        DiskAttribute::read_write::<AutoRecompressFile>(c"auto_recompress"),
     ];
 }
 
@@ -445,6 +451,48 @@ impl Show<Disk> for WritebackBudget {
 impl Store<Disk> for WritebackBudget {
     fn store(disk: &Disk, input: &CStr) -> Result {
         disk.data().budget.set_rate(Rate::parse(input)?)
+    }
+}
+
+/// `auto_writeback`: when and which pages are written back by themselves; see
+/// [`AutoWriteback::parse`].
+struct AutoWritebackFile;
+
+impl Show<Disk> for AutoWritebackFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        match disk.data().tiering.writeback() {
+            Some(settings) => out.write_fmt(fmt!("{settings}\n"))?,
+            None => writeln!(out, "off")?,
+        }
+        Ok(())
+    }
+}
+
+impl Store<Disk> for AutoWritebackFile {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let settings = AutoWriteback::parse(input)?;
+        disk.data().tiering.set_writeback(settings)
+    }
+}
+
+/// `auto_recompress`: when and which pages are recompressed by themselves; see
+/// [`AutoRecompress::parse`].
+struct AutoRecompressFile;
+
+impl Show<Disk> for AutoRecompressFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        match disk.data().tiering.recompress() {
+            Some(settings) => out.write_fmt(fmt!("{settings}\n"))?,
+            None => writeln!(out, "off")?,
+        }
+        Ok(())
+    }
+}
+
+impl Store<Disk> for AutoRecompressFile {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let settings = AutoRecompress::parse(input)?;
+        disk.data().tiering.set_recompress(settings)
     }
 }
 

@@ -21,6 +21,7 @@
 pub(crate) mod budget;
 mod compact;
 mod engine;
+pub(crate) mod group;
 mod packer;
 pub(crate) mod period;
 mod queue;

@@ -13,6 +13,7 @@
 //! - [`control`]: the list of disks; adds and removes disks
 //! - [`debugfs`]: `block_state`, a line for each page of a disk
 //! - [`device`]: one disk: its life, its configuration, and its bios
+//! - [`tiering`]: recompresses and writes back pages that were not used for long
 //! - [`writeback`]: writes pages to the backing device, with many bios in flight
 //! - [`recompress`]: compresses pages once more, with other algorithms
 //! - [`idle`]: marks pages as idle
@@ -36,14 +37,16 @@
 //! # Lock order
 //!
 //! 1. `Control::disks`: the list of disks
-//! 2. `Device::post_processing`: serialises writeback and recompression of a disk;
+//! 2. `Tiering::state`, then `Worker::state`: the settings and the worker of tiering
+//! 3. `PostProcessing`: serialises writeback and recompression of a disk;
 //!    `Device::marking`: serialises the marking of idle pages
-//! 3. `Device::config`: the configuration of a disk
-//! 4. `open_mutex` of a disk: a claim takes it for moments and no other lock of the driver with it;
+//! 4. `Device::config`: the configuration of a disk
+//! 5. `open_mutex` of a disk: a claim takes it for moments and no other lock of the driver with it;
 //!    an opener may wait with it for the end of a claim; the block layer does I/O with it
-//! 5. the lock of a slot
-//! 6. a compression stream
-//! 7. `Blocks::cursor`, `Budget::limit`, locks of zsmalloc
+//! 6. the lock of a slot
+//! 7. a compression stream
+//! 8. `Blocks::cursor`, `Budget::limit`, `Workers::queue`, the settings and the statistics of a
+//!    worker, locks of zsmalloc
 //!
 //! `Documentation/soundness.rst` gives the reasons, and the contexts of all functions.
 
@@ -70,6 +73,7 @@ mod spread;
 mod stats;
 mod store;
 mod sysfs;
+mod tiering;
 mod writeback;
 #[allow(unsafe_code)]
 mod zspool;

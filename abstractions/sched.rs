@@ -116,6 +116,16 @@ pub(crate) fn totalram_pages() -> usize {
     unsafe { bindings::zram_rs_totalram_pages() }
 }
 
+/// Returns the number of pages of memory that tasks can get without swapping, as an estimate.
+///
+/// # Context
+///
+/// Any context; does not sleep.
+pub(crate) fn available_pages() -> usize {
+    // SAFETY: The function has no requirements.
+    unsafe { kernel::bindings::si_mem_available() }.max(0) as usize
+}
+
 /// Returns the number of CPUs that are online; it may change at any time.
 ///
 /// # Context

@@ -226,6 +226,12 @@ struct workqueue_struct *zram_rs_helper_workqueue(const char *name)
 	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_CPU_INTENSIVE | WQ_PERCPU, 0, name);
 }
 
+struct workqueue_struct *zram_rs_background_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE | WQ_MEM_RECLAIM | WQ_SYSFS, 0,
+			       name);
+}
+
 struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active)
 {
 	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, max_active,

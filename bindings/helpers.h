@@ -26,6 +26,7 @@ struct workqueue_struct;
 
 unsigned int zram_rs_helpers(void);
 unsigned int zram_rs_num_devices(void);
+struct workqueue_struct *zram_rs_background_workqueue(const char *name);
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map);
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map);
 void zram_rs_bit_unlock(unsigned long *word, unsigned long value, struct lockdep_map *map);

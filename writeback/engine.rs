@@ -304,6 +304,32 @@ fn allocate(max: usize, packed: bool, gfp: Gfp) -> Result<Request> {
     WriteRequest::new(max, data, gfp)
 }
 
+/// Requests that are not in flight.
+///
+/// # Invariants
+///
+/// There is at least one, and there is room for one without an allocation.
+pub(super) struct Requests(KVVec<Request>);
+
+impl Requests {
+    /// Allocates a request for any disk, of at most [`REQUEST_BLOCKS`] blocks.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: `gfp` finds no memory.
+    pub(super) fn new(gfp: Gfp) -> Result<Self> {
+        Self::with_quota(REQUEST_BLOCKS, true, gfp)
+    }
+
+    /// Allocates a request of at most `max` blocks, which pages share if `packed` is set.
+    fn with_quota(max: usize, packed: bool, gfp: Gfp) -> Result<Self> {
+        let mut requests = KVVec::with_capacity(1, gfp.for_collections())?;
+        requests.push(allocate(max, packed, gfp)?, GFP_NOWAIT)?;
+        // INVARIANT: There is a request.
+        Ok(Self(requests))
+    }
+}
+
 /// The requests of one task, and what it does with them.
 ///
 /// # Context
@@ -340,21 +366,31 @@ impl<'a, 'w> Engine<'a, 'w> {
         writer: &'a mut Writer<'w, RequestData>,
         quota: Quota,
     ) -> Result<Self> {
-        let gfp = role.gfp();
-        let mut free = KVVec::with_capacity(1, gfp.for_collections())?;
         let packed = job.store.sharing().is_packed();
-        free.push(allocate(quota.each, packed, gfp)?, GFP_NOWAIT)?;
-        // INVARIANT: `free` has a request.
-        Ok(Self {
+        let requests = Requests::with_quota(quota.each, packed, role.gfp())?;
+        Ok(Self::with_requests(job, role, writer, quota, requests))
+    }
+
+    /// Creates an engine with these requests.
+    pub(super) fn with_requests(
+        job: &'a Job<'a>,
+        role: Role,
+        writer: &'a mut Writer<'w, RequestData>,
+        quota: Quota,
+        requests: Requests,
+    ) -> Self {
+        let free = requests.0;
+        // INVARIANT: By the invariants of `Requests`, `free` has a request.
+        Self {
             job,
             role,
             writer,
             quota,
-            requests: 1,
+            requests: free.len(),
             free,
             result: Ok(()),
             stop: Ok(()),
-        })
+        }
     }
 
     /// Takes a request to be filled: a free one, or a new one within the quota if there is free
@@ -397,15 +433,26 @@ impl<'a, 'w> Engine<'a, 'w> {
 
     /// Waits for all requests and returns the result of the writeback, of which
     /// [`write`](Self::write) returned `end`.
-    pub(super) fn finish(mut self, end: Result) -> Result {
+    pub(super) fn finish(self, end: Result) -> Result {
+        self.finish_with_requests(end).0
+    }
+
+    /// Does what [`finish`](Self::finish) does, and returns one of the requests, too.
+    pub(super) fn finish_with_requests(mut self, end: Result) -> (Result, Requests) {
         if end.is_err() {
             self.result = end;
         }
         let _ = self.drain();
-        match end {
+        let result = match end {
             Err(EINTR | ERESTARTSYS) => end,
             _ => self.stop.and(self.result),
+        };
+        self.free.truncate(1);
+        if let Some(request) = self.free.last_mut() {
+            request.as_mut().shrink();
         }
+        // INVARIANT: By the type invariants a request is free, now that none is in flight.
+        (result, Requests(self.free))
     }
 
     /// Writes back slots; returns when all of their pages have been submitted.

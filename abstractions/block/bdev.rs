@@ -16,7 +16,8 @@ pub(crate) use read::{
 };
 pub(crate) use write::{
     WriteRequest,
-    Writer, //
+    Writer,
+    WriterMemory, //
 };
 
 use crate::bindings;

@@ -125,6 +125,11 @@ impl<T: Send> WriteRequest<T> {
         }
     }
 
+    /// Frees all pages but one. Any context but interrupts; does not sleep.
+    pub(crate) fn shrink(self: Pin<&mut Self>) {
+        self.project().pages.truncate(1);
+    }
+
     /// Returns the number of pages that the request has.
     pub(crate) fn capacity(&self) -> usize {
         self.pages.len()
@@ -230,6 +235,32 @@ pub(crate) struct Writer<'a, T: Send> {
     /// Requests that were taken from `completed`, the first one first.
     taken: *mut WriteRequest<T>,
     in_flight: usize,
+    /// The I/O priority of the requests; 0 for that of the task.
+    priority: u16,
+}
+
+/// The memory of a [`Writer`], to be set aside for a time without free memory.
+pub(crate) struct WriterMemory<T>(Arc<CompletedList<T>>);
+
+impl<T: Send> WriterMemory<T> {
+    /// Allocates the memory of a writer.
+    ///
+    /// # Context
+    ///
+    /// May sleep, unless `gfp` is [`Gfp::NOWAIT`].
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    pub(crate) fn new(gfp: Gfp) -> Result<Self> {
+        let flags = gfp.for_collections();
+        // INVARIANT: The list is empty.
+        let completed = CompletedList {
+            head: Atomic::new(ptr::null_mut()),
+            wait: KBox::pin_init(WaitQueue::new(), flags)?,
+        };
+        Ok(Self(Arc::new(completed, flags)?))
+    }
 }
 
 impl<T: Send> Writer<'_, T> {
@@ -252,22 +283,38 @@ impl<T: Send> Writer<'_, T> {
         gfp: Gfp,
         f: impl FnOnce(&mut Writer<'_, T>) -> Result<R>,
     ) -> Result<R> {
-        let flags = gfp.for_collections();
-        // INVARIANT: The list is empty.
-        let completed = CompletedList {
-            head: Atomic::new(ptr::null_mut()),
-            wait: KBox::pin_init(WaitQueue::new(), flags)?,
-        };
-        // INVARIANT: The list is empty, and no request was submitted.
+        Self::with_memory(device, &mut WriterMemory::new(gfp)?, f)
+    }
+
+    /// Calls `f` with a writer in this memory; in all else it is like [`with`](Self::with).
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
+    pub(crate) fn with_memory<R>(
+        device: &BlockDevice,
+        memory: &mut WriterMemory<T>,
+        f: impl FnOnce(&mut Writer<'_, T>) -> R,
+    ) -> R {
+        // INVARIANT: The list is empty, and no request was submitted: this function has the memory
+        // to itself, and each call of it takes all requests from the list.
         let mut writer = Writer {
             device,
-            completed: Arc::new(completed, flags)?,
+            completed: memory.0.clone(),
             taken: ptr::null_mut(),
             in_flight: 0,
+            priority: 0,
         };
         let result = f(&mut writer);
         while writer.wait().is_some() {}
         result
+    }
+
+    /// Gives the requests that are submitted from now on the idle I/O class: they let all other
+    /// requests go first, if the scheduler of the device knows classes. Any context.
+    pub(crate) fn set_idle(&mut self) {
+        let class = kernel::bindings::IOPRIO_CLASS_IDLE as u16;
+        self.priority = class << kernel::bindings::IOPRIO_CLASS_SHIFT;
     }
 
     /// Submits a request, which writes the pages with these indices to the device from page `to`
@@ -343,6 +390,7 @@ impl<T: Send> Writer<'_, T> {
                 operation,
             );
             (*bio).bi_iter.bi_sector = sector(at);
+            (*bio).bi_ioprio = self.priority;
             (*bio).bi_end_io = Some(Self::end_io);
             for page in pages {
                 kernel::bindings::__bio_add_page(

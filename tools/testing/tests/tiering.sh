@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The files auto_writeback and auto_recompress: what they accept, and what turns do by themselves, on the real clock.
+#
+# Proves that cold pages go to the backing device without a single write to sysfs, and no others.
+#
+# Guest: uml-debug group=tiering seconds=400
+# Guest: stock group=tiering
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+# last_log TEXT: the last line of the log must end with TEXT.
+last_log() {
+	local line
+	line=$(dmesg | tail -n 1)
+	[[ $line == *"$1" ]] || fail "the last line of the log is '$line', should end with '$1'"
+}
+
+# refuses_setting FILE VALUE REASON: a write must fail with EINVAL, with the reason in the log, and change nothing.
+refuses_setting() {
+	local before
+	before=$(<"$sys/$1")
+	stores "$sys/$1" "$2" EINVAL
+	last_log "$1: $3"
+	is "$1 after '$2'" "$(<"$sys/$1")" "$before"
+}
+
+test_auto_writeback() {
+	local value reason seconds='it is not a number of seconds' percent='it is not a percentage from 0% to 100%'
+	local bytes='it is not a number of bytes that make a page' need='need age=<seconds>, or off'
+	add
+	is "the mode of auto_writeback" "$(stat -c %a "$sys/auto_writeback")" 644
+	reads auto_writeback $'off\n'
+	stores "$sys/auto_writeback" age=3600
+	reads auto_writeback $'age=3600 every=60 max=67108864\n'
+	stores "$sys/auto_writeback" 'available=5% max=1M above=50% every=7 huge_age=60 age=100'
+	reads auto_writeback $'age=100 huge_age=60 every=7 max=1048576 above=50% available=5%\n'
+	# Before and after initialisation, and over a reset.
+	stores "$sys/disksize" 1M
+	reads auto_writeback $'age=100 huge_age=60 every=7 max=1048576 above=50% available=5%\n'
+	stores "$sys/auto_writeback" age=8
+	stores "$sys/reset" 1
+	reads auto_writeback $'age=8 every=60 max=67108864\n'
+	put_bare "$sys/auto_writeback" 'age=0'
+	reads auto_writeback $'age=0 every=60 max=67108864\n'
+	while IFS='|' read -r value reason; do
+		refuses_setting auto_writeback "$value" "$reason"
+	done <<-END
+		|$need
+		every=5|$need
+		on|on: it has no value
+		off age=1|off: it has no value
+		age=1 off|off: it has no value
+		age|age: it has no value
+		age=|age: it has no value
+		age=-1|age: $seconds
+		age=1h|age: $seconds
+		age=4294967296|age: $seconds
+		age=1 age=1|age: it is given twice
+		age=1 huge_age=x|huge_age: $seconds
+		age=1 huge_age=2|huge_age must not be above age
+		age=1 every=0|every: $seconds above 0
+		age=1 max=0|max: $bytes
+		age=1 max=1|max: $bytes
+		age=1 max=1KB|max: $bytes
+		age=1 above=50|above: $percent
+		age=1 above=101%|above: $percent
+		age=1 available=-1%|available: $percent
+		age=1 available=5% available=5%|available: it is given twice
+		age=1 type=huge|type: there is no such name
+	END
+	stores "$sys/auto_writeback" off
+	reads auto_writeback $'off\n'
+}
+
+test_auto_recompress() {
+	local value reason
+	add
+	is "the mode of auto_recompress" "$(stat -c %a "$sys/auto_recompress")" 644
+	reads auto_recompress $'off\n'
+	stores "$sys/auto_recompress" age=60
+	reads auto_recompress $'age=60 every=60 max=67108864\n'
+	stores "$sys/auto_recompress" 'threshold=3000 priority=2 algo=zstd max=2M every=9 age=1'
+	reads auto_recompress $'age=1 every=9 max=2097152 algo=zstd priority=2 threshold=3000\n'
+	while IFS='|' read -r value reason; do
+		refuses_setting auto_recompress "$value" "$reason"
+	done <<-END
+		|need age=<seconds>, or off
+		zstd|zstd: it has no value
+		age=1 age=2|age: it is given twice
+		age=x|age: it is not a number of seconds
+		age=1 every=x|every: it is not a number of seconds above 0
+		age=1 max=4095|max: it is not a number of bytes that make a page
+		age=1 algo=lz5|algo: there is no such algorithm
+		age=1 priority=0|priority: it is not a priority from 1 to 3
+		age=1 priority=4|priority: it is not a priority from 1 to 3
+		age=1 threshold=65536|threshold: it is not a number of bytes below that of a page
+		age=1 huge_age=1|huge_age: there is no such name
+	END
+	stores "$sys/auto_recompress" off
+	reads auto_recompress $'off\n'
+}
+
+# marks INDEX COUNT MARK: sets $marks to how many of these pages have the mark in block_state.
+marks() {
+	local index line wanted=$3
+	marks=0
+	while read -r index line; do
+		[ "$index" -lt "$1" ] || [ "$index" -ge $(($1 + $2)) ] || [[ ${line##* } != *"$wanted"* ]] || marks=$((marks + 1))
+	done < <(cat "/sys/kernel/debug/zram/${sys##*/}/block_state")
+}
+
+# A third of the disk is used all the time, a third was used less than 8 seconds ago, and a third was not.
+test_cold_pages_go() {
+	local third=64 until
+	[ -e /sys/kernel/debug/zram ] || mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+	nullb wb0 4
+	add
+	stores "$sys/comp_algorithm" lzo
+	stores "$sys/recomp_algorithm" 'algo=zstd priority=1'
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/auto_writeback" 'age=24 every=3'
+	stores "$sys/auto_recompress" 'age=8 every=3'
+	stores "$sys/disksize" 1M
+	does open "$dev" direct
+	does bulk $((2 * third)) $third text 3
+	sleep 14
+	does bulk $third $third text 2
+	does bulk 0 $third text 1
+	until=$((SECONDS + 16))
+	while [ $SECONDS -lt $until ]; do
+		does bulkcheck 0 $third text 1
+		sleep 0.5
+	done
+	marks $((2 * third)) $third w
+	is "cold pages on the device" "$marks" $third
+	marks 0 $((2 * third)) w
+	is "other pages on the device" "$marks" 0
+	marks $third $third r
+	is "warm pages that were recompressed" "$marks" $third
+	marks $((2 * third)) $third r
+	is "cold pages that were recompressed" "$marks" $third
+	marks 0 $third r
+	is "hot pages that were recompressed" "$marks" 0
+	counts "of the cold third" $third 0 $third
+	does bulkcheck 0 $third text 1
+	does bulkcheck $third $third text 2
+	does bulkcheck $((2 * third)) $third text 3
+	does close
+}
+
+run_tests

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writeback of a group of pages in the background, with memory that was set aside.
+
+use super::{
+    budget::Budget,
+    engine::{
+        Engine,
+        Job,
+        Quota,
+        RequestData,
+        Requests,
+        Role, //
+    },
+    packer::Packer,
+    queue::{
+        End,
+        Queue, //
+    },
+    Each,
+};
+use crate::{
+    abstractions::{
+        alloc::Gfp,
+        block::bdev::{
+            Writer,
+            WriterMemory, //
+        },
+        sched::totalram_pages, //
+    },
+    backing::Backing,
+    select::Sorter,
+    store::Store, //
+};
+use kernel::prelude::*;
+
+/// Maximum number of requests in flight: few, as the device has other users.
+const REQUESTS: u32 = 4;
+
+/// What it takes to write back pages without free memory.
+pub(crate) struct SetAside {
+    memory: WriterMemory<RequestData>,
+    /// `None` only while a group is being written.
+    requests: Option<Requests>,
+}
+
+impl SetAside {
+    /// Allocates it. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there is no memory.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            memory: WriterMemory::new(Gfp::KERNEL)?,
+            requests: Some(Requests::new(Gfp::KERNEL)?),
+        })
+    }
+}
+
+/// Why the writeback of a group ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum GroupEnd {
+    /// All of its pages were attempted.
+    Written,
+    /// The limit is reached.
+    Limit,
+    /// No block is free.
+    Full,
+    /// The disk is being reset.
+    Stopped,
+    /// The device failed to write a page.
+    Failed,
+}
+
+/// Writes back the pages of a group whose slots are selected, with requests of the idle class.
+///
+/// None of the slots is selected any more when this returns.
+///
+/// # Context
+///
+/// May sleep, but not for memory. The caller has the right to post-process the disk.
+pub(crate) fn run(
+    store: &Store,
+    backing: &Backing,
+    budget: &Budget,
+    group: &mut Sorter,
+    set_aside: &mut SetAside,
+) -> GroupEnd {
+    let job = Job {
+        store,
+        backing,
+        budget,
+        submitter: kernel::current!(),
+    };
+    let Some(requests) = set_aside.requests.take() else {
+        return GroupEnd::Failed;
+    };
+    let quota = Quota::new(REQUESTS, group.len(), totalram_pages());
+    let device = backing.source.device();
+    let (end, result, requests) = Writer::with_memory(device, &mut set_aside.memory, |writer| {
+        writer.set_idle();
+        let mut engine = Engine::with_requests(&job, Role::Helper, writer, quota, requests);
+        let batch = group.batch();
+        let end = match store.sharing().is_packed() {
+            false => engine.write(Each(Queue::new(batch.slots).slots(End::Front))),
+            true => engine.write(&Packer::new(batch)),
+        };
+        let (result, requests) = engine.finish_with_requests(end);
+        (end, result, requests)
+    });
+    set_aside.requests = Some(requests);
+    if end.is_err() {
+        for index in group.slots() {
+            store.table.deselect(index);
+        }
+    }
+    match (end, result) {
+        (Err(ENOSPC), _) => GroupEnd::Full,
+        (Err(EINTR | ERESTARTSYS), _) | (_, Err(EINTR | ERESTARTSYS)) => GroupEnd::Stopped,
+        (Err(_), _) => GroupEnd::Limit,
+        // A page that cannot be read, and stays in memory.
+        (Ok(()), Ok(()) | Err(EINVAL)) => GroupEnd::Written,
+        (Ok(()), Err(_)) => GroupEnd::Failed,
+    }
+}
