@@ -17,6 +17,7 @@ use crate::{
     backing::read::DeviceRead,
     comp, debugfs,
     device::{
+        Defaults,
         Device,
         DiskAttributes,
         DriverResources, //
@@ -94,12 +95,12 @@ impl Entry {
 const READERS: c_int = if cfg!(zram_rs_small_blocks) { 1 } else { 0 };
 
 impl Control {
-    /// Acquires the driver's system-wide resources, for disks with these attributes.
+    /// Acquires the driver's system-wide resources, for disks with these attributes and settings.
     ///
     /// # Errors
     ///
     /// `EBUSY`, with a line in the log, if another zram driver has them; `ENOMEM`.
-    pub(crate) fn new(attributes: DiskAttributes) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(attributes: DiskAttributes, defaults: Defaults) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             disks <- new_mutex!(Disks { places: KVec::new(), published: false }, "zram_rs disks"),
             shared: {
@@ -113,6 +114,7 @@ impl Control {
                     helpers: Arc::new(Helpers::new(c"zram_rs_helpers")?, GFP_KERNEL)?,
                     queue: Arc::new(HighPriority::new(c"zram_rs", READERS)?, GFP_KERNEL)?,
                     workers: Arc::pin_init(Workers::new(), GFP_KERNEL)?,
+                    defaults,
                 }
             },
             major: Major::new(c"zram")

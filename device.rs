@@ -57,12 +57,17 @@ use crate::{
     tiering::{
         self,
         post_processing::PostProcessing,
+        settings::{
+            AutoRecompress,
+            AutoWriteback, //
+        },
         Tiering,
         Workers, //
     },
     writeback::{
         self,
         budget::Budget,
+        period::Rate,
         selection::Selection,
         DEFAULT_BATCH_SIZE, //
     },
@@ -133,6 +138,18 @@ pub(crate) struct DriverResources {
     pub(crate) queue: Arc<HighPriority>,
     /// The workqueue of tiering.
     pub(crate) workers: Arc<Workers>,
+    /// The settings of new disks.
+    pub(crate) defaults: Defaults,
+}
+
+/// The settings of new disks that a user can choose.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Defaults {
+    pub(crate) auto_writeback: Option<AutoWriteback>,
+    pub(crate) auto_recompress: Option<AutoRecompress>,
+    pub(crate) writeback_budget: Option<Rate>,
+    pub(crate) compressed_writeback: bool,
+    pub(crate) packed_writeback: bool,
 }
 
 /// A reference to the configuration of a disk, which may outlive the disk.
@@ -140,9 +157,14 @@ pub(crate) struct DriverResources {
 pub(crate) struct ConfigHandle(Arc<RwSemaphore<Config>>);
 
 impl ConfigHandle {
-    /// Creates a default configuration.
-    fn new() -> Result<Self> {
-        let config = RwSemaphore::new(Config::default(), c"zram_rs config", static_lock_class!());
+    /// Creates the configuration of a new disk.
+    fn new(defaults: &Defaults) -> Result<Self> {
+        let config = Config {
+            compressed_writeback: defaults.compressed_writeback,
+            packed_writeback: defaults.packed_writeback,
+            ..Config::default()
+        };
+        let config = RwSemaphore::new(config, c"zram_rs config", static_lock_class!());
         Ok(Self(Arc::pin_init(config, GFP_KERNEL)?))
     }
 
@@ -294,16 +316,21 @@ impl Device {
             stable_writes: true,
             synchronous: true,
         };
-        let config = ConfigHandle::new()?;
+        let defaults = resources.defaults;
+        let config = ConfigHandle::new(&defaults)?;
         let post_processing = Arc::pin_init(PostProcessing::new(), GFP_KERNEL)?;
         let budget = Arc::pin_init(Budget::new(), GFP_KERNEL)?;
+        budget.set_rate(defaults.writeback_budget)?;
+        let tiering = Tiering::new(
+            config.clone(),
+            resources.workers.clone(),
+            post_processing.clone(),
+            budget.clone(),
+            defaults.auto_writeback,
+            defaults.auto_recompress,
+        )?;
         let data = try_pin_init!(Self {
-            tiering <- Tiering::new(
-                config.clone(),
-                resources.workers.clone(),
-                post_processing.clone(),
-                budget.clone(),
-            ),
+            tiering <- tiering,
             config,
             post_processing,
             marking <- new_mutex!((), "zram_rs marking"),

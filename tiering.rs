@@ -249,7 +249,7 @@ struct TieringState<D: Disk> {
 }
 
 impl<D: Disk + Clone> Tiering<D> {
-    /// Creates the tiering of a disk, which is off. Any context.
+    /// Creates the tiering of a disk with these settings.
     ///
     /// # Errors
     ///
@@ -259,25 +259,34 @@ impl<D: Disk + Clone> Tiering<D> {
         workers: Arc<Workers>,
         post_processing: Arc<PostProcessing>,
         budget: Arc<Budget>,
-    ) -> impl PinInit<Self, Error> {
+        writeback: Option<AutoWriteback>,
+        recompress: Option<AutoRecompress>,
+    ) -> Result<impl PinInit<Self>> {
+        let stat = new_mutex!(TieringStat::default(), "zram_rs tiering stat");
+        let shared = Shared {
+            post_processing,
+            budget,
+            stat: Arc::pin_init(stat, GFP_KERNEL)?,
+        };
+        let settings = Settings {
+            writeback,
+            recompress,
+            serial: 0,
+        };
         let state = TieringState {
-            settings: Settings::default(),
-            work: None,
+            settings,
+            work: match settings.is_off() {
+                true => None,
+                false => Some(Worker::start(&disk, &shared, &workers, settings)?),
+            },
             stopped: false,
         };
-        try_pin_init!(Self {
+        Ok(pin_init!(Self {
             disk,
             workers,
-            shared: Shared {
-                post_processing,
-                budget,
-                stat: Arc::pin_init(
-                    new_mutex!(TieringStat::default(), "zram_rs tiering stat"),
-                    GFP_KERNEL,
-                )?,
-            },
+            shared,
             state <- new_mutex!(state, "zram_rs tiering"),
-        })
+        }))
     }
 
     /// Returns the setting of `auto_writeback`, or `None` if it is off.
@@ -331,10 +340,7 @@ impl<D: Disk + Clone> Tiering<D> {
             *work.data().settings.lock() = settings;
             work.wake(0);
         } else {
-            let worker = Worker::new(self.disk.clone(), self.shared.clone(), settings)?;
-            let work = RepeatedWork::new(self.workers.get()?, worker);
-            let work = KBox::pin_init(work, GFP_KERNEL)?;
-            work.wake(0);
+            let work = Worker::start(&self.disk, &self.shared, &self.workers, settings)?;
             state.work = Some(work);
         }
         state.settings = settings;
@@ -552,6 +558,23 @@ impl<D: Disk> Worker<D> {
             settings: KBox::pin_init(new_mutex!(settings, "zram_rs tiering settings"), GFP_KERNEL)?,
             state: KBox::pin_init(new_mutex!(state, "zram_rs tiering worker"), GFP_KERNEL)?,
         })
+    }
+
+    /// Has a worker of the driver begin with these settings. May sleep; `ENOMEM` if there is no
+    /// memory.
+    fn start(
+        disk: &D,
+        shared: &Shared,
+        workers: &Workers,
+        settings: Settings,
+    ) -> Result<Pin<KBox<RepeatedWork<Self>>>>
+    where
+        D: Clone,
+    {
+        let worker = Self::new(disk.clone(), shared.clone(), settings)?;
+        let work = KBox::pin_init(RepeatedWork::new(workers.get()?, worker), GFP_KERNEL)?;
+        work.wake(0);
+        Ok(work)
     }
 
     /// Returns the next turn that is due.

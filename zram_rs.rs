@@ -84,12 +84,21 @@ mod examples {
     include!(concat!(env!("ZRAM_RS_OBJ"), "/examples_generated.rs"));
 }
 
-use abstractions::device::{
-    class::Class,
-    sysfs::AttributeGroups, //
+use abstractions::{
+    device::{
+        class::Class,
+        sysfs::AttributeGroups, //
+    },
+    parameter, //
 };
 use control::Control;
+use device::Defaults;
 use kernel::prelude::*;
+use tiering::settings::{
+    AutoRecompress,
+    AutoWriteback, //
+};
+use writeback::period::Rate;
 
 #[cfg(not(CONFIG_64BIT))]
 compile_error!("zram_rs needs a 64-bit kernel: a slot has no room for its bits in 32-bit words");
@@ -111,17 +120,24 @@ struct ZramModule {
 
 impl kernel::Module for ZramModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        let defaults = Defaults {
+            auto_writeback: AutoWriteback::parse(parameter::auto_writeback())?,
+            auto_recompress: AutoRecompress::parse(parameter::auto_recompress())?,
+            writeback_budget: Rate::parse(parameter::writeback_budget())?,
+            compressed_writeback: parameter::compressed_writeback(),
+            packed_writeback: parameter::packed_writeback(),
+        };
         let class = Class::new(
             c"zram-control",
             AttributeGroups::new::<sysfs::ControlDirectory>(),
-            Control::new(AttributeGroups::new::<sysfs::DiskDirectory>()),
+            Control::new(AttributeGroups::new::<sysfs::DiskDirectory>(), defaults),
         );
         let control = KBox::try_pin_init(class, GFP_KERNEL).inspect_err(|&error| {
             if error == EEXIST {
                 pr_err!("the class 'zram-control' is taken; unload the driver that has it\n");
             }
         })?;
-        for _ in 0..abstractions::parameter::num_devices() {
+        for _ in 0..parameter::num_devices() {
             control.add()?;
         }
         // Nothing can fail any more.

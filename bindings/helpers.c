@@ -52,6 +52,52 @@ unsigned int zram_rs_num_devices(void)
 	return num_devices;
 }
 
+/* The settings of new devices. They cannot change after the module was loaded. */
+static char *auto_writeback = "off";
+module_param(auto_writeback, charp, 0);
+MODULE_PARM_DESC(auto_writeback, "auto_writeback of new devices");
+
+static char *auto_recompress = "off";
+module_param(auto_recompress, charp, 0);
+MODULE_PARM_DESC(auto_recompress, "auto_recompress of new devices");
+
+static char *writeback_budget = "off";
+module_param(writeback_budget, charp, 0);
+MODULE_PARM_DESC(writeback_budget, "writeback_budget of new devices");
+
+static bool compressed_writeback;
+module_param(compressed_writeback, bool, 0);
+MODULE_PARM_DESC(compressed_writeback, "compressed_writeback of new devices");
+
+static bool packed_writeback;
+module_param(packed_writeback, bool, 0);
+MODULE_PARM_DESC(packed_writeback, "packed_writeback of new devices");
+
+const char *zram_rs_auto_writeback(void)
+{
+	return auto_writeback;
+}
+
+const char *zram_rs_auto_recompress(void)
+{
+	return auto_recompress;
+}
+
+const char *zram_rs_writeback_budget(void)
+{
+	return writeback_budget;
+}
+
+bool zram_rs_compressed_writeback(void)
+{
+	return compressed_writeback;
+}
+
+bool zram_rs_packed_writeback(void)
+{
+	return packed_writeback;
+}
+
 /*
  * Bit 0 of a word is the lock. Bit 1 means that tasks may be waiting for it; without it, unlocking
  * does not access the wait queue. The other bits belong to the owner of the lock.

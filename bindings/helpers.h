@@ -26,6 +26,11 @@ struct workqueue_struct;
 
 unsigned int zram_rs_helpers(void);
 unsigned int zram_rs_num_devices(void);
+const char *zram_rs_auto_writeback(void);
+const char *zram_rs_auto_recompress(void);
+const char *zram_rs_writeback_budget(void);
+bool zram_rs_compressed_writeback(void);
+bool zram_rs_packed_writeback(void);
 struct workqueue_struct *zram_rs_background_workqueue(const char *name);
 unsigned long zram_rs_bit_trylock(unsigned long *word, struct lockdep_map *map);
 unsigned long zram_rs_bit_lock(unsigned long *word, struct lockdep_map *map);

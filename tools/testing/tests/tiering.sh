@@ -105,13 +105,47 @@ test_auto_recompress() {
 	reads auto_recompress $'off\n'
 }
 
+test_defaults_of_new_disks() {
+	local value
+	load num_devices=1 'auto_writeback="age=7 every=9 max=1M"' 'auto_recompress="age=5 priority=2"' \
+		writeback_budget=1M/60 compressed_writeback=1 packed_writeback=1
+	use 0
+	reads auto_writeback $'age=7 every=9 max=1048576\n'
+	reads auto_recompress $'age=5 every=60 max=67108864 priority=2\n'
+	reads writeback_budget $'1048576/60\n'
+	reads compressed_writeback $'1\n'
+	reads packed_writeback $'1\n'
+	# Each disk has its own.
+	stores "$sys/auto_writeback" off
+	stores "$sys/compressed_writeback" 0
+	add
+	reads auto_writeback $'age=7 every=9 max=1048576\n'
+	reads compressed_writeback $'1\n'
+	unload
+	for value in 'auto_writeback="age=7 age=8"' auto_writeback= auto_recompress=zstd writeback_budget=1M \
+		compressed_writeback=2 packed_writeback=x; do
+		not_ok modprobe "$DRIVER" num_devices=1 "$value"
+		[[ $(<"$TMP/out") == *'Invalid argument'* ]] || fail "modprobe says '$(<"$TMP/out")'"
+		[[ $(dmesg | tail -n 2) == *zram_rs:*"${value%%=*}"* || $(dmesg | tail -n 2) == *"for parameter"* ]] ||
+			fail "the log does not name ${value%%=*}: $(dmesg | tail -n 2)"
+		! loaded "$DRIVER" || fail "the driver was loaded with $value"
+	done
+	# A value counts if it is the last.
+	load num_devices=0 auto_writeback=nonsense auto_writeback=age=3
+	add
+	reads auto_writeback $'age=3 every=60 max=67108864\n'
+	unload
+}
+
 # marks INDEX COUNT MARK: sets $marks to how many of these pages have the mark in block_state.
 marks() {
 	local index line wanted=$3
 	marks=0
+	# A read that ends within a line, as that of the shell, would not end.
+	cat "/sys/kernel/debug/zram/${sys##*/}/block_state" >"$TMP/state"
 	while read -r index line; do
 		[ "$index" -lt "$1" ] || [ "$index" -ge $(($1 + $2)) ] || [[ ${line##* } != *"$wanted"* ]] || marks=$((marks + 1))
-	done < <(cat "/sys/kernel/debug/zram/${sys##*/}/block_state")
+	done <"$TMP/state"
 }
 
 # A third of the disk is used all the time, a third was used less than 8 seconds ago, and a third was not.
