@@ -207,6 +207,13 @@ static int some_file(void)
 	return files[dice(ARRAY_SIZE(files))];
 }
 
+/* Takes away all limits of writeback. */
+static void unlimited(int i)
+{
+	set(ids[i], "writeback_budget", "off");
+	set(ids[i], "writeback_limit_enable", "0");
+}
+
 /* A range of one's own; mostly in whole pages, which is what direct I/O takes. */
 static void some_range(uint64_t *from, size_t *length)
 {
@@ -1011,6 +1018,8 @@ static const char * const valid[] = {
 	"type=idle threshold=3000", "threshold=100 max_pages=20", "type=huge algo=zstd",
 	"type=huge_idle priority=1", "none", "/dev/null", "/tmp/fuzz.dictionary", "/", "/dev/zram0",
 	"32", "4096", "1", "86400", "BACKING", "1000000", "compact",
+	"off", "age=1", "age=0 every=1", "age=0 every=1 available=100%", "age=1 above=50% max=1M",
+	"age=2 huge_age=0 every=1", "age=0 every=1 algo=zstd threshold=100", "1M/60", "64K/1", "1G/day",
 };
 
 static const char * const words[] = {
@@ -1021,6 +1030,7 @@ static const char * const words[] = {
 	"4294967295", "4294967296", "2147483648", "18446744073709551615", "18446744073709551616",
 	"9223372036854775807", "9223372036854775808", "99999999999999999999999999",
 	"-9223372036854775808",
+	"age", "huge_age", "every", "max", "above", "available", "off", "day", "/", "%",
 	"1P", "16E", "1KK", "%s%n", "../..", "/dev/", "\xff\xfe", "\xc3\xa9", "\x7f", "\x01",
 };
 
@@ -1215,7 +1225,7 @@ static void write_sense(void)
 		set(ids[i], "recompress", "threshold=0 priority=1");
 		break;
 	case 4:
-		set(ids[i], "writeback_limit_enable", "0");
+		unlimited(i);
 		set(ids[i], "compact", "1");
 		break;
 	case 5:
@@ -1339,7 +1349,7 @@ static void must_work(int i)
 	some_data(pages, MOST);
 	if (fd < 0 || pwrite(fd, pages, MOST, 0) != MOST)
 		problem("disk %d cannot be written: %s", i, strerror(errno));
-	set(ids[i], "writeback_limit_enable", "0");
+	unlimited(i);
 	error = set(ids[i], "writeback", "page_indexes=0-7");
 	if (error)
 		problem("disk %d cannot be written back: %s", i, strerror(error));
@@ -1419,7 +1429,7 @@ static void sows(int one, int other)
 		for (i = 0; i < USED; i++) {
 			ssize_t length;
 
-			set(ids[i], "writeback_limit_enable", "0");
+			unlimited(i);
 			set(ids[i], "writeback_batch_size", "1000");
 			sow_pipes(12);
 			set(ids[i], "writeback", all);

@@ -443,7 +443,7 @@ static void do_limits(struct worker *worker)
 	static const char * const batches[] = { "1", "2", "3", "32", "1000", "4294967295" };
 	int disk = target(worker), error;
 
-	switch (dice(worker, 5)) {
+	switch (dice(worker, 6)) {
 	case 0:
 		/* File systems take it ill when writes fail. */
 		if (disk == FILES || disk == FILES + 1)
@@ -459,11 +459,17 @@ static void do_limits(struct worker *worker)
 	case 3:
 		error = set(ids[disk], "writeback_limit_enable", "%lu", dice(worker, 2));
 		break;
+	case 4:
+		/* While it is set, the limit is busy. C zram does not have it. */
+		error = dice(worker, 2) ? set(ids[disk], "writeback_budget", "off") :
+			set(ids[disk], "writeback_budget", "%luK/%lu", 64 + dice(worker, 256),
+			    1 + dice(worker, 3));
+		break;
 	default:
 		error = set(ids[disk], "writeback_batch_size", "%s",
 			    batches[dice(worker, ARRAY_SIZE(batches))]);
 	}
-	judge_error(error, disk, "limits", 0, 0);
+	judge_error(error, disk, "limits", EBUSY, ENOENT);
 }
 
 static void end_limits(void)
@@ -472,8 +478,42 @@ static void end_limits(void)
 
 	for (i = 0; i < DISKS; i++) {
 		set(ids[i], "mem_limit", "0");
+		set(ids[i], "writeback_budget", "off");
 		set(ids[i], "writeback_limit_enable", "0");
 		set(ids[i], "writeback_batch_size", "32");
+	}
+}
+
+/* Has the driver write back and recompress by itself, and changes its mind at once. */
+static void do_automatic(struct worker *worker)
+{
+	int disk = target(worker), error;
+
+	switch (dice(worker, 4)) {
+	case 0:
+		error = set(ids[disk], "auto_writeback", "age=%lu every=1 max=%luK available=%lu%%",
+			    dice(worker, 3), 4 + dice(worker, 4096), dice(worker, 2) * 100);
+		break;
+	case 1:
+		error = set(ids[disk], "auto_recompress", "age=0 every=1 priority=%lu",
+			    1 + dice(worker, 3));
+		break;
+	case 2:
+		error = set(ids[disk], "auto_writeback", "off");
+		break;
+	default:
+		error = set(ids[disk], "auto_recompress", "off");
+	}
+	judge_error(error, disk, "automatic turns", 0, 0);
+}
+
+static void end_automatic(void)
+{
+	int i;
+
+	for (i = 0; i < DISKS; i++) {
+		set(ids[i], "auto_writeback", "off");
+		set(ids[i], "auto_recompress", "off");
 	}
 }
 
@@ -837,6 +877,11 @@ static bool has_compaction(void)
 	return !access("/proc/sys/vm/compact_memory", W_OK);
 }
 
+static bool has_automatic(void)
+{
+	return !access(attribute(ids[0], "auto_writeback"), F_OK);
+}
+
 static bool has_block_state(void)
 {
 	return !access("/sys/kernel/debug/zram", R_OK);
@@ -860,6 +905,8 @@ static const struct operation {
 	{ .name = "idle", .act = do_idle },
 	{ .name = "compact", .act = do_compact },
 	{ .name = "limits", .act = do_limits, .end = end_limits, .limits = true },
+	{ .name = "automatic", .act = do_automatic, .end = end_automatic,
+	  .there = has_automatic },
 	{ .name = "reset", .act = do_reset },
 	{ .name = "hotplug", .act = do_hotplug },
 	{ .name = "open", .act = do_open },

@@ -187,4 +187,221 @@ test_cold_pages_go() {
 	does close
 }
 
+# wait_for_blocks SECONDS COUNT: waits until so many blocks are in use, or more.
+wait_for_blocks() {
+	eventually "$1" blocks_in_use "$2" || fail "only $bd_count blocks are in use after $1 s, should be $2"
+}
+
+blocks_in_use() {
+	bd_stat
+	[ "$bd_count" -ge "$1" ]
+}
+
+# The oldest pages go first if a turn may not take all, and incompressible ones sooner.
+test_oldest_pages_go_first() {
+	nullb wb0 1
+	backed "$nullb" 1M
+	does open "$dev" direct
+	does bulk 200 20 text 1
+	sleep 3
+	does bulk 0 20 text 2
+	sleep 3
+	does bulk 100 20 text 3
+	sleep 2
+	stores "$sys/auto_writeback" "age=0 every=2 max=$((25 * PAGE))"
+	wait_for_blocks 10 20
+	[ "$bd_count" -lt 40 ] || fail "a turn wrote $bd_count pages, with 25 as the maximum"
+	stores "$sys/auto_writeback" off
+	find_places 200 20
+	repeat_letter d 20
+	is "places of the oldest pages" "$places" "$times"
+	find_places 100 20
+	repeat_letter m 20
+	is "places of the newest pages" "$places" "$times"
+	does close
+	stores "$sys/reset" 1
+
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/disksize" 1M
+	does open "$dev" direct
+	does bulk 0 20 text 1
+	does bulk 20 20 random 1
+	stores "$sys/auto_writeback" 'age=1000 huge_age=2 every=1'
+	wait_for_blocks 10 20
+	sleep 2
+	counts "with huge_age" 20 0 20
+	does close
+}
+
+test_little_memory() {
+	nullb wb0 1
+	backed "$nullb" 1M
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	# No machine has all of its memory available: pages of any age go, long before the turn that is due.
+	stores "$sys/auto_writeback" 'age=1000000 every=1000 available=0%'
+	sleep 3
+	counts "with enough memory" 0 0 0
+	stores "$sys/auto_writeback" 'age=1000000 every=1000 available=100%'
+	wait_for_blocks 10 64
+	does bulkcheck 0 64 random 1
+	does close
+	stores "$sys/reset" 1
+
+	# Only while more than a share of the limit is in use: 64 random pages take 256 KiB of 1 MiB.
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/mem_limit" 1M
+	stores "$sys/auto_writeback" 'age=0 every=1 above=50%'
+	stores "$sys/disksize" 4M
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	sleep 4
+	counts "with a quarter of the limit" 0 0 0
+	stores "$sys/auto_writeback" 'age=0 every=1 above=20%'
+	wait_for_blocks 10 1
+	does close
+}
+
+# Automatic writeback keeps to the budget, also over a reset.
+test_budget() {
+	nullb wb0 4
+	backed "$nullb" 2M
+	stores "$sys/writeback_budget" $((10 * PAGE))/1000
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	stores "$sys/auto_writeback" 'age=0 every=1'
+	wait_for_blocks 10 10
+	sleep 3
+	counts "with a budget of 10 pages" 10 0 10
+	reads writeback_limit $'0\n'
+	does close
+	stores "$sys/reset" 1
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/disksize" 2M
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	sleep 4
+	counts "after a reset" 0 0 0
+	# Raising the budget lets the rest go.
+	stores "$sys/writeback_budget" $((30 * PAGE))/1000
+	wait_for_blocks 10 20
+	sleep 2
+	counts "with a budget of 30 pages" 20 0 20
+	does close
+}
+
+# A disk without a backing device, or without the algorithm, has nothing to do.
+test_nothing_to_do() {
+	disk 1M lzo
+	stores "$sys/auto_writeback" 'age=0 every=1 available=100%'
+	stores "$sys/auto_recompress" 'age=0 every=1 algo=zstd'
+	does open "$dev" direct
+	does bulk 0 64 text 1
+	sleep 4
+	does bulkcheck 0 64 text 1
+	does close
+	stores "$sys/reset" 1
+	sleep 2
+	stores "$sys/disksize" 1M
+	sleep 2
+}
+
+# begin_long_turn: begins a turn that takes about 15 s, with a device that takes 0.2 s for a request.
+begin_long_turn() {
+	slow_nullb "$1" 64 200000000
+	backed "$nullb" 32M
+	does open "$dev" direct
+	does bulk 0 8192 random 1
+	stores "$sys/auto_writeback" 'age=0 every=1'
+	wait_for_blocks 20 1
+}
+
+# takes_at_most SECONDS SINCE: fails if more time has passed.
+takes_at_most() {
+	now
+	[ $((now - $2)) -le $(($1 * 1000)) ] || fail "it took $((now - $2)) ms, should take at most $1 s"
+}
+
+# What waits for the disk waits for a slice, and not for the turn.
+test_turn_lets_others_go_first() {
+	local began
+	begin_long_turn wb0
+	now
+	began=$now
+	writes_back page_index=8191
+	takes_at_most 4 "$began"
+	bd_stat
+	[ "$bd_count" -lt 8192 ] || fail "the turn had ended before the manual writeback"
+	find_places 8191 1
+	is "the place of the page" "$places" d
+	does close
+	now
+	began=$now
+	stores "$sys/reset" 1
+	takes_at_most 4 "$began"
+	reads auto_writeback $'age=0 every=1 max=67108864\n'
+	stores "$sys/auto_writeback" off
+
+	begin_long_turn wb1
+	does close
+	now
+	began=$now
+	stores "$CONTROL/hot_remove" "$id"
+	takes_at_most 4 "$began"
+	begin_long_turn wb2
+	now
+	began=$now
+	stores "$sys/auto_writeback" off
+	takes_at_most 4 "$began"
+	bd_stat
+	began=$bd_count
+	sleep 1
+	bd_stat
+	is "pages on the device after turning it off" "$bd_count" "$began"
+	does close
+}
+
+# Without free memory, pages go one by one, with what was set aside.
+test_no_free_memory() {
+	nullb wb0 4
+	add
+	stores "$sys/comp_algorithm" lzo
+	stores "$sys/recomp_algorithm" 'algo=zstd priority=1'
+	stores "$sys/backing_dev" "$nullb"
+	stores "$sys/auto_writeback" 'age=1 every=1'
+	stores "$sys/disksize" 2M
+	does open "$dev" direct
+	does bulk 0 300 random 1
+	no_free_memory 100
+	stores $INJECT/task-filter N
+	wait_for_blocks 60 300
+	stores $INJECT/probability 0
+	count_injected
+	at_least "allocations that failed" "$injected" 1
+	does bulkcheck 0 300 random 1
+	does close
+}
+
+# A suspend waits for a slice; after it the turn goes on.
+test_suspend() {
+	local began count
+	[ -w /sys/power/pm_test ] || skip "this kernel has no pm_test"
+	begin_long_turn wb0
+	stores /sys/power/pm_test freezer
+	now
+	began=$now
+	bd_stat
+	count=$bd_count
+	stores /sys/power/state mem
+	# The test keeps the tasks frozen for 5 s.
+	takes_at_most 12 "$began"
+	bd_stat
+	[ "$bd_count" -lt 8192 ] || fail "the turn went on in suspend"
+	note "$((bd_count - count)) pages were written while the machine was suspended for $((now - began)) ms"
+	stores /sys/power/pm_test none
+	wait_for_blocks 30 8192
+	does bulkcheck 0 8192 random 1
+	does close
+}
+
 run_tests
