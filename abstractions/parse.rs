@@ -66,8 +66,9 @@ pub(crate) fn memparse(text: &CStr) -> Option<u64> {
     (!core::ptr::eq(begin, end)).then_some(size)
 }
 
-/// Parses a size as [`memparse`] does, or returns `None` if the text is not just a size, but for one
-/// newline at its end.
+/// Parses a size as [`memparse`] does, or returns `None` if the text is not just a size.
+///
+/// Ignores one newline at the end.
 pub(crate) fn memsize(text: &CStr) -> Option<u64> {
     let begin = text.as_char_ptr();
     let mut end = core::ptr::null_mut();

@@ -172,7 +172,8 @@ impl<T: Repeat> RepeatedWork<T> {
     /// context; does not sleep.
     pub(crate) fn wake(&self, milliseconds: u32) {
         // SAFETY: By the type invariants the work is initialised and is queued on this queue only;
-        // only `new` makes such an object, which pins it, and the drop ends the work before it is freed. The workqueue is valid.
+        // only `new` makes such an object, which pins it, and the drop ends the work before it is
+        // freed. The workqueue is valid.
         // INVARIANT: The drop disables the work, which dequeues it.
         unsafe {
             kernel::bindings::mod_delayed_work_on(

@@ -56,10 +56,6 @@ impl Schedule {
         };
     }
 
-    /// Notes which turns have become due.
-    ///
-    /// Recompression also comes before each writeback: a page that becomes old enough for both is
-
     /// Returns the turn that is due now, which the caller begins or leaves out.
     ///
     /// `is_pressed` tells whether little memory is available.

@@ -72,10 +72,7 @@ impl Rate {
     fn parse_rate(bytes: &[u8]) -> Result<Self> {
         let slash = bytes.iter().position(|&c| c == b'/').ok_or(EINVAL)?;
         let part = |bytes: &[u8]| -> Result<CString> {
-            Ok(CString::try_from_fmt(fmt!(
-                "{}",
-                kernel::str::BStr::from_bytes(bytes)
-            ))?)
+            CString::try_from_fmt(fmt!("{}", kernel::str::BStr::from_bytes(bytes)))
         };
         let amount = part(bytes.get(..slash).ok_or(EINVAL)?)?;
         let period = part(bytes.get(slash + 1..).ok_or(EINVAL)?)?;
