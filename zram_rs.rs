@@ -37,7 +37,8 @@
 //! # Lock order
 //!
 //! 1. `Control::disks`: the list of disks
-//! 2. `Tiering::state`, then `Worker::state`: the settings and the worker of tiering
+//! 2. `Tiering::state`, then `Worker::state` or `Workers::queue`: the settings and the worker of
+//!    tiering
 //! 3. `PostProcessing`: serialises writeback and recompression of a disk;
 //!    `Device::marking`: serialises the marking of idle pages
 //! 4. `Device::config`: the configuration of a disk
@@ -45,8 +46,8 @@
 //!    an opener may wait with it for the end of a claim; the block layer does I/O with it
 //! 6. the lock of a slot
 //! 7. a compression stream
-//! 8. `Blocks::cursor`, `Budget::limit`, `Workers::queue`, the settings and the statistics of a
-//!    worker, locks of zsmalloc
+//! 8. `Blocks::cursor`, `Budget::limit`, the settings and the statistics of a worker, locks of
+//!    zsmalloc
 //!
 //! `Documentation/soundness.rst` gives the reasons, and the contexts of all functions.
 

@@ -17,8 +17,7 @@ use crate::{
 use kernel::{
     fmt,
     page::PAGE_SIZE,
-    prelude::*,
-    str::CString, //
+    prelude::*, //
 };
 
 /// Seconds between turns, unless the user sets another number.
@@ -98,12 +97,18 @@ fn pages(text: &CStr) -> Option<usize> {
     usize::try_from(pages).ok().filter(|&pages| pages > 0)
 }
 
+/// Parses a percentage; without an allocation, whose failure would not be the user's fault.
 fn percent(text: &CStr) -> Option<u32> {
     let digits = text.to_bytes().strip_suffix(b"%")?;
-    let digits = CString::try_from_fmt(fmt!("{}", kernel::str::BStr::from_bytes(digits))).ok()?;
-    kstrtouint(&digits, 10)
-        .ok()
-        .filter(|&percent| percent <= 100)
+    if !matches!(digits.len(), 1..=3) {
+        return None;
+    }
+    let add = |number: u32, &digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        Some(10 * number + digit)
+    };
+    let number = digits.iter().try_fold(0, add)?;
+    (number <= 100).then_some(number)
 }
 
 /// Calls `word` with the names and values of a text, or returns `None` if the text is `off`.
@@ -285,6 +290,7 @@ impl fmt::Display for AutoRecompress {
 #[kunit_tests(zram_rs_settings)]
 mod tests {
     use super::*;
+    use kernel::str::CString;
 
     #[test]
     fn writeback() -> Result {

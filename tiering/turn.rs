@@ -154,9 +154,14 @@ impl Turn {
         }
     }
 
+    /// Returns whether the turn has done a slice. Any context.
+    pub(super) fn has_begun(&self) -> bool {
+        self.counted || self.next > 0
+    }
+
     /// Returns whether the turn has begun, or has something to do with this store. Any context.
     pub(super) fn is_ready(&self, store: &Store) -> bool {
-        if self.counted || self.next > 0 {
+        if self.has_begun() {
             return true;
         }
         match self.task {

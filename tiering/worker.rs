@@ -158,6 +158,8 @@ impl<D: Disk> Repeat for Worker<D> {
             Some(store) if turn.is_ready(&store) => {
                 turn.slice(&store, &self.shared.budget, &mut state.tools)
             }
+            // The disk was reset.
+            _ if turn.has_begun() => Some(TurnEnd::Stopped),
             // A turn that finds nothing to work on is none.
             _ => return Some(0),
         };
