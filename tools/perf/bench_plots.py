@@ -15,7 +15,7 @@ TICK_DISTANCE = 0.055
 def label_of(result):
     """Returns the name of a cell in its plot, which has the group as its title."""
     cell = result["cell"].partition("/")[2] or result["cell"]
-    return cell + (" (CPU)" if result["metric"] == "cpu" else "")
+    return cell + {"cpu": " (CPU)", "p50": " (p50)", "p99": " (p99)"}.get(result["metric"], "")
 
 
 def colour_of(ratio):
@@ -102,7 +102,7 @@ def chosen_ratios(results):
             for r in results
             if r["group"] == group
             and "ratio" in r
-            and (r["metric"] != "cpu" or group in ("swap", "writeback", "readback"))
+            and (r["metric"] != "cpu" or group in ("swap", "writeback", "readback", "readlarge"))
         ]
         if group != "io":
             yield group, title, some

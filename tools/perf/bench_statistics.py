@@ -15,6 +15,7 @@ TITLES = {
     "swap": "Swap (2)",
     "writeback": "Writeback (3)",
     "readback": "Readback (4)",
+    "readlarge": "Readback of 1 MiB at a time (4)",
     "pack": "Packed writeback (10)",
     "blocks": "Blocks of a large device (5)",
     "stat": "mm_stat while a writeback runs (6)",
@@ -26,13 +27,15 @@ TITLES = {
 UNITS = {
     "ns": "ns a page",
     "cpu": "ns of CPU a page",
+    "p50": "ns, half of the pages in less",
+    "p99": "ns, 99 of 100 pages in less",
     "bytes": "bytes",
     "worst-us": "us, the longest",
     "mean-us": "us, on average",
     "switches": "task switches in 1000 pages",
 }
 # The metrics of the summary.
-COSTS = ("ns", "cpu", "bytes", "worst-us")
+COSTS = ("ns", "cpu", "p50", "p99", "bytes", "worst-us")
 # Metrics that are no cost, or none that can be divided by: there is no ratio.
 PLAIN = {"gib-in-use", "switches"}
 # Fewer pairs do not show whether a ratio below 1 is more than noise.

@@ -112,6 +112,16 @@ visits_readback() {
 	done
 }
 
+# Pages of a request of 1 MiB, which the driver can read together.
+visits_readlarge() {
+	local name mode
+	for mode in raw compressed packed; do
+		for name in ram slow; do
+			echo "readlarge/$name/$mode readlarge $name $(backing $name) $mode binary $readback_pages $readback_ms"
+		done
+	done
+}
+
 visits_pack() {
 	local algorithm kind pages
 	for algorithm in lz4 zstd; do
@@ -311,7 +321,7 @@ pay() {
 		measure "$@" || bad=$?
 		[ $bad = 0 ] || hot_remove_all
 		unload
-		[[ $3 != writeback && $3 != readback && $3 != pack && $3 != stat ]] || forget
+		[[ $3 != writeback && $3 != readback && $3 != readlarge && $3 != pack && $3 != stat ]] || forget
 		[ $bad = 0 ] || break
 	done
 	# A visit that failed, or was skipped, is not repeated.

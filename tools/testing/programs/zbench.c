@@ -9,6 +9,7 @@
  *        zbench swap ALGORITHM KIND PAGES
  *        zbench writeback NAME DEVICE MODE KIND PAGES FEW BATCH...
  *        zbench readback NAME DEVICE MODE KIND PAGES MILLISECONDS
+ *        zbench readlarge NAME DEVICE MODE KIND PAGES MILLISECONDS
  *        zbench pack DEVICE ALGORITHM KIND PAGES
  *        zbench stat DEVICE KIND PAGES
  *        zbench blocks DEVICE GIB PAGES SECONDS
@@ -19,7 +20,8 @@
  * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
  * page; "cpu", nanoseconds of CPU time for a page, of all tasks that exist at the end of the
  * measurement, without interrupts on an idle CPU (on User Mode Linux its clock has steps of 10 ms,
- * so that only long measurements are precise); and others, by their names.
+ * so that only long measurements are precise); "p50" and "p99", quantiles of the nanoseconds for a
+ * request of one page; and others, by their names.
  *
  * "loop" measures nothing: it reads or writes for SECONDS, while tools/perf/profile observes it.
  * PATTERN is write-1m, read-4k, ... as in the cells of "io", or readback-raw or
@@ -832,6 +834,46 @@ static uint64_t *random_order(uint64_t count)
 	return order;
 }
 
+/* Makes a disk whose pages are all on the device. */
+static void written_back_disk(const char *device, const char *mode, const char *kind,
+			      uint64_t count)
+{
+	load_data(kind);
+	backed_disk(device, "lz4", mode, count);
+	fill_disk(0, count, 0);
+	write_back(count);
+	sync();
+}
+
+/* Reads one page, to see that it is there that pages are read from. */
+static void check_read_back(unsigned char *buffer)
+{
+	if (pread(disk_fd, buffer, PAGE, PAGE) != (ssize_t)PAGE ||
+	    memcmp(buffer, content(1, 0), PAGE))
+		errx(2, "a page came back as another");
+}
+
+/* The time of each of many reads of one page. */
+static void bench_latency(const char *label, const char *mode, const uint64_t *order, uint64_t n,
+			  unsigned char *buffer)
+{
+	uint64_t *took = calloc(n, sizeof(took[0]));
+
+	if (!took)
+		err(2, "calloc");
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t began = now_ns();
+
+		if (pread(disk_fd, buffer, PAGE, order[i] * PAGE) != (ssize_t)PAGE)
+			err(2, "page %lu", order[i]);
+		took[i] = now_ns() - began;
+	}
+	qsort(took, n, sizeof(took[0]), by_size);
+	result("p50", took[n / 2], "readback/%s/%s/page", label, mode);
+	result("p99", took[n * 99 / 100], "readback/%s/%s/page", label, mode);
+	free(took);
+}
+
 static void bench_readback(const char *label, const char *device, const char *mode,
 			   const char *kind, uint64_t count, uint64_t least)
 {
@@ -839,11 +881,7 @@ static void bench_readback(const char *label, const char *device, const char *mo
 	unsigned char *buffer = pages(DEEP);
 	struct queue queue;
 
-	load_data(kind);
-	backed_disk(device, "lz4", mode, count);
-	fill_disk(0, count, 0);
-	write_back(count);
-	sync();
+	written_back_disk(device, mode, kind, count);
 	queue_init(&queue);
 	for (int i = 0; i < 4; i++) {
 		const uint64_t *order = i & 1 ? shuffle : NULL;
@@ -874,11 +912,41 @@ static void bench_readback(const char *label, const char *device, const char *mo
 	}
 	/* Waits for RCU, and so for a timer. */
 	queue_exit(&queue);
+	bench_latency(label, mode, shuffle, count / 4, buffer);
 	free(shuffle);
-	/* One page, to see that it is there that they are read from. */
-	if (pread(disk_fd, buffer, PAGE, PAGE) != (ssize_t)PAGE ||
-	    memcmp(buffer, content(1, 0), PAGE))
-		errx(2, "a page came back as another");
+	check_read_back(buffer);
+	remove_disk();
+}
+
+/* 1 MiB at a time. */
+static void bench_readlarge(const char *label, const char *device, const char *mode,
+			    const char *kind, uint64_t count, uint64_t least)
+{
+	unsigned char *buffer = pages(LARGE);
+	uint64_t took[MAX_PASSES], passes, sum = 0, cpu = 0;
+
+	written_back_disk(device, mode, kind, count);
+	/* The first pass warms up. */
+	for (passes = 0; passes < MAX_PASSES && (passes < 4 || sum < least * 1000000); passes++) {
+		uint64_t began = now_ns();
+
+		for (uint64_t page = 0; page + LARGE <= count; page += LARGE)
+			if (pread(disk_fd, buffer, LARGE * PAGE, page * PAGE) !=
+			    (ssize_t)(LARGE * PAGE))
+				err(2, "page %lu", page);
+		took[passes] = now_ns() - began;
+		if (!passes)
+			cpu = cpu_of_all();
+		else
+			sum += took[passes];
+	}
+	cpu = cpu_of_all() - cpu;
+	passes--;
+	qsort(took + 1, passes, sizeof(took[0]), by_size);
+	count -= count % LARGE;
+	result("ns", (double)took[1 + passes / 2] / count, "readlarge/%s/%s/1m", label, mode);
+	result("cpu", (double)cpu / passes / count, "readlarge/%s/%s/1m", label, mode);
+	check_read_back(buffer);
 	remove_disk();
 }
 
@@ -1305,6 +1373,9 @@ int main(int argc, char **argv)
 	} else if (is("readback", argc, argv, 6)) {
 		bench_readback(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
 			       parse_ulong(argv[7]));
+	} else if (is("readlarge", argc, argv, 6)) {
+		bench_readlarge(argv[2], argv[3], argv[4], argv[5], parse_ulong(argv[6]),
+				parse_ulong(argv[7]));
 	} else if (is("stat", argc, argv, 3)) {
 		bench_stat(argv[2], argv[3], parse_ulong(argv[4]));
 	} else if (is("blocks", argc, argv, 4)) {
