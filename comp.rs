@@ -102,7 +102,7 @@ impl Priority {
 ///
 /// # Context
 ///
-/// All methods may sleep.
+/// All methods may sleep, unless they say otherwise.
 trait Backend: Sized {
     /// What all streams of a disk share: checked parameters and the prepared dictionary.
     type Setup: Send + Sync;
@@ -137,7 +137,7 @@ trait Backend: Sized {
     /// `EINVAL`, or the error code of the library: the algorithm fails.
     fn compress(&mut self, src: &MappedPage<'_>, dst: &mut [u8]) -> Result<Option<usize>>;
 
-    /// Decompresses a page.
+    /// Decompresses a page. Does not sleep.
     ///
     /// # Errors
     ///
@@ -357,7 +357,7 @@ impl Decompressor<'_> {
     ///
     /// # Context
     ///
-    /// May sleep.
+    /// Any context but interrupts; does not sleep.
     ///
     /// # Errors
     ///
@@ -481,6 +481,17 @@ impl Streams {
                 return f(stream);
             }
         }
+    }
+
+    /// Calls `f` with the stream of the current CPU, or returns `None` if another task has it.
+    ///
+    /// # Context
+    ///
+    /// A task; does not sleep, unless `f` does. `f` must not lock a slot.
+    #[inline]
+    pub(crate) fn try_with<R>(&self, f: impl FnOnce(&mut Stream) -> R) -> Option<R> {
+        let stream = &mut *self.streams.current().try_lock()?;
+        stream.as_mut().map(f)
     }
 }
 

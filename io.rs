@@ -7,16 +7,11 @@
 
 use crate::{
     abstractions::{
-        alloc::{
-            pages::PagePool,
-            Gfp, //
-        },
+        alloc::Gfp,
         block::{
-            bdev::ReadDevice,
             bio::{
                 Bio,
                 PageSegment,
-                SegmentCompletion,
                 SinglePageBio, //
             },
             gendisk::QueueEntered, //
@@ -31,10 +26,13 @@ use crate::{
     backing::{
         blocks::PinnedBlock,
         read::{
-            DeviceRead,
             ReadTarget,
             StoredForm, //
         },
+    },
+    gather::{
+        Found,
+        Gathered, //
     },
     slot::{
         Content,
@@ -52,10 +50,6 @@ use kernel::{
     page::PAGE_SHIFT,
     prelude::*, //
 };
-
-/// The pinned block that a page is in, and the form of the page there; `None` if it cannot be read
-/// yet.
-pub(crate) type Found = Option<(PinnedBlock, StoredForm)>;
 
 /// The outcome of reading a page.
 pub(crate) enum ReadOutcome {
@@ -83,19 +77,24 @@ impl Store {
             Ok(single) => return Self::read_single_page(this, single, now),
             Err(bio) => bio,
         };
-        let read = |segment: &PageSegment<'_>| {
+        let mut gathered = Gathered::new();
+        let (start, len) = bio.range();
+        let last = (start + len as u64).saturating_sub(1) >> PAGE_SHIFT;
+        let mut read = |segment: &PageSegment<'_>| {
             if let Some((target, found)) = Self::read_segment(this, segment, now)? {
-                Self::read_back(this, segment.completion(), target, found);
+                let more = (last as usize).saturating_sub(segment.index);
+                gathered.add(this, segment.completion(), target, found, more);
             }
             Ok(())
         };
-        let result = if spread::is_large(bio.range().1) && this.is_in_memory(&bio) {
+        let result = if spread::is_large(len) && this.is_in_memory(&bio) {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now);
             spread::for_each_page(&this.helpers, bio.page_segments(), own, own, read)
         } else {
             bio.page_segments().try_for_each(|segment| read(&segment))
         };
+        gathered.submit(this);
         if result.is_err() {
             this.stats.failed_reads.add(1);
             bio.fail();
@@ -206,7 +205,7 @@ impl Store {
                 ReadOutcome::OnDevice(block, form) => Some((block, form)),
                 ReadOutcome::Busy => None,
             };
-            return Ok(Some(this.target(found)));
+            return Ok(Some((ReadTarget::Page, found)));
         }
         let copy = OwnedPage::new(Gfp::NOIO)?;
         match this.read(segment.index, copy.as_page(), now)? {
@@ -219,53 +218,6 @@ impl Store {
                 Ok(Some((ReadTarget::Copy(copy), Some((block, form)))))
             }
             ReadOutcome::Busy => Ok(Some((ReadTarget::Copy(copy), None))),
-        }
-    }
-
-    /// Returns what a block is read to for a bio that reads a whole page, along with the block.
-    ///
-    /// A packed block needs a bounce page. Without one, the block is unpinned, and left to be found
-    /// again.
-    #[inline(always)]
-    pub(crate) fn target(&self, found: Found) -> (ReadTarget, Found) {
-        match (self.bounces(), found) {
-            (Some(bounces), Some((block, form))) if form.is_compressed() => {
-                match PagePool::alloc(bounces) {
-                    Some(page) => (ReadTarget::Bounce(page), Some((block, form))),
-                    None => {
-                        self.unpin(block);
-                        (ReadTarget::Page, None)
-                    }
-                }
-            }
-            (_, found) => (ReadTarget::Page, found),
-        }
-    }
-
-    /// Submits the read of a page from the backing device, which `completion` waits for.
-    ///
-    /// [`readback`](crate::readback) does the rest. It also waits until a block can be pinned that
-    /// was not, and until there is a bounce page. This task must not wait: the reads that it has
-    /// submitted begin when it has returned, and may be those that it would wait for.
-    fn read_back(
-        this: &QueueEntered<'_, Self>,
-        completion: SegmentCompletion,
-        target: ReadTarget,
-        found: Found,
-    ) {
-        let read = |block, form| DeviceRead {
-            completion,
-            target,
-            block,
-            form,
-        };
-        match found {
-            Some((block, form)) => {
-                this.stats.bd_reads.add(1);
-                let from = block.number();
-                ReadDevice::read(this.queue_ref(), from, read(Some(block), form));
-            }
-            None => ReadDevice::find(this.queue_ref(), read(None, StoredForm::Raw)),
         }
     }
 

@@ -45,7 +45,7 @@ impl DeviceRead {
     ///
     /// The page is not delivered if the block was not pinned, or if a bio writes a part of the page
     /// and the page is in another block now: the outcome is then that of [`Store::read`] or
-    /// [`Store::write_part`].
+    /// [`Store::write_part`]. With `at_once`, it is `Busy` if a stream has to be waited for.
     ///
     /// # Context
     ///
@@ -56,7 +56,12 @@ impl DeviceRead {
     ///
     /// Those of decompressing and writing a page.
     #[inline]
-    fn deliver(&self, store: &Store) -> Result<ReadOutcome> {
+    fn deliver(
+        &self,
+        store: &Store,
+        shared: Option<PageRef<'_>>,
+        at_once: bool,
+    ) -> Result<ReadOutcome> {
         let Some(block) = &self.block else {
             return self.find(store);
         };
@@ -65,11 +70,13 @@ impl DeviceRead {
             return Ok(ReadOutcome::Done);
         }
         let segment = self.completion.segment();
-        let from = self.page().ok_or(EIO)?;
+        let own = self.page();
+        let from = shared.or(own).ok_or(EIO)?;
         let page = match self.target {
-            ReadTarget::Bounce(_) => segment.whole_page().ok_or(EIO)?,
-            _ => from,
+            ReadTarget::Bounce(_) | ReadTarget::Shared => segment.whole_page(),
+            _ => own,
         };
+        let page = page.ok_or(EIO)?;
         if let StoredForm::Compressed {
             offset,
             size,
@@ -78,10 +85,13 @@ impl DeviceRead {
         {
             let (offset, size) = (offset as usize, size as usize);
             let from = from.map();
-            store.decompress_from(&from, offset, size, priority, &page.map())?;
+            let to = page.map();
+            if !store.decompress_from(&from, offset, size, priority, &to, at_once)? {
+                return Ok(ReadOutcome::Busy);
+            }
         }
         match self.target {
-            ReadTarget::Page | ReadTarget::Bounce(_) => page.flush_dcache(),
+            ReadTarget::Page | ReadTarget::Bounce(_) | ReadTarget::Shared => page.flush_dcache(),
             ReadTarget::Copy(_) => segment.copy_from(&page.map())?,
             ReadTarget::Merge(_) => {
                 segment.copy_to(&page.map())?;
@@ -101,7 +111,9 @@ impl DeviceRead {
         let page = match &self.target {
             ReadTarget::Merge(page) => return store.write_part(segment, page.as_page(), now),
             ReadTarget::Copy(page) => page.as_page(),
-            ReadTarget::Page | ReadTarget::Bounce(_) => segment.whole_page().ok_or(EIO)?,
+            ReadTarget::Page | ReadTarget::Bounce(_) | ReadTarget::Shared => {
+                segment.whole_page().ok_or(EIO)?
+            }
         };
         let outcome = store.read(segment.index, page, now)?;
         if let ReadOutcome::Done = outcome {
@@ -126,6 +138,7 @@ impl PageRead for DeviceRead {
             ReadTarget::Page => self.completion.segment().whole_page(),
             ReadTarget::Bounce(page) => Some(page.as_page()),
             ReadTarget::Copy(page) | ReadTarget::Merge(page) => Some(page.as_page()),
+            ReadTarget::Shared => None,
         }
     }
 
@@ -139,30 +152,62 @@ impl PageRead for DeviceRead {
 
     fn finish(self, store: &QueueRef<Store>, result: Result) {
         // A read that failed or needs no work is not followed by another.
-        let _ = self.end(store, result);
+        let _ = self.end(store, result, None, false);
     }
 
     fn work(self, store: &QueueRef<Store>) -> AfterWork<Self> {
-        let next = self.end(store, Ok(()));
+        let next = self.end(store, Ok(()), None, false);
         if let AfterWork::Again(_) = next {
             // The reads of the block may need this worker; they get it after this.
             fsleep(PIN_WAIT);
         }
         next
     }
+
+    fn work_sharing(self, page: PageRef<'_>, store: &QueueRef<Store>) {
+        // A read whose block is pinned, and that is not for a partial write, is not followed by
+        // another.
+        let _ = self.end(store, Ok(()), Some(page), false);
+    }
+
+    fn work_at_once(
+        self,
+        shared: Option<PageRef<'_>>,
+        store: &QueueRef<Store>,
+    ) -> Result<(), Self> {
+        // Others lock a slot.
+        if self.block.is_none() || matches!(self.target, ReadTarget::Merge(_)) {
+            return Err(self);
+        }
+        match self.end(store, Ok(()), shared, true) {
+            AfterWork::Done => Ok(()),
+            AfterWork::Read(_, read) | AfterWork::Again(read) => Err(read),
+        }
+    }
 }
 
 impl DeviceRead {
-    /// Delivers the page that was read, unpins its block, and returns what follows.
-    fn end(mut self, store: &QueueRef<Store>, result: Result) -> AfterWork<Self> {
+    /// Delivers the page that was read, from `shared` if another read has read its block there,
+    /// unpins its block, and returns what follows. With `at_once`, it does not wait for a stream.
+    fn end(
+        mut self,
+        store: &QueueRef<Store>,
+        result: Result,
+        shared: Option<PageRef<'_>>,
+        at_once: bool,
+    ) -> AfterWork<Self> {
         // The bio gets the device's errors as they are, a lack of space if the limit is reached, and
         // an I/O error for all others.
         let delivered = result.and_then(|()| {
-            self.deliver(store).map_err(|error| match error {
-                ENOSPC => ENOSPC,
-                _ => EIO,
-            })
+            self.deliver(store, shared, at_once)
+                .map_err(|error| match error {
+                    ENOSPC => ENOSPC,
+                    _ => EIO,
+                })
         });
+        if at_once && matches!(delivered, Ok(ReadOutcome::Busy)) {
+            return AfterWork::Again(self);
+        }
         if let Some(block) = self.block.take() {
             store.unpin(block);
         }
@@ -170,7 +215,7 @@ impl DeviceRead {
             Ok(ReadOutcome::Done) => AfterWork::Done,
             Ok(ReadOutcome::OnDevice(block, form)) => {
                 let mut found = Some((block, form));
-                if let ReadTarget::Page | ReadTarget::Bounce(_) = self.target {
+                if let ReadTarget::Page | ReadTarget::Bounce(_) | ReadTarget::Shared = self.target {
                     (self.target, found) = store.target(found);
                 }
                 let Some((block, form)) = found else {
@@ -188,7 +233,7 @@ impl DeviceRead {
                 match &self.target {
                     ReadTarget::Merge(_) => stats.failed_writes.add(1),
                     ReadTarget::Copy(_) => stats.failed_reads.add(1),
-                    ReadTarget::Page | ReadTarget::Bounce(_) => {
+                    ReadTarget::Page | ReadTarget::Bounce(_) | ReadTarget::Shared => {
                         // The reader must not see what the device or the decompressor left there.
                         if let Some(page) = self.completion.segment().whole_page() {
                             page.map().fill(0);

@@ -28,7 +28,8 @@ use crate::{
     },
     comp::{
         AllStreams,
-        Priority, //
+        Priority,
+        Stream, //
     },
     slot::{
         Content,
@@ -365,7 +366,12 @@ impl Store {
     }
 
     /// Decompresses to `page` what lies in `block`, which may be the same memory: `size` bytes from
-    /// byte `offset` on.
+    /// byte `offset` on. Returns `false` if that must be done `at_once` and another task has the
+    /// stream.
+    ///
+    /// # Context
+    ///
+    /// May sleep. With `at_once`: a task, and does not sleep.
     ///
     /// # Errors
     ///
@@ -377,8 +383,10 @@ impl Store {
         size: usize,
         priority: Priority,
         page: &MappedPage<'_>,
-    ) -> Result {
-        self.streams.get(priority).ok_or(EIO)?.with(|stream| {
+        at_once: bool,
+    ) -> Result<bool> {
+        let streams = self.streams.get(priority).ok_or(EIO)?;
+        let decompress = |stream: &mut Stream| {
             let (mut decompressor, scratch) = stream.split();
             let bytes = scratch.get_mut(..size).ok_or(EIO)?;
             if offset + size > PAGE_SIZE {
@@ -386,7 +394,14 @@ impl Store {
             }
             block.read(offset, bytes);
             decompressor.decompress(bytes, page)
-        })
+        };
+        match at_once {
+            true => streams
+                .try_with(decompress)
+                .transpose()
+                .map(|done| done.is_some()),
+            false => streams.with(decompress).map(|()| true),
+        }
     }
 
     /// Copies the page of a slot into `page`, decompressed, and returns `true`; or returns `false`

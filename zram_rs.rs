@@ -19,6 +19,7 @@
 //! - [`idle`]: marks pages as idle
 //! - [`readback`]: completes reads of pages from the backing device
 //! - [`io`]: reads and writes pages
+//! - [`gather`]: makes the pages of a bio that are on the backing device few requests
 //! - [`freeing`]: frees pages: discards, resets, and what swap does not need any more
 //! - [`spread`]: shares the pages of a large bio with helpers on idle CPUs
 //! - [`store`]: the data of an initialised disk
@@ -64,6 +65,7 @@ mod control;
 mod debugfs;
 mod device;
 mod freeing;
+mod gather;
 mod idle;
 mod io;
 mod readback;

@@ -45,6 +45,17 @@ pub(crate) fn is_alone() -> bool {
     unsafe { bindings::zram_rs_single_task_running() }
 }
 
+/// Returns whether this is a task that nothing keeps from being preempted, as far as the kernel can
+/// tell: without `CONFIG_PREEMPT_COUNT` it does not know about spinlocks.
+///
+/// # Context
+///
+/// Any context.
+pub(crate) fn is_preemptible_task() -> bool {
+    // SAFETY: The function has no requirements.
+    unsafe { bindings::zram_rs_is_preemptible_task() }
+}
+
 /// Returns the seconds since boot, including time in suspend; wraps after 136 years.
 ///
 /// # Context

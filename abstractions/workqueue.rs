@@ -18,9 +18,7 @@ use kernel::{
 
 /// A workqueue of high priority, whose rescuer makes progress when memory is short.
 ///
-/// # Invariants
-///
-/// `queue` is a valid workqueue that this object owns.
+/// It has two parts: one runs work on the CPU that queues it, the other one on any CPU.
 ///
 /// # Examples
 ///
@@ -31,17 +29,25 @@ use kernel::{
 /// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct HighPriority {
-    queue: NonNull<kernel::bindings::workqueue_struct>,
+    here: Owned,
+    anywhere: Owned,
 }
 
+/// A workqueue.
+///
+/// # Invariants
+///
+/// The pointer is that of a valid workqueue, which this object owns.
+struct Owned(NonNull<kernel::bindings::workqueue_struct>);
+
 // SAFETY: A workqueue may be used and destroyed from any thread.
-unsafe impl Send for HighPriority {}
+unsafe impl Send for Owned {}
 // SAFETY: A workqueue does its own locking.
-unsafe impl Sync for HighPriority {}
+unsafe impl Sync for Owned {}
 
 impl HighPriority {
-    /// Creates a workqueue that runs at most `max_active` works on each CPU; 0 stands for the
-    /// kernel's default.
+    /// Creates a workqueue each of whose parts runs at most `max_active` works on each CPU; 0
+    /// stands for the kernel's default.
     ///
     /// # Context
     ///
@@ -51,15 +57,21 @@ impl HighPriority {
     ///
     /// `ENOMEM`: there is no memory.
     pub(crate) fn new(name: &CStr, max_active: c_int) -> Result<Self> {
-        // SAFETY: `name` is a C string, which the function copies.
-        let queue = unsafe { bindings::zram_rs_highpri_workqueue(name.as_char_ptr(), max_active) };
-        // INVARIANT: The workqueue is new, and only this object has its address.
+        let make = |unbound| {
+            // SAFETY: `name` is a C string, which the function copies.
+            let queue = unsafe {
+                bindings::zram_rs_highpri_workqueue(name.as_char_ptr(), unbound, max_active)
+            };
+            // INVARIANT: The workqueue is new, and only this object has its address.
+            NonNull::new(queue).map(Owned).ok_or(ENOMEM)
+        };
         Ok(Self {
-            queue: NonNull::new(queue).ok_or(ENOMEM)?,
+            here: make(false)?,
+            anywhere: make(true)?,
         })
     }
 
-    /// Queues work.
+    /// Queues work for this CPU.
     ///
     /// # Context
     ///
@@ -69,23 +81,49 @@ impl HighPriority {
     ///
     /// `work` must be initialised and not queued, and must stay valid until its function is called.
     pub(super) unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe { self.here.enqueue(work) };
+    }
+
+    /// Queues work for any CPU.
+    ///
+    /// # Context
+    ///
+    /// Any context; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`enqueue`](Self::enqueue).
+    pub(super) unsafe fn enqueue_anywhere(&self, work: *mut kernel::bindings::work_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe { self.anywhere.enqueue(work) };
+    }
+}
+
+impl Owned {
+    /// Queues work.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HighPriority::enqueue`].
+    unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
         // SAFETY: The workqueue is valid by the type invariants, and the work can be queued by the
         // safety requirements.
         unsafe {
             kernel::bindings::queue_work_on(
                 kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                self.queue.as_ptr(),
+                self.0.as_ptr(),
                 work,
             )
         };
     }
 }
 
-impl Drop for HighPriority {
+impl Drop for Owned {
     fn drop(&mut self) {
         // SAFETY: By the type invariants this object owns the workqueue, and does not use it after
         // this call, which waits for all work.
-        unsafe { kernel::bindings::destroy_workqueue(self.queue.as_ptr()) };
+        unsafe { kernel::bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
 

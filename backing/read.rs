@@ -46,6 +46,10 @@ pub(crate) enum ReadTarget {
     /// A packed block contains other pages, too. They must not appear in the page of the bio, which
     /// may be memory of a user.
     Bounce(PooledPage),
+    /// The bounce page of another read of the same packed block, in the same [run].
+    ///
+    /// [run]: crate::abstractions::block::bdev::ReadRun
+    Shared,
     /// A page from which the data is copied to a bio that reads a part of the page, or whose memory
     /// is not one page.
     Copy(OwnedPage),

@@ -278,10 +278,24 @@ struct workqueue_struct *zram_rs_background_workqueue(const char *name)
 			       name);
 }
 
-struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active)
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, bool unbound, int max_active)
 {
-	return alloc_workqueue("%s", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, max_active,
-			       name);
+	return alloc_workqueue("%s",
+			       WQ_HIGHPRI | WQ_MEM_RECLAIM | (unbound ? WQ_UNBOUND : WQ_PERCPU),
+			       max_active, name);
+}
+
+/*
+ * Whether this is a task that nothing keeps from being preempted, as far as the kernel can tell:
+ * without CONFIG_PREEMPT_COUNT it does not know about spinlocks.
+ */
+bool zram_rs_is_preemptible_task(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_COUNT) && !preemptible())
+		return false;
+	if (IS_ENABLED(CONFIG_PREEMPT_RCU) && rcu_preempt_depth())
+		return false;
+	return in_task() && !irqs_disabled();
 }
 
 bool zram_rs_may_disturb_cpu(unsigned int cpu)

@@ -52,8 +52,10 @@ void zram_rs_fill_words(unsigned long *dst, unsigned long word, size_t words);
 void zram_rs_flush_dcache_page(struct page *page);
 gfp_t zram_rs_helper_gfp(void);
 struct workqueue_struct *zram_rs_helper_workqueue(const char *name);
-struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, int max_active);
 bool zram_rs_may_disturb_cpu(unsigned int cpu);
+struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, bool unbound,
+						   int max_active);
+bool zram_rs_is_preemptible_task(void);
 bool zram_rs_may_log(void);
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
 unsigned int zram_rs_num_online_cpus(void);

@@ -6,6 +6,7 @@
 //! [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
 mod read;
+mod run;
 mod write;
 
 pub(crate) use read::{
@@ -14,6 +15,7 @@ pub(crate) use read::{
     ReadDevice,
     ReadSlab, //
 };
+pub(crate) use run::ReadRun;
 pub(crate) use write::{
     WriteRequest,
     Writer,

@@ -14,6 +14,10 @@ use crate::abstractions::{
         gendisk::QueueRef, //
     },
     page::PageRef,
+    sched::{
+        is_preemptible_task,
+        num_online_cpus, //
+    },
     workqueue::HighPriority, //
 };
 use core::{
@@ -31,7 +35,13 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     static_lock_class,
-    sync::Arc,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
     types::Opaque, //
 };
 
@@ -70,6 +80,26 @@ pub(crate) trait PageRead: Send + Sized + 'static {
     /// A worker of high priority. May sleep, but must not wait for other reads: these may need a
     /// worker, and all workers may be here.
     fn work(self, disk: &QueueRef<Self::Ready>) -> AfterWork<Self>;
+
+    /// Does the work of a read in a [run](super::ReadRun), from the memory that another read of the
+    /// same page of the device lends.
+    ///
+    /// # Context
+    ///
+    /// As for [`work`](Self::work).
+    fn work_sharing(self, page: PageRef<'_>, disk: &QueueRef<Self::Ready>);
+
+    /// Does the work of a read without waiting for anything, or returns the read, whose work is
+    /// then done by a worker.
+    ///
+    /// # Context
+    ///
+    /// A task. Must not sleep: it may have spinlocks of the device.
+    fn work_at_once(
+        self,
+        shared: Option<PageRef<'_>>,
+        disk: &QueueRef<Self::Ready>,
+    ) -> Result<(), Self>;
 }
 
 /// What follows the work of a read.
@@ -243,6 +273,20 @@ impl<R: PageRead> ReadSlab<R> {
 ///     fn work(self, _disk: &QueueRef<Ready>) -> AfterWork<Self> {
 ///         AfterWork::Done
 ///     }
+///
+///     fn work_sharing(mut self, page: PageRef<'_>, _disk: &QueueRef<Ready>) {
+///         if let Err(error) = self.completion.segment().copy_from(&page.map()) {
+///             self.completion.fail(error);
+///         }
+///     }
+///
+///     fn work_at_once(
+///         self,
+///         _shared: Option<PageRef<'_>>,
+///         _disk: &QueueRef<Ready>,
+///     ) -> Result<(), Self> {
+///         Err(self)
+///     }
 /// }
 ///
 /// fn read(disk: &QueueEntered<'_, Ready>, segment: &PageSegment<'_>) -> Result {
@@ -268,6 +312,8 @@ pub(crate) struct ReadDevice<R: PageRead> {
     /// wait for one of `bios`.
     #[pin]
     find_bios: ReadBios<R>,
+    /// The number of [runs](super::ReadRun) that workers have.
+    runs_at_workers: Atomic<i32>,
 }
 
 impl<R: PageRead> ReadDevice<R> {
@@ -297,12 +343,36 @@ impl<R: PageRead> ReadDevice<R> {
             ),
             // No task has such a bio queued while it waits for another: workers submit them.
             find_bios <- ReadBios::new(1, 0),
+            runs_at_workers: Atomic::new(0),
         })
     }
 
     /// Returns the device. Any context; does not sleep.
     pub(crate) fn device(&self) -> &BlockDevice {
         &self.device
+    }
+
+    /// Queues work of a run for a worker on any CPU. Any context; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HighPriority::enqueue`]. The work must call [`run_is_done`](Self::run_is_done).
+    pub(super) unsafe fn queue_run(&self, work: *mut kernel::bindings::work_struct) {
+        self.runs_at_workers.add(1, Relaxed);
+        // SAFETY: By the safety requirements.
+        unsafe { self.queue.enqueue_anywhere(work) };
+    }
+
+    /// Notes that a worker has done the work of a run. Any context; does not sleep.
+    pub(super) fn run_is_done(&self) {
+        self.runs_at_workers.add(-1, Relaxed);
+    }
+
+    /// Returns whether there may be a CPU for another run beside that of the caller. Any context;
+    /// does not sleep.
+    pub(super) fn has_idle_worker(&self) -> bool {
+        let others = num_online_cpus().saturating_sub(1);
+        (self.runs_at_workers.load(Relaxed) as usize) < others as usize
     }
 
     /// Reads page `from` of the disk's device into the page of `data`, which gets the result.
@@ -434,6 +504,23 @@ impl<R: PageRead> ReadDevice<R> {
             // invariants, and does not use it after this call.
             unsafe { Self::finish(request, result) };
             return;
+        }
+        if is_preemptible_task() {
+            // SAFETY: By the type invariants the data and the disk are initialised. The data is
+            // taken out, and is not used before it is put back.
+            let (data, disk) = unsafe {
+                (
+                    (*(*request).data.get()).assume_init_read(),
+                    (*(*request).disk.get()).assume_init_ref(),
+                )
+            };
+            match data.work_at_once(None, disk) {
+                // SAFETY: This function owns the request, has taken out its data, and does not use
+                // it after this call.
+                Ok(()) => return unsafe { Self::put(request) },
+                // SAFETY: This function owns the request.
+                Err(data) => unsafe { (*(*request).data.get()).write(data) },
+            };
         }
         // SAFETY: This function owns the request, whose fields are initialised by the type
         // invariants, and does not use it after this call.

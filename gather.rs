@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads of the backing device on behalf of a bio, as few requests as there can be.
+//!
+//! The pages of a bio that are on the device are gathered, and sorted by their blocks: writeback
+//! takes the largest pages first, so that neighbours of a bio may lie apart from each other. Pages
+//! in one block or in blocks that follow one another are a run, and become one request. Gathering
+//! takes free memory only: without any, each page is a request.
+
+use crate::{
+    abstractions::{
+        alloc::{
+            pages::PagePool,
+            Gfp, //
+        },
+        block::{
+            bdev::{
+                ReadDevice,
+                ReadRun, //
+            },
+            bio::SegmentCompletion,
+            gendisk::QueueEntered, //
+        },
+    },
+    backing::{
+        blocks::PinnedBlock,
+        read::{
+            DeviceRead,
+            ReadTarget,
+            StoredForm, //
+        },
+    },
+    store::Store, //
+};
+use kernel::prelude::*;
+
+/// The pinned block that a page is in, and the form of the page there; `None` if it cannot be read
+/// yet.
+pub(crate) type Found = Option<(PinnedBlock, StoredForm)>;
+
+/// Maximum number of reads that are gathered at a time, a power of two.
+const WINDOW: usize = 256;
+
+/// Reads of the backing device that have not been submitted.
+///
+/// Their blocks are pinned. Those that need bounce pages do not have them yet.
+pub(crate) struct Gathered {
+    /// The reads; `None` if it was submitted.
+    reads: KVec<Option<DeviceRead>>,
+    /// For each read, the number of its block, and in the lowest bits its index, in ascending
+    /// order.
+    order: KVec<usize>,
+}
+
+/// # Context
+///
+/// Methods may sleep.
+impl Gathered {
+    pub(crate) fn new() -> Self {
+        Self {
+            reads: KVec::new(),
+            order: KVec::new(),
+        }
+    }
+
+    /// Adds the read of a page, which `completion` waits for, or submits it at once. The bio has
+    /// `more` pages, which may be on the device, too.
+    pub(crate) fn add(
+        &mut self,
+        this: &QueueEntered<'_, Store>,
+        completion: SegmentCompletion,
+        target: ReadTarget,
+        found: Found,
+        more: usize,
+    ) {
+        let Some((block, form)) = found else {
+            return Store::read_back(this, completion, target, None);
+        };
+        if self.reads.len() == WINDOW {
+            self.submit(this);
+        }
+        let read = DeviceRead {
+            completion,
+            target,
+            block: Some(block),
+            form,
+        };
+        if self.order.capacity() == 0 && more > 0 {
+            let (room, flags) = ((1 + more).min(WINDOW), Gfp::NOWAIT.for_collections());
+            self.reads = KVec::with_capacity(room, flags).unwrap_or_default();
+            self.order = KVec::with_capacity(room, flags).unwrap_or_default();
+        }
+        let key = number(&read) * WINDOW + self.reads.len();
+        let at = self.order.partition_point(|&other| other < key);
+        // With memory for one of them only, there is no room in the other.
+        if self.reads.len() == self.reads.capacity()
+            || self.order.insert_within_capacity(at, key).is_err()
+        {
+            return Store::submit_read(this, read);
+        }
+        if let Err(error) = self.reads.push_within_capacity(Some(read)) {
+            if let Some(read) = error.0 {
+                Store::submit_read(this, read);
+            }
+        }
+    }
+
+    /// Submits all reads.
+    pub(crate) fn submit(&mut self, this: &QueueEntered<'_, Store>) {
+        let mut at = 0;
+        while let Some(len) = self.run_at(at) {
+            if len == 1 || !self.submit_run(this, at, len) {
+                for at in at..at + len {
+                    if let Some(read) = self.take(at) {
+                        Store::submit_read(this, read);
+                    }
+                }
+            }
+            at += len;
+        }
+        self.order.clear();
+        self.reads.clear();
+    }
+
+    /// Takes a read, by its place in the order.
+    fn take(&mut self, at: usize) -> Option<DeviceRead> {
+        let index = self.order.get(at)? % WINDOW;
+        self.reads.get_mut(index)?.take()
+    }
+
+    /// Returns the number of reads of a run that begins at this place in the order, or `None` at
+    /// the end.
+    fn run_at(&self, at: usize) -> Option<usize> {
+        let order = self.order.get(at..)?;
+        let mut last = order.first()? / WINDOW;
+        let follows = |key: &&usize| {
+            let number = *key / WINDOW;
+            let follows = match number - last {
+                0 => self.shares_block(*key % WINDOW),
+                distance => distance == 1,
+            };
+            last = number;
+            follows
+        };
+        let most = ReadRun::<DeviceRead>::MAX - 1;
+        Some(1 + order.iter().skip(1).take(most).take_while(follows).count())
+    }
+
+    /// Returns whether a read may get the memory of another one of the same block.
+    fn shares_block(&self, index: usize) -> bool {
+        let read = self.reads.get(index).and_then(Option::as_ref);
+        read.is_some_and(|read| read.form.is_compressed())
+    }
+
+    /// Submits the `len` reads at this place in the order as a run, and returns `true`, as far as
+    /// there is memory for that.
+    fn submit_run(&mut self, this: &QueueEntered<'_, Store>, at: usize, len: usize) -> bool {
+        let Some(key) = self.order.get(at) else {
+            return false;
+        };
+        let mut last = key / WINDOW;
+        let Ok(mut run) = ReadRun::new(this.queue_ref(), last, len) else {
+            return false;
+        };
+        let mut blocks = 0;
+        let mut all = true;
+        for at in at..at + len {
+            let Some(mut read) = self.take(at) else { break };
+            let block = number(&read);
+            let pushed = if blocks > 0 && block == last {
+                if let ReadTarget::Page = read.target {
+                    read.target = ReadTarget::Shared;
+                }
+                run.as_mut().push_sharing(read)
+            } else if let Some(read) = Store::with_memory(this, read) {
+                blocks += 1;
+                run.as_mut().push(read)
+            } else {
+                all = false;
+                break;
+            };
+            if let Err(read) = pushed {
+                Store::submit_read(this, read);
+                all = false;
+                break;
+            }
+            last = block;
+        }
+        if blocks > 0 {
+            this.stats.bd_reads.add(blocks);
+            ReadRun::submit(run, at + len < self.order.len());
+        }
+        all
+    }
+}
+
+/// Returns the number of the block of a read that was gathered.
+fn number(read: &DeviceRead) -> usize {
+    read.block.as_ref().map_or(0, PinnedBlock::number)
+}
+
+/// Single reads.
+///
+/// # Context
+///
+/// Methods may sleep unless they say otherwise.
+impl Store {
+    /// Submits the read of a page from the backing device, which `completion` waits for.
+    ///
+    /// [`readback`](crate::readback) does the rest. It also waits until a block can be pinned that
+    /// was not, and until there is a bounce page. This task must not wait: the reads that it has
+    /// submitted begin when it has returned, and may be those that it would wait for.
+    pub(crate) fn read_back(
+        this: &QueueEntered<'_, Self>,
+        completion: SegmentCompletion,
+        target: ReadTarget,
+        found: Found,
+    ) {
+        let (block, form) = match found {
+            Some((block, form)) => (Some(block), form),
+            None => (None, StoredForm::Raw),
+        };
+        let read = DeviceRead {
+            completion,
+            target,
+            block,
+            form,
+        };
+        Self::submit_read(this, read);
+    }
+
+    /// Submits a read.
+    fn submit_read(this: &QueueEntered<'_, Self>, read: DeviceRead) {
+        let Some(read) = Self::with_memory(this, read) else {
+            return;
+        };
+        this.stats.bd_reads.add(1);
+        ReadDevice::read(this.queue_ref(), number(&read), read);
+    }
+
+    /// Returns a read with the memory to read into, or leaves the read to a worker that finds its
+    /// block, or waits for memory.
+    #[inline(always)]
+    fn with_memory(this: &QueueEntered<'_, Self>, mut read: DeviceRead) -> Option<DeviceRead> {
+        if let ReadTarget::Page | ReadTarget::Shared = read.target {
+            let found = read.block.take().map(|block| (block, read.form));
+            let (target, found) = this.target(found);
+            read.target = target;
+            read.block = found.map(|(block, _)| block);
+        }
+        if read.block.is_none() {
+            ReadDevice::find(this.queue_ref(), read);
+            return None;
+        }
+        Some(read)
+    }
+
+    /// Returns what a block is read to for a bio that reads a whole page, along with the block.
+    ///
+    /// A packed block needs a bounce page. Without one, the block is unpinned, and left to be found
+    /// again. Does not sleep.
+    #[inline(always)]
+    pub(crate) fn target(&self, found: Found) -> (ReadTarget, Found) {
+        match (self.bounces(), found) {
+            (Some(bounces), Some((block, form))) if form.is_compressed() => {
+                match PagePool::alloc(bounces) {
+                    Some(page) => (ReadTarget::Bounce(page), Some((block, form))),
+                    None => {
+                        self.unpin(block);
+                        (ReadTarget::Page, None)
+                    }
+                }
+            }
+            (_, found) => (ReadTarget::Page, found),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Reads of many pages of the backing device with one bio: pages in neighbouring blocks are one request of the device,
+# whatever lies between them on the disk, and a bad block costs only the pages that are in it.
+#
+# Guest: uml-debug group=writeback
+
+# shellcheck source=tools/testing/lib/test.sh
+. "${0%/*}/../lib/test.sh"
+# shellcheck source=tools/testing/lib/writeback.sh
+. "${0%/*}/../lib/writeback.sh"
+
+# requests: sets $requests to the number of reads that the backing device has completed.
+requests() {
+	read -r requests _ <"/sys/block/${nullb#/dev/}/stat"
+}
+
+# save PAGES: saves the first pages of the disk in $TMP/before.
+save() {
+	ok dd if="$dev" of="$TMP/before" bs=$(($1 * PAGE)) count=1 iflag=direct
+}
+
+# reads_back PAGES [SKIP]: reads so many pages with one read(2), from page SKIP of the saved ones on, and compares them.
+reads_back() {
+	ok dd if="$dev" of="$TMP/after" bs=$(($1 * PAGE)) count=1 iflag=direct,fullblock,skip_bytes \
+		skip=$((${2:-0} * PAGE))
+	ok cmp -n $(($1 * PAGE)) -i $((${2:-0} * PAGE)):0 "$TMP/before" "$TMP/after"
+}
+
+test_neighbours_are_one_request() {
+	[ "$DRIVER" = zram_rs ] || skip "C zram makes each page a request"
+	local form before
+	for form in $FORMS; do
+		nullb "wb$form" 4
+		backed "$nullb" 1M lz4 "$form"
+		does open "$dev" direct
+		does bulk 0 128 random 1
+		does bulk 128 128 text 1
+		does close
+		save 256
+		writes_back page_indexes=0-255
+		on_device "all" 256
+		requests
+		before=$requests
+		ok dd if="$dev" of="$TMP/after" bs=1M count=1 iflag=direct
+		ok cmp "$TMP/before" "$TMP/after"
+		requests
+		note "$form: $((requests - before)) requests"
+		[ $((requests - before)) -le 64 ] || fail "reading 256 pages took $((requests - before)) requests"
+		[ $((requests - before)) -ge 4 ] || fail "reading 256 pages took $((requests - before)) requests"
+		bd_stat
+		[ "$form" = packed ] || is "blocks read" "$bd_reads" 256
+		no_failed_io
+		remove
+	done
+}
+
+# Pages of each kind and in each place are in one bio, and their blocks are in no order.
+test_mixed_pages() {
+	local form range
+	for form in $FORMS; do
+		nullb "wb$form" 4
+		backed "$nullb" 1M lz4 "$form"
+		does open "$dev" direct
+		does bulk 0 64 random 1
+		does bulk 64 96 text 1
+		does bulk 160 16 zero 0
+		does bulk 192 32 text 3
+		does bulk 224 32 random 3
+		# The first ones get the last blocks; 176 to 191 are empty, and some of the others stay in memory.
+		for range in 240-255 64-99 192-200 120-140 10-63 1-5 202-210 7-7; do
+			writes_back "page_indexes=$range"
+		done
+		# Some blocks in between are free again.
+		does discard $((70 * PAGE)) $((3 * PAGE))
+		does bulk 20 5 text 7
+		save 256
+		does close
+		reads_back 256
+		for range in 1 2 3 17 100 255; do
+			reads_back $((256 - range)) "$range"
+			reads_back "$range"
+		done
+		no_failed_io
+		remove
+	done
+}
+
+test_bad_blocks_cost_their_pages() {
+	local form page block bad good
+	for form in $FORMS; do
+		nullb "wb$form" 4
+		backed "$nullb" 1M lz4 "$form"
+		does open "$dev" direct
+		does bulk 0 48 random 1
+		does bulk 48 16 text 1
+		does close
+		save 64
+		writes_back page_indexes=0-63
+		for block in 0 17 18 40; do
+			bad_sectors "wb$form" $((block * PAGE / 512)) $(((block + 1) * PAGE / 512 - 1))
+		done
+		not_ok dd if="$dev" of="$TMP/after" bs=$((64 * PAGE)) count=1 iflag=direct
+		io_stat
+		bad=$failed_reads
+		note "$form: $bad pages could not be read"
+		[ "$DRIVER" = zram ] || {
+			at_least "pages that could not be read" "$bad" 4
+			[ "$bad" -le $((4 * 14)) ] || fail "$bad pages could not be read"
+			[ "$form" = packed ] || is "pages that could not be read" "$bad" 4
+		}
+		# All other pages can be read by themselves.
+		good=0
+		for ((page = 0; page < 64; page++)); do
+			dd if="$dev" of="$TMP/after" bs="$PAGE" count=1 skip=$page iflag=direct status=none 2>/dev/null || continue
+			ok cmp -n "$PAGE" -i $((page * PAGE)):0 "$TMP/before" "$TMP/after"
+			good=$((good + 1))
+		done
+		[ "$DRIVER" = zram ] || is "pages that can be read" $good $((64 - bad))
+		for block in 0 17 18 40; do
+			good_sectors "wb$form" $((block * PAGE / 512)) $(((block + 1) * PAGE / 512 - 1))
+		done
+		reads_back 64
+		remove
+	done
+}
+
+run_tests
