@@ -51,7 +51,10 @@ endif
 rustflags-y += $(addprefix --cfg=zram_rs_,$(zram_rs_cfg-y))
 
 # The composite object is zram-rs because one of its parts, the crate root, is zram_rs.
-zram-rs-y := zram_rs.o bindings/helpers.o
+zram-rs-y := zram_rs.o bindings/helpers.o bindings/trace.o
+
+# define_trace.h includes the header of the tracepoints by its name.
+CFLAGS_bindings/trace.o := -I$(src)/bindings
 
 # The directory of the generated bindings, for the crate, in both kinds of build.
 export ZRAM_RS_OBJ := $(abspath $(obj))
@@ -72,14 +75,15 @@ bindgen_functions := zs_.* LZ4_compress_(fast|HC)(_continue)? LZ4_decompress_saf
 	zstd_get_c?params zstd_[cd]ctx_workspace_bound zstd_(default|min|max)_clevel \
 	zstd_init_[cd]ctx zstd_compress_(cctx|using_cdict) zstd_decompress_(dctx|using_ddict) \
 	zstd_(create|free)_[cd]dict(_byreference)? zstd_is_error zstd_get_error_code \
-	kernel_read_file_from_path __vmalloc_noprof vfree mempool_(destroy|free) zram_rs_.*
+	kernel_read_file_from_path __vmalloc_noprof vfree mempool_(destroy|free) zram_rs_.* \
+	rust_do_trace_(slot|turn)_.*
 bindgen_types := zs_pool zs_pool_stats LZ4_stream(HC)?_t z_stream(_s|p)? Byte uLong internal_state \
 	(zstd|ZSTD)_[cdCD](ctx|Ctx|dict|Dict)(_s)? (zstd|ZSTD)_.*[pP]arameters (zstd|ZSTD)_strategy \
 	(zstd|ZSTD)_custom_?[mM]em ZSTD_(alloc|free)Function (zstd_error_code|ZSTD_ErrorCode) \
 	kernel_read_file_id mempool(_t)?
 bindgen_opaque := LZ4_stream(HC)?_t
 bindgen_vars := ZRAM_RS_.* LZ4_ACCELERATION_DEFAULT LZ4HC_.*_CLEVEL SW842_MEM_COMPRESS Z_[A-Z_]* \
-	MAX_MEM_LEVEL
+	MAX_MEM_LEVEL __tracepoint_(slot|turn)_.*
 
 # bindgen parses with libclang, even if the kernel's compiler is GCC: it gets the flags that affect
 # the contents of headers, but none that affect code generation.
@@ -105,7 +109,8 @@ quiet_cmd_zram_rs_bindgen = BINDGEN $@
 	$(foreach v,$(bindgen_vars),--allowlist-var '$v') \
 	-o $@ -- $(bindgen_c_flags)
 
-$(obj)/bindings_generated.rs: $(src)/bindings/bindings_helper.h $(src)/bindings/helpers.h FORCE
+$(obj)/bindings_generated.rs: $(src)/bindings/bindings_helper.h $(src)/bindings/helpers.h \
+		$(src)/bindings/zram_rs_trace.h FORCE
 	$(call if_changed,zram_rs_bindgen)
 
 $(obj)/zram_rs.o: $(obj)/bindings_generated.rs

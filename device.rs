@@ -45,6 +45,7 @@ use crate::{
         ParamsUpdate,
         Priority, //
     },
+    events::Events,
     idle,
     recompress::{
         self,
@@ -64,6 +65,7 @@ use crate::{
         Tiering,
         Workers, //
     },
+    turn,
     writeback::{
         self,
         budget::Budget,
@@ -121,6 +123,7 @@ pub(crate) struct Device {
     pub(crate) tiering: Tiering<ConfigHandle>,
     /// Maximum number of writeback requests in flight.
     batch_size: Atomic<u32>,
+    events: Arc<Events>,
     resources: DriverResources,
 }
 
@@ -336,6 +339,7 @@ impl Device {
             marking <- new_mutex!((), "zram_rs marking"),
             budget,
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
+            events: Arc::new(Events::new(major.device_number(id)), GFP_KERNEL)?,
             resources,
         });
         DiskRegistration::new(fmt!("zram{id}"), major, id, limits, attributes, data)
@@ -370,12 +374,13 @@ impl Device {
                 pool: Pool::new(disk.name())?,
                 streams: AllStreams::new(&config.algorithms, &device.resources.hotplug)?,
                 helpers: device.resources.helpers.clone(),
+                events: device.events.clone(),
             },
-            config.limit_pages,
             config.compressed_writeback,
             config.packed_writeback,
         );
         let store = Arc::pin_init(store, GFP_KERNEL)?;
+        store.set_limit(config.limit_pages);
         if let Some(backing) = &config.backing {
             store.attach(backing.clone())?;
         }
@@ -626,7 +631,9 @@ impl Device {
         };
         let backing = store.backing().ok_or(ENODEV)?;
         let selection = select(store.table.len())?;
-        writeback::run(&store, backing, &self.budget, self.batch_size(), &selection)
+        turn::run(&store, turn::Kind::Writeback, || {
+            writeback::run(&store, backing, &self.budget, self.batch_size(), &selection)
+        })
     }
 
     /// Recompresses pages.
@@ -648,7 +655,9 @@ impl Device {
             let ready = config.ready.as_ref().ok_or(EINVAL)?;
             (ready.store.clone(), request.find(&config.algorithms)?)
         };
-        recompress::run(&store, request, priority)
+        turn::run(&store, turn::Kind::Recompress, || {
+            recompress::run(&store, request, priority)
+        })
     }
 
     /// Marks pages as idle: all, or those that were not accessed for `age` seconds.
@@ -708,7 +717,9 @@ impl Device {
             return Err(EINVAL);
         }
         let batch_size = self.batch_size();
-        writeback::compact(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
+        turn::run(&store, turn::Kind::Compact, || {
+            writeback::compact(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
+        })
     }
 
     /// Returns the columns of `bd_stat`, in pages; zeroes for an uninitialised disk.

@@ -22,6 +22,7 @@ use crate::{
             PageRef, //
         },
         sched::boottime_seconds,
+        tracepoint, //
     },
     backing::{
         blocks::PinnedBlock,
@@ -47,7 +48,10 @@ use crate::{
     store::Store, //
 };
 use kernel::{
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
@@ -281,6 +285,11 @@ impl Store {
                 return Ok(outcome);
             }
         }
+        tracepoint::slot_read(
+            self.events().dev(),
+            index,
+            slot.object_size().unwrap_or(0) as u32,
+        );
         Ok(ReadOutcome::Done)
     }
 
@@ -300,7 +309,7 @@ impl Store {
             None => self.keep_whole(&page, node, gfp)?,
         };
         let slot = self.table.lock(index).ok_or(EIO)?;
-        self.put(slot, content, now);
+        self.put(index, slot, content, now);
         Ok(())
     }
 
@@ -321,6 +330,7 @@ impl Store {
         // The slot was empty meanwhile.
         let _ = slot.replace(content);
         slot.touch(now);
+        tracepoint::slot_write(self.events().dev(), index, PAGE_SIZE as u32);
         drop(slot);
         self.stats.count(Footprint::HUGE, Footprint::HUGE);
         // C zram allocates the new object before it frees the old one, and counts both.
@@ -344,7 +354,8 @@ impl Store {
             let node = page.node();
             let page = page.map();
             segment.copy_to(&page)?;
-            self.put(slot, self.compress(&page, node)?, now);
+            let content = self.compress(&page, node)?;
+            self.put(segment.index, slot, content, now);
         }
         Ok(outcome)
     }
@@ -366,7 +377,7 @@ impl Store {
             .lock(index)
             .filter(|slot| slot.is_in(block.number()));
         let Some(slot) = slot else { return Ok(false) };
-        self.put(slot, content, now);
+        self.put(index, slot, content, now);
         Ok(true)
     }
 }

@@ -19,7 +19,8 @@ use crate::{
             gendisk::QueueRef, //
         },
         page::PageRef,
-        sched::boottime_seconds, //
+        sched::boottime_seconds,
+        tracepoint, //
     },
     backing::read::{
         DeviceRead,
@@ -209,6 +210,11 @@ impl DeviceRead {
             return AfterWork::Again(self);
         }
         if let Some(block) = self.block.take() {
+            let error = delivered
+                .as_ref()
+                .map_or_else(|error| error.to_errno(), |_| 0);
+            let index = self.completion.segment().index;
+            tracepoint::slot_readback(store.events().dev(), index, block.number(), error);
             store.unpin(block);
         }
         match delivered {

@@ -89,6 +89,12 @@ impl Footprint {
         }
     }
 
+    /// Returns the bytes of memory that the page takes.
+    #[inline]
+    pub(crate) const fn bytes(self) -> u32 {
+        self.bytes
+    }
+
     /// Returns what the footprint adds to a counter of pages: 0 or 1.
     const fn count(self, counter: u32) -> i64 {
         (self.counters & counter != 0) as i64

@@ -14,7 +14,8 @@ use crate::{
             Node, //
         },
         ratelimit::pr_err_ratelimited,
-        sched::check_signals, //
+        sched::check_signals,
+        tracepoint, //
     },
     backing::{
         blocks::PinnedBlock,
@@ -31,6 +32,7 @@ use crate::{
         Priority,
         Stream, //
     },
+    events::Events,
     slot::{
         Content,
         SlotGuard,
@@ -104,6 +106,7 @@ pub(crate) struct Store {
     pub(crate) helpers: Arc<Helpers>,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
+    events: Arc<Events>,
 }
 
 /// What a store compresses with, and where it keeps the result.
@@ -114,10 +117,13 @@ pub(crate) struct Parts {
     pub(crate) streams: AllStreams,
     /// The workers that help with large bios.
     pub(crate) helpers: Arc<Helpers>,
+    /// The events of the disk.
+    pub(crate) events: Arc<Events>,
 }
 
 impl Store {
-    /// Creates the data of a disk of `pages` pages, all of which are empty, without a backing device.
+    /// Creates the data of a disk of `pages` pages, all of which are empty, without a limit and
+    /// without a backing device.
     ///
     /// # Errors
     ///
@@ -125,7 +131,6 @@ impl Store {
     pub(crate) fn new(
         pages: usize,
         parts: Parts,
-        limit: usize,
         compressed_writeback: bool,
         packed_writeback: bool,
     ) -> impl PinInit<Self, Error> {
@@ -133,13 +138,14 @@ impl Store {
             table <- Table::new(pages, parts.pool),
             streams: parts.streams,
             stats: Stats::new(),
-            limit: Atomic::new(limit),
+            limit: Atomic::new(0),
             attached: SetOnce::new(),
             // A page that is not compressed has no room beside another.
             compressed_writeback: compressed_writeback || packed_writeback,
             packed_writeback,
             helpers: parts.helpers,
             stopping: Atomic::new(false),
+            events: parts.events,
         })
     }
 
@@ -172,6 +178,12 @@ impl Store {
             true => Ok(()),
             false => Err(EBUSY),
         }
+    }
+
+    /// Returns the events of the disk. Any context.
+    #[inline]
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Returns the backing device, if the disk has one. Any context.
@@ -424,10 +436,18 @@ impl Store {
         Ok(true)
     }
 
-    /// Replaces the content of a slot by that of a page written at `now`, in seconds since boot.
+    /// Replaces the content of slot `index` by that of a page written at `now`, in seconds since
+    /// boot.
     #[inline(always)]
-    pub(crate) fn put(&self, mut slot: SlotGuard<'_>, content: Content<'_>, now: u32) {
+    pub(crate) fn put(
+        &self,
+        index: usize,
+        mut slot: SlotGuard<'_>,
+        content: Content<'_>,
+        now: u32,
+    ) {
         let new = content.footprint();
+        tracepoint::slot_write(self.events.dev(), index, new.bytes());
         let old = slot.replace(content);
         slot.touch(now);
         self.stats.count(old.footprint(), new);

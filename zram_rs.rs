@@ -17,6 +17,7 @@
 //! - [`writeback`]: writes pages to the backing device, with many bios in flight
 //! - [`recompress`]: compresses pages once more, with other algorithms
 //! - [`idle`]: marks pages as idle
+//! - [`turn`]: what post-processing does from its beginning to its end
 //! - [`readback`]: completes reads of pages from the backing device
 //! - [`io`]: reads and writes pages
 //! - [`gather`]: makes the pages of a bio that are on the backing device few requests
@@ -25,6 +26,7 @@
 //! - [`store`]: the data of an initialised disk
 //! - [`select`]: selects slots for writeback and recompression
 //! - [`stats`]: the counters of a disk
+//! - [`events`]: what a disk tells those who watch it
 //! - [`slot`]: the slot table: the state of each page
 //! - [`backing`]: the backing device, its blocks, and reads in flight
 //! - [`zspool`]: compressed objects in memory
@@ -64,6 +66,7 @@ mod comp;
 mod control;
 mod debugfs;
 mod device;
+mod events;
 mod freeing;
 mod gather;
 mod idle;
@@ -77,6 +80,7 @@ mod stats;
 mod store;
 mod sysfs;
 mod tiering;
+mod turn;
 mod writeback;
 #[allow(unsafe_code)]
 mod zspool;

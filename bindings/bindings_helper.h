@@ -18,6 +18,7 @@
 #include <linux/zstd.h>
 
 #include "helpers.h"
+#include "zram_rs_trace.h"
 
 /* bindgen cannot evaluate macros with casts. */
 const blk_status_t ZRAM_RS_BLK_STS_IOERR = BLK_STS_IOERR;

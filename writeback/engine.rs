@@ -22,6 +22,7 @@ use crate::{
             num_online_cpus,
             yield_now, //
         },
+        tracepoint, //
     },
     backing::{
         blocks::{
@@ -220,8 +221,11 @@ impl Job<'_> {
             self.store.release_share(share);
             return;
         };
+        let location = share.location();
         match slot.write_back(share) {
             Ok(old) => {
+                let (block, size) = (location.block(), location.size() as u32);
+                tracepoint::slot_writeback(self.store.events().dev(), index, block, size);
                 self.store
                     .stats
                     .count(old.footprint(), Footprint::ON_DEVICE);

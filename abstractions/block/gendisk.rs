@@ -288,6 +288,15 @@ impl Major {
             name,
         })
     }
+
+    /// Returns the device number of the disk with this minor number.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    pub(crate) fn device_number(&self, minor: u32) -> u32 {
+        self.number << 20 | minor
+    }
 }
 
 impl Drop for Major {

@@ -24,10 +24,10 @@ from layers import ROOT, code_of, map_of, modules_of, uses_of
 LANES = {
     "files": ["sysfs", "control", "debugfs"],
     "a disk": ["device"],
-    "engines": ["recompress", "writeback", "idle"],
+    "engines": ["recompress", "writeback", "idle", "turn"],
     "pages": ["io", "readback"],
     "data": ["select", "store"],
-    "state": ["backing", "slot", "stats"],
+    "state": ["backing", "slot", "stats", "events"],
     "edges": ["comp", "zspool"],
     "kernel": ["abstractions", "bindings"],
 }
