@@ -45,8 +45,12 @@ use crate::{
         ParamsUpdate,
         Priority, //
     },
-    events::Events,
+    events::{
+        Events,
+        Files, //
+    },
     idle,
+    marks::Marks,
     recompress::{
         self,
         RecompressRequest, //
@@ -498,6 +502,37 @@ impl Device {
         }
     }
 
+    /// Returns the events of the disk. Any context; does not sleep.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Returns the marks. Any context; does not sleep.
+    pub(crate) fn marks(&self) -> Marks {
+        self.events.marks()
+    }
+
+    /// Sets the marks, which apply at once and after each reset.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the disk is being removed.
+    pub(crate) fn set_marks(disk: &GenDisk<Self>, marks: Marks) -> Result {
+        let device = disk.data();
+        let config = device.config().write();
+        device.events.set_marks(marks, || {
+            Some(Files {
+                memory: disk.file(c"mm_stat")?,
+                device: disk.file(c"bd_stat")?,
+                budget: disk.file(c"writeback_limit")?,
+            })
+        })?;
+        if let Some(ready) = &config.ready {
+            ready.store.apply_marks();
+        }
+        Ok(())
+    }
+
     /// Returns the lock of the configuration. Any context; does not sleep.
     fn config(&self) -> &RwSemaphore<Config> {
         &self.config.0
@@ -631,9 +666,12 @@ impl Device {
         };
         let backing = store.backing().ok_or(ENODEV)?;
         let selection = select(store.table.len())?;
-        turn::run(&store, turn::Kind::Writeback, || {
+        self.events.note_budget(self.budget.is_used_up());
+        let result = turn::run(&store, turn::Kind::Writeback, || {
             writeback::run(&store, backing, &self.budget, self.batch_size(), &selection)
-        })
+        });
+        self.events.note_budget(self.budget.is_used_up());
+        result
     }
 
     /// Recompresses pages.
@@ -717,9 +755,12 @@ impl Device {
             return Err(EINVAL);
         }
         let batch_size = self.batch_size();
-        turn::run(&store, turn::Kind::Compact, || {
+        self.events.note_budget(self.budget.is_used_up());
+        let result = turn::run(&store, turn::Kind::Compact, || {
             writeback::compact(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
-        })
+        });
+        self.events.note_budget(self.budget.is_used_up());
+        result
     }
 
     /// Returns the columns of `bd_stat`, in pages; zeroes for an uninitialised disk.

@@ -84,6 +84,7 @@ impl Gathered {
             target,
             block: Some(block),
             form,
+            began: this.events().latency.begin(),
         };
         if self.order.capacity() == 0 && more > 0 {
             let (room, flags) = ((1 + more).min(WINDOW), Gfp::NOWAIT.for_collections());
@@ -225,6 +226,7 @@ impl Store {
             target,
             block,
             form,
+            began: this.events().latency.begin(),
         };
         Self::submit_read(this, read);
     }

@@ -197,6 +197,10 @@ impl DeviceRead {
         shared: Option<PageRef<'_>>,
         at_once: bool,
     ) -> AfterWork<Self> {
+        if let Err(error) = result {
+            store.stats.bd_failed_reads.add(1);
+            store.events().device_failed(error);
+        }
         // The bio gets the device's errors as they are, a lack of space if the limit is reached, and
         // an I/O error for all others.
         let delivered = result.and_then(|()| {
@@ -217,8 +221,12 @@ impl DeviceRead {
             tracepoint::slot_readback(store.events().dev(), index, block.number(), error);
             store.unpin(block);
         }
+        let latency = &store.events().latency;
         match delivered {
-            Ok(ReadOutcome::Done) => AfterWork::Done,
+            Ok(ReadOutcome::Done) => {
+                latency.end(self.began, &latency.readback);
+                AfterWork::Done
+            }
             Ok(ReadOutcome::OnDevice(block, form)) => {
                 let mut found = Some((block, form));
                 if let ReadTarget::Page | ReadTarget::Bounce(_) | ReadTarget::Shared = self.target {
@@ -235,6 +243,7 @@ impl DeviceRead {
             }
             Ok(ReadOutcome::Busy) => AfterWork::Again(self),
             Err(error) => {
+                latency.end(self.began, &latency.readback);
                 let stats = &store.stats;
                 match &self.target {
                     ReadTarget::Merge(_) => stats.failed_writes.add(1),

@@ -166,6 +166,10 @@ pub(crate) struct Stats {
     pub(crate) bd_reads: Counter,
     /// Pages written to the backing device.
     pub(crate) bd_writes: Counter,
+    /// Reads of blocks of the backing device that failed.
+    pub(crate) bd_failed_reads: Counter,
+    /// Writes of blocks of the backing device that failed.
+    pub(crate) bd_failed_writes: Counter,
     /// The largest number of pages of memory in use so far.
     max_used_pages: Atomic<usize>,
 }
@@ -186,6 +190,8 @@ impl Stats {
             bd_count: Counter::new(),
             bd_reads: Counter::new(),
             bd_writes: Counter::new(),
+            bd_failed_reads: Counter::new(),
+            bd_failed_writes: Counter::new(),
             max_used_pages: Atomic::new(0),
         }
     }

@@ -14,7 +14,10 @@ use crate::{
             Node, //
         },
         ratelimit::pr_err_ratelimited,
-        sched::check_signals,
+        sched::{
+            check_signals,
+            totalram_pages, //
+        },
         tracepoint, //
     },
     backing::{
@@ -33,6 +36,7 @@ use crate::{
         Stream, //
     },
     events::Events,
+    gauges::Gauges,
     slot::{
         Content,
         SlotGuard,
@@ -106,7 +110,8 @@ pub(crate) struct Store {
     pub(crate) helpers: Arc<Helpers>,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
-    events: Arc<Events>,
+    #[pin]
+    gauges: Gauges,
 }
 
 /// What a store compresses with, and where it keeps the result.
@@ -145,7 +150,7 @@ impl Store {
             packed_writeback,
             helpers: parts.helpers,
             stopping: Atomic::new(false),
-            events: parts.events,
+            gauges <- Gauges::new(parts.events),
         })
     }
 
@@ -183,7 +188,7 @@ impl Store {
     /// Returns the events of the disk. Any context.
     #[inline]
     pub(crate) fn events(&self) -> &Events {
-        &self.events
+        self.gauges.events()
     }
 
     /// Returns the backing device, if the disk has one. Any context.
@@ -253,6 +258,29 @@ impl Store {
     /// Sets the maximum number of pages that the pool may use; 0 for no maximum. Any context.
     pub(crate) fn set_limit(&self, pages: usize) {
         self.limit.store(pages, Relaxed);
+        self.apply_marks();
+    }
+
+    /// Applies the limit and the marks of the disk. Any context but interrupts.
+    pub(crate) fn apply_marks(&self) {
+        let limit = Some(self.limit.load(Relaxed)).filter(|&limit| limit != 0);
+        let whole = limit.unwrap_or_else(totalram_pages);
+        let mark = self.events().marks().memory(whole);
+        self.gauges.set_bounds(limit, mark, self.pool().pages());
+        self.is_device_above();
+    }
+
+    /// Compares the memory in use with its mark, and returns whether it is above it. Any context
+    /// but interrupts.
+    pub(crate) fn is_memory_above(&self) -> bool {
+        self.gauges.is_memory_above(self.pool().pages())
+    }
+
+    /// Compares the blocks in use of the backing device with their mark, and returns whether they
+    /// are above it. Any context but interrupts.
+    pub(crate) fn is_device_above(&self) -> bool {
+        let all = self.backing().map_or(0, |backing| backing.blocks.len());
+        (self.gauges).is_device_above(|| self.blocks_in_use(), all)
     }
 
     /// Returns the maximum number of pages that the pool may use, if there is one. Any context.
@@ -344,8 +372,7 @@ impl Store {
         let object = self.pool().alloc(size, node, gfp)?;
         let used = self.pool().pages();
         self.stats.note_used_pages(used);
-        let limit = self.limit.load(Relaxed);
-        if limit != 0 && used > limit {
+        if !self.gauges.allow(used) {
             return Err(ENOSPC);
         }
         Ok(object)
@@ -447,7 +474,7 @@ impl Store {
         now: u32,
     ) {
         let new = content.footprint();
-        tracepoint::slot_write(self.events.dev(), index, new.bytes());
+        tracepoint::slot_write(self.events().dev(), index, new.bytes());
         let old = slot.replace(content);
         slot.touch(now);
         self.stats.count(old.footprint(), new);

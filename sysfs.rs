@@ -36,7 +36,9 @@ use crate::{
     },
     control::Control,
     device::Device,
+    marks::Marks,
     recompress::RecompressRequest,
+    report,
     tiering::settings::{
         AutoRecompress,
         AutoWriteback, //
@@ -110,6 +112,8 @@ impl AttributeList for DiskDirectory {
         DiskAttribute::write_only::<AlgorithmParams>(c"algorithm_params"),
         DiskAttribute::read_write::<AutoWritebackFile>(c"auto_writeback"),
         DiskAttribute::read_write::<AutoRecompressFile>(c"auto_recompress"),
+        DiskAttribute::read_write::<EventMarks>(c"event_marks"),
+        DiskAttribute::read_write::<StatsFile>(c"stats"),
     ];
 }
 
@@ -609,6 +613,51 @@ impl Show<Disk> for DebugStat {
             .with_store(|store| store.stats.miss_free.get())
             .unwrap_or(0);
         writeln!(out, "version: 1\n0 {misses:8}")?;
+        Ok(())
+    }
+}
+
+/// `event_marks`: what wakes tasks that poll `mm_stat`, `bd_stat` and `writeback_limit`; see
+/// [`Marks::parse`].
+struct EventMarks;
+
+impl Show<Disk> for EventMarks {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        disk.data().marks().show(out)
+    }
+}
+
+impl Store<Disk> for EventMarks {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        Device::set_marks(disk, Marks::parse(input)?)
+    }
+}
+
+/// `stats`: a line with a name and a number for each thing that is counted; see [`report`].
+///
+/// Writing `latency=<boolean>` sets whether requests to the backing device are measured.
+struct StatsFile;
+
+impl Show<Disk> for StatsFile {
+    fn show(disk: &Disk, out: &mut Formatter<'_>) -> Result {
+        report::write(disk.data(), out)
+    }
+}
+
+impl Store<Disk> for StatsFile {
+    fn store(disk: &Disk, input: &CStr) -> Result {
+        let mut args = Args::new(input)?;
+        let Some((name, value)) = args.next_pair()? else {
+            return Err(EINVAL);
+        };
+        if name.to_bytes() != b"latency" {
+            return Err(EINVAL);
+        }
+        let is_on = kstrtobool(value)?;
+        if args.next().is_some() {
+            return Err(EINVAL);
+        }
+        disk.data().events().latency.set_on(is_on);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@
 //! - [`sysfs`]: attributes of disks and of the class, and parsing what users write to them
 //! - [`control`]: the list of disks; adds and removes disks
 //! - [`debugfs`]: `block_state`, a line for each page of a disk
+//! - [`report`]: the file `stats`, and counting the pages of a disk for it
 //! - [`device`]: one disk: its life, its configuration, and its bios
 //! - [`tiering`]: recompresses and writes back pages that were not used for long
 //! - [`writeback`]: writes pages to the backing device, with many bios in flight
@@ -26,9 +27,12 @@
 //! - [`store`]: the data of an initialised disk
 //! - [`select`]: selects slots for writeback and recompression
 //! - [`stats`]: the counters of a disk
+//! - [`gauges`]: compare what a disk uses with its limit and its marks
 //! - [`events`]: what a disk tells those who watch it
+//! - [`marks`]: what users ask to be told of
 //! - [`slot`]: the slot table: the state of each page
 //! - [`backing`]: the backing device, its blocks, and reads in flight
+//! - [`latency`]: how long requests to the backing device take
 //! - [`zspool`]: compressed objects in memory
 //! - [`comp`]: compression algorithms, and a compression stream for each CPU
 //! - [`abstractions`]: what the `kernel` crate lacks
@@ -69,10 +73,14 @@ mod device;
 mod events;
 mod freeing;
 mod gather;
+mod gauges;
 mod idle;
 mod io;
+mod latency;
+mod marks;
 mod readback;
 mod recompress;
+mod report;
 mod select;
 mod slot;
 mod spread;

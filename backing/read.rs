@@ -11,7 +11,8 @@ use crate::{
         block::bio::SegmentCompletion,
         page::OwnedPage, //
     },
-    comp::Priority, //
+    comp::Priority,
+    latency::Began, //
 };
 
 /// The form in which a page is stored on the backing device.
@@ -67,4 +68,6 @@ pub(crate) struct DeviceRead {
     pub(crate) block: Option<PinnedBlock>,
     /// The form of the page in that block.
     pub(crate) form: StoredForm,
+    /// When the read of the page began.
+    pub(crate) began: Began,
 }

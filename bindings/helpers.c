@@ -22,6 +22,7 @@
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/timekeeping.h>
 #include <linux/wait.h>
 #include <linux/wait_bit.h>
@@ -210,6 +211,29 @@ void zram_rs_cond_resched(void)
 unsigned int zram_rs_disk_openers(struct gendisk *disk)
 {
 	return disk_openers(disk);
+}
+
+/* Returns a reference to the node of a file of @disk, or NULL. @disk is being removed at most. */
+struct kernfs_node *zram_rs_disk_file(struct gendisk *disk, const char *name)
+{
+	struct kernfs_node *dir = READ_ONCE(disk_to_dev(disk)->kobj.sd);
+	struct kernfs_node *file = dir ? sysfs_get_dirent(dir, name) : NULL;
+
+	if (file && kernfs_type(file) != KERNFS_FILE) {
+		sysfs_put(file);
+		return NULL;
+	}
+	return file;
+}
+
+void zram_rs_file_notify(struct kernfs_node *file)
+{
+	sysfs_notify_dirent(file);
+}
+
+void zram_rs_file_put(struct kernfs_node *file)
+{
+	sysfs_put(file);
 }
 
 void zram_rs_copy_page(void *to, const void *from)

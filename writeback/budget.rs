@@ -218,6 +218,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Returns whether the limit is in force and allows no block.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.blocks() == 0
+    }
+
     /// Returns how many blocks the limit allows.
     pub(crate) fn blocks(&self) -> usize {
         let mut limit = self.limit.lock();

@@ -241,7 +241,13 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         let Some(mut request) = self.reader.wait() else {
             return false;
         };
-        let result = request.status().and_then(|()| self.keep(&mut request));
+        let status = request.status();
+        if let Err(error) = status {
+            let store = self.job.store;
+            store.stats.bd_failed_reads.add(1);
+            store.events().device_failed(error);
+        }
+        let result = status.and_then(|()| self.keep(&mut request));
         let fetch = request.as_mut().data();
         match result {
             Ok(true) => group.add(fetch.slot, fetch.location.size()),

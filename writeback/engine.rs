@@ -36,6 +36,7 @@ use crate::{
         },
         Backing, //
     },
+    latency::Began,
     slot::{
         SlotGuard,
         View, //
@@ -117,6 +118,8 @@ pub(super) struct RequestData {
     charge: Charge,
     /// The block that is being written alone, after writing all of them failed.
     single: Option<usize>,
+    /// When the write that is in flight began.
+    began: Began,
 }
 
 impl RequestData {
@@ -304,6 +307,7 @@ fn allocate(max: usize, packed: bool, gfp: Gfp) -> Result<Request> {
         first: 0,
         charge: Charge::NONE,
         single: None,
+        began: Began::NOT,
     };
     WriteRequest::new(max, data, gfp)
 }
@@ -501,7 +505,10 @@ impl<'a, 'w> Engine<'a, 'w> {
                     self.job.budget.refund(charge, charge.blocks);
                     self.put_back(request);
                     match reason {
-                        NoBlock::Full => return Err(ENOSPC),
+                        NoBlock::Full => {
+                            self.job.store.events().device_full();
+                            return Err(ENOSPC);
+                        }
                         // Neither the end of a read, in an interrupt, nor a stop wakes this task.
                         NoBlock::Busy => fsleep(BUSY_WAIT),
                     }
@@ -525,6 +532,7 @@ impl<'a, 'w> Engine<'a, 'w> {
             data.first = run.start;
             data.charge = charge;
             data.single = None;
+            data.began = self.job.store.events().latency.begin();
             self.writer.submit(request, 0..filled, run.start);
             // A device that completes a bio when it is submitted never makes this task wait.
             match self.role {
@@ -612,6 +620,9 @@ impl<'a, 'w> Engine<'a, 'w> {
             Some(block) => block..block + 1,
             None => 0..len,
         };
+        let latency = &self.job.store.events().latency;
+        latency.end(data.began, &latency.writeback);
+        data.began = Began::NOT;
         let stop = self.job.check_stop();
         if status.is_err() && done.len() > 1 && stop.is_ok() {
             // Write the blocks one by one, to find the one that fails.
@@ -619,10 +630,18 @@ impl<'a, 'w> Engine<'a, 'w> {
             self.writer.submit(request, 0..1, first);
             return;
         }
-        if status.is_ok() {
-            self.job.store.stats.bd_writes.add(done.len());
+        let stats = &self.job.store.stats;
+        match status {
+            Ok(()) => stats.bd_writes.add(done.len()),
+            Err(error) => {
+                stats.bd_failed_writes.add(done.len());
+                self.job.store.events().device_failed(error);
+            }
         }
+        // Also before, for blocks that were freed since.
+        self.job.store.is_device_above();
         self.complete_blocks(data, done.clone(), status);
+        self.job.store.is_device_above();
         if stop.is_err() {
             // Each of the other blocks may take the device long to fail.
             if done.end < len {

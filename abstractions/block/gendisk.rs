@@ -19,6 +19,7 @@ use crate::abstractions::{
     device::sysfs::{
         self,
         AttributeGroups,
+        FileNode,
         RawAttribute,
         Show,
         Store, //
@@ -480,6 +481,21 @@ impl<T: Operations> GenDisk<T> {
     pub(crate) fn has_driver_of(&self, device: &BlockDevice) -> bool {
         // SAFETY: The major number does not change after the disk has been added.
         device.major() == unsafe { (*self.disk.get()).major }
+    }
+
+    /// Returns a file in the directory of the disk, or `None` if there is no such file, or if the
+    /// disk is being removed.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn file(&self, name: &CStr) -> Option<FileNode> {
+        let (disk, name) = (self.disk.get(), name.as_char_ptr());
+        // SAFETY: The disk is valid. Its directory stays while a file of the disk is accessed, and
+        // until `del_gendisk`, which are the only times that there is a reference to the disk.
+        let node = unsafe { crate::bindings::zram_rs_disk_file(disk, name) };
+        // SAFETY: The function has returned a reference to the node of a file, or null.
+        NonNull::new(node).map(|node| unsafe { FileNode::from_raw(node) })
     }
 
     /// Sets the data that I/O needs to `ready`, and the capacity of the disk to `sectors`.

@@ -8,8 +8,10 @@
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
+use crate::bindings;
 use core::{
     marker::PhantomData,
+    ptr::NonNull,
     slice, //
 };
 use kernel::{
@@ -208,6 +210,55 @@ impl<L: AttributeList> Group<L> {
     };
     const GROUPS: &'static [*const kernel::bindings::attribute_group; 2] =
         &[Self::GROUP, core::ptr::null()];
+}
+
+/// A file, on which tasks can wait with `poll`.
+///
+/// The file need not exist any more.
+///
+/// # Invariants
+///
+/// The object owns a reference to `node`, the node of a file.
+///
+/// # Context
+///
+/// All methods: any context. Dropping may sleep.
+pub(crate) struct FileNode {
+    node: NonNull<kernel::bindings::kernfs_node>,
+}
+
+// SAFETY: Any thread may use a node and drop a reference to it.
+unsafe impl Send for FileNode {}
+// SAFETY: `notify`, the only method, may be called by any number of threads.
+unsafe impl Sync for FileNode {}
+
+impl FileNode {
+    /// Creates an object that owns a reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own a reference to `node`, the node of a file, which it hands over.
+    pub(in crate::abstractions) unsafe fn from_raw(
+        node: NonNull<kernel::bindings::kernfs_node>,
+    ) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { node }
+    }
+
+    /// Wakes all tasks that wait for the file with `POLLPRI`, and those that have read it before
+    /// and wait next.
+    pub(crate) fn notify(&self) {
+        // SAFETY: By the type invariants the node is valid, and that of a file. The function may be
+        // called in any context, also for a file that was removed.
+        unsafe { bindings::zram_rs_file_notify(self.node.as_ptr()) };
+    }
+}
+
+impl Drop for FileNode {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the object owns a reference to the node.
+        unsafe { bindings::zram_rs_file_put(self.node.as_ptr()) };
+    }
 }
 
 /// Calls [`Show::show`] for sysfs; returns the length of the contents, or a negative error number.

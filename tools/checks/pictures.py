@@ -22,12 +22,12 @@ from layers import ROOT, code_of, map_of, modules_of, uses_of
 # What modules are about, from the top down, and from left to right as arrows cross the least. A module that is in no
 # lane stands in that of the module before it in the map.
 LANES = {
-    "files": ["sysfs", "control", "debugfs"],
+    "files": ["sysfs", "control", "debugfs", "report"],
     "a disk": ["device"],
     "engines": ["recompress", "writeback", "idle", "turn"],
     "pages": ["io", "readback"],
     "data": ["select", "store"],
-    "state": ["backing", "slot", "stats", "events"],
+    "state": ["backing", "slot", "stats", "gauges", "events", "marks", "latency"],
     "edges": ["comp", "zspool"],
     "kernel": ["abstractions", "bindings"],
 }

@@ -441,9 +441,12 @@ static void do_compact(struct worker *worker)
 static void do_limits(struct worker *worker)
 {
 	static const char * const batches[] = { "1", "2", "3", "32", "1000", "4294967295" };
+	static const char * const marks[] = {
+		"off", "memory=2%%", "device=50%%", "device=2%% budget=1 errors=1"
+	};
 	int disk = target(worker), error;
 
-	switch (dice(worker, 6)) {
+	switch (dice(worker, 7)) {
 	case 0:
 		/* File systems take it ill when writes fail. */
 		if (disk == FILES || disk == FILES + 1)
@@ -465,6 +468,10 @@ static void do_limits(struct worker *worker)
 			set(ids[disk], "writeback_budget", "%luK/%lu", 64 + dice(worker, 256),
 			    1 + dice(worker, 3));
 		break;
+	case 5:
+		/* C zram has no such file. */
+		error = set(ids[disk], "event_marks", marks[dice(worker, ARRAY_SIZE(marks))]);
+		break;
 	default:
 		error = set(ids[disk], "writeback_batch_size", "%s",
 			    batches[dice(worker, ARRAY_SIZE(batches))]);
@@ -481,6 +488,7 @@ static void end_limits(void)
 		set(ids[i], "writeback_budget", "off");
 		set(ids[i], "writeback_limit_enable", "0");
 		set(ids[i], "writeback_batch_size", "32");
+		set(ids[i], "event_marks", "off");
 	}
 }
 

@@ -786,10 +786,14 @@ static int is_fleeting(const char *path)
 	return 0;
 }
 
-/* Files that only zram_rs has: packed-writeback in Documentation/differences.rst. */
-static int is_of_packing(const char *name)
+/*
+ * Files that only zram_rs has: packed-writeback, event-marks and stats-file in
+ * Documentation/differences.rst.
+ */
+static int is_ours(const char *name)
 {
-	return !strcmp(name, "packed_writeback") || !strcmp(name, "bd_pack_stat");
+	return !strcmp(name, "packed_writeback") || !strcmp(name, "bd_pack_stat") ||
+	       !strcmp(name, "event_marks") || !strcmp(name, "stats");
 }
 
 static void put_tree(const char *path, int depth, int recursive)
@@ -806,7 +810,7 @@ static void put_tree(const char *path, int depth, int recursive)
 		struct stat st;
 		ssize_t len;
 
-		if (is_of_packing(names[i])) {
+		if (is_ours(names[i])) {
 			free(names[i]);
 			continue;
 		}
