@@ -53,6 +53,37 @@ pub(crate) struct Files {
     pub(crate) budget: FileNode,
 }
 
+/// The last turn of post-processing that has ended.
+///
+/// A reader that comes while a turn ends may get numbers of two turns.
+pub(crate) struct LastTurn {
+    /// Number of turns so far.
+    pub(crate) turns: Atomic<u64>,
+    /// What it did: the number of a kind in `turn.rs`.
+    pub(crate) kind: Atomic<u64>,
+    /// When it ended, in seconds since boot.
+    pub(crate) ended: Atomic<u64>,
+    /// How long it took, in milliseconds.
+    pub(crate) millis: Atomic<u64>,
+    /// Number of blocks of the backing device that were written meanwhile.
+    pub(crate) written: Atomic<u64>,
+    /// The number of its error; 0 for none.
+    pub(crate) error: Atomic<u64>,
+}
+
+impl LastTurn {
+    const fn new() -> Self {
+        Self {
+            turns: Atomic::new(0),
+            kind: Atomic::new(0),
+            ended: Atomic::new(0),
+            millis: Atomic::new(0),
+            written: Atomic::new(0),
+            error: Atomic::new(0),
+        }
+    }
+}
+
 /// A line in the log that is not repeated soon.
 struct Line {
     /// When the line may be repeated, in seconds since boot.
@@ -95,6 +126,8 @@ pub(crate) struct Events {
     spent: Atomic<bool>,
     /// How long requests to the backing device take.
     pub(crate) latency: Latency,
+    /// The last turn of post-processing that has ended.
+    pub(crate) last_turn: LastTurn,
     full: Line,
     device_full: Line,
     failing: Line,
@@ -110,6 +143,7 @@ impl Events {
             counts: [const { Atomic::new(0) }; Event::COUNT],
             spent: Atomic::new(false),
             latency: Latency::new(),
+            last_turn: LastTurn::new(),
             full: Line::new(),
             device_full: Line::new(),
             failing: Line::new(),

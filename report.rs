@@ -24,7 +24,8 @@ use kernel::{
     fmt::Write,
     page::PAGE_SIZE,
     prelude::*,
-    str::Formatter, //
+    str::Formatter,
+    sync::atomic::Relaxed, //
 };
 
 /// Number of pages to count with one lock of the configuration.
@@ -191,6 +192,18 @@ pub(crate) fn write(device: &Device, out: &mut Formatter<'_>) -> Result {
         ("events_errors", Event::Error),
     ] {
         line(fmt!("{name}"), events.count(event))?;
+    }
+
+    let last = &events.last_turn;
+    let turns = last.turns.load(Relaxed);
+    line(fmt!("turns"), turns)?;
+    if turns > 0 {
+        let age = u64::from(boottime_seconds()).saturating_sub(last.ended.load(Relaxed));
+        line(fmt!("last_turn_kind"), last.kind.load(Relaxed))?;
+        line(fmt!("last_turn_seconds_ago"), age)?;
+        line(fmt!("last_turn_milliseconds"), last.millis.load(Relaxed))?;
+        line(fmt!("last_turn_blocks"), last.written.load(Relaxed))?;
+        line(fmt!("last_turn_error"), last.error.load(Relaxed))?;
     }
 
     let latency = &events.latency;

@@ -3,10 +3,20 @@
 //! Turns: what post-processing of a disk does from its beginning to its end.
 
 use crate::{
-    abstractions::tracepoint,
+    abstractions::{
+        sched::boottime_seconds,
+        tracepoint, //
+    },
     store::Store, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed,
+    time::{
+        Instant,
+        Monotonic, //
+    },
+};
 
 /// What post-processing does; `ZRAM_RS_TURN_KINDS` in C has the names.
 #[derive(Clone, Copy)]
@@ -19,7 +29,8 @@ pub(crate) enum Kind {
     Compact = 2,
 }
 
-/// Calls `f`, which post-processes the pages of `store`, between two tracepoints.
+/// Calls `f`, which post-processes the pages of `store`, between two tracepoints, and notes what it
+/// has done.
 ///
 /// # Context
 ///
@@ -32,9 +43,19 @@ pub(crate) fn run(store: &Store, kind: Kind, f: impl FnOnce() -> Result) -> Resu
     let dev = store.events().dev();
     let written = || store.stats.bd_writes.get() as usize;
     let before = written();
+    let began = Instant::<Monotonic>::now();
     tracepoint::turn_begin(dev, kind as u32);
     let result = f();
     let error = result.map_or_else(Error::to_errno, |()| 0);
-    tracepoint::turn_end(dev, kind as u32, written().saturating_sub(before), error);
+    let blocks = written().saturating_sub(before);
+    tracepoint::turn_end(dev, kind as u32, blocks, error);
+    let last = &store.events().last_turn;
+    let millis = began.elapsed().as_millis();
+    last.kind.store(kind as u64, Relaxed);
+    last.ended.store(boottime_seconds().into(), Relaxed);
+    last.millis.store(millis.max(0) as u64, Relaxed);
+    last.written.store(blocks as u64, Relaxed);
+    last.error.store(error.unsigned_abs().into(), Relaxed);
+    last.turns.add(1, Relaxed);
     result
 }

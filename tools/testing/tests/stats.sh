@@ -106,6 +106,23 @@ test_events() {
 	stats events_memory=2 events_errors=1 above_memory_mark=0
 }
 
+test_turns() {
+	nullb wbstats 1
+	backed "$nullb" 1M lz4
+	does open "$dev" direct
+	does bulk 0 40 random 1
+	stats turns=0
+	is "the kind of no turn" "${seen[last_turn_kind]:-none}" none
+	writes_back page_indexes=0-9
+	stats turns=1 last_turn_kind=0 last_turn_blocks=10 last_turn_error=0
+	[ "${seen[last_turn_seconds_ago]}" -lt 60 ] || fail "the turn ended ${seen[last_turn_seconds_ago]} s ago"
+	stores "$sys/recompress" type=idle EINVAL
+	stats turns=2 last_turn_kind=1 last_turn_blocks=0 last_turn_error=22
+	stores "$sys/writeback" compact EINVAL
+	stats turns=2
+	does close
+}
+
 # total NAME: sets $total to the number of requests in the classes of a histogram.
 total() {
 	local name

@@ -114,6 +114,29 @@ test_backing_device() {
 	shows 'no limit'
 }
 
+# What only zram_rs has: pages by age, marks, the last turn.
+test_stats() {
+	add
+	[ -e "$sys/stats" ] || skip "this driver has no stats"
+	nullb wbwatch 16
+	backed "$nullb" 16M lz4
+	does open "$dev" direct
+	does bulk 0 64 random 1
+	ok zram-watch --once "zram$id"
+	shows age '       64  ####################  < 1m' '        0  ....................  < 10m' '< 1h' '< 1d' older
+	[[ $(<"$TMP/out") != *marks* ]] || fail "there are marks: $(<"$TMP/out")"
+	[[ $(<"$TMP/out") != *'last turn'* ]] || fail "there is a turn: $(<"$TMP/out")"
+	stores "$sys/event_marks" 'memory=50% device=90%'
+	stores "$sys/mem_limit" $((100 * PAGE))
+	writes_back page_indexes=0-3
+	does close
+	ok zram-watch --once "zram$id"
+	shows age '       60  #' marks 'memory=50% device=90% hysteresis=5%; ' 'crossed: memory' 'last turn' 'writeback, ' \
+		'wrote 4 blocks'
+	ok zram-watch --once --no-idle "zram$id"
+	[[ $(<"$TMP/out") != *'< 1m'* ]] || fail "pages are counted with --no-idle"
+}
+
 # zram-watch records a line for each of several disks, until a signal ends it.
 test_recording() {
 	local pid
