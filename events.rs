@@ -21,8 +21,9 @@ use kernel::{
     },
 };
 
-/// The time after a line in the log before the next line of the same kind, in seconds. Users who may
-/// write to a disk can fill it again and again.
+/// The time after a line in the log before the next line of the same kind, in seconds.
+///
+/// Users who may write to a disk can fill it again and again.
 const LOG_INTERVAL: u32 = 600;
 
 /// What a task can wait for.
