@@ -285,11 +285,10 @@ impl Store {
                 return Ok(outcome);
             }
         }
-        tracepoint::slot_read(
-            self.events().dev(),
-            index,
-            slot.object_size().unwrap_or(0) as u32,
-        );
+        tracepoint::slot_read(|| {
+            let size = slot.object_size().unwrap_or(0) as u32;
+            (self.events().dev(), slot.index(), size)
+        });
         Ok(ReadOutcome::Done)
     }
 
@@ -309,7 +308,7 @@ impl Store {
             None => self.keep_whole(&page, node, gfp)?,
         };
         let slot = self.table.lock(index).ok_or(EIO)?;
-        self.put(index, slot, content, now);
+        self.put(slot, content, now);
         Ok(())
     }
 
@@ -330,7 +329,7 @@ impl Store {
         // The slot was empty meanwhile.
         let _ = slot.replace(content);
         slot.touch(now);
-        tracepoint::slot_write(self.events().dev(), index, PAGE_SIZE as u32);
+        tracepoint::slot_write(|| (self.events().dev(), index, PAGE_SIZE as u32));
         drop(slot);
         self.stats.count(Footprint::HUGE, Footprint::HUGE);
         // C zram allocates the new object before it frees the old one, and counts both.
@@ -354,8 +353,7 @@ impl Store {
             let node = page.node();
             let page = page.map();
             segment.copy_to(&page)?;
-            let content = self.compress(&page, node)?;
-            self.put(segment.index, slot, content, now);
+            self.put(slot, self.compress(&page, node)?, now);
         }
         Ok(outcome)
     }
@@ -377,7 +375,7 @@ impl Store {
             .lock(index)
             .filter(|slot| slot.is_in(block.number()));
         let Some(slot) = slot else { return Ok(false) };
-        self.put(index, slot, content, now);
+        self.put(slot, content, now);
         Ok(true)
     }
 }

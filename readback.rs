@@ -214,11 +214,11 @@ impl DeviceRead {
             return AfterWork::Again(self);
         }
         if let Some(block) = self.block.take() {
-            let error = delivered
-                .as_ref()
-                .map_or_else(|error| error.to_errno(), |_| 0);
-            let index = self.completion.segment().index;
-            tracepoint::slot_readback(store.events().dev(), index, block.number(), error);
+            tracepoint::slot_readback(|| {
+                let error = delivered.as_ref().err().map_or(0, |error| error.to_errno());
+                let index = self.completion.segment().index;
+                (store.events().dev(), index, block.number(), error)
+            });
             store.unpin(block);
         }
         let latency = &store.events().latency;

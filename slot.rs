@@ -475,6 +475,11 @@ impl<'a> SlotGuard<'a> {
         self.bits().priority()
     }
 
+    /// Returns the number of the slot.
+    pub(crate) fn index(&self) -> usize {
+        self.0.index()
+    }
+
     /// Returns the size of the object in the slot, or `None` if the slot has none.
     pub(crate) fn object_size(&self) -> Option<usize> {
         match self.0.value() {

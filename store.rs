@@ -463,18 +463,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Replaces the content of slot `index` by that of a page written at `now`, in seconds since
-    /// boot.
+    /// Replaces the content of a slot by that of a page written at `now`, in seconds since boot.
     #[inline(always)]
-    pub(crate) fn put(
-        &self,
-        index: usize,
-        mut slot: SlotGuard<'_>,
-        content: Content<'_>,
-        now: u32,
-    ) {
+    pub(crate) fn put(&self, mut slot: SlotGuard<'_>, content: Content<'_>, now: u32) {
         let new = content.footprint();
-        tracepoint::slot_write(self.events().dev(), index, new.bytes());
+        tracepoint::slot_write(|| (self.events().dev(), slot.index(), new.bytes()));
         let old = slot.replace(content);
         slot.touch(now);
         self.stats.count(old.footprint(), new);

@@ -44,11 +44,11 @@ pub(crate) fn run(store: &Store, kind: Kind, f: impl FnOnce() -> Result) -> Resu
     let written = || store.stats.bd_writes.get() as usize;
     let before = written();
     let began = Instant::<Monotonic>::now();
-    tracepoint::turn_begin(dev, kind as u32);
+    tracepoint::turn_begin(|| (dev, kind as u32));
     let result = f();
     let error = result.map_or_else(Error::to_errno, |()| 0);
     let blocks = written().saturating_sub(before);
-    tracepoint::turn_end(dev, kind as u32, blocks, error);
+    tracepoint::turn_end(|| (dev, kind as u32, blocks, error));
     let last = &store.events().last_turn;
     let millis = began.elapsed().as_millis();
     last.kind.store(kind as u64, Relaxed);

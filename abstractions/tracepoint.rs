@@ -10,8 +10,8 @@
 /// Defines a safe function for each of the tracepoints with these names.
 ///
 /// While a tracepoint is off, a call costs an instruction that the kernel patches when the
-/// tracepoint is turned on, and nothing if the kernel has no tracepoints. The arguments are those
-/// of `TP_PROTO` in C.
+/// tracepoint is turned on, and nothing if the kernel has no tracepoints. So the arguments, which
+/// are those of `TP_PROTO` in C, come from a closure that is called only while it is on.
 macro_rules! tracepoints {
     ($($(#[$attr:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?);)*) => {$(
         $(#[$attr])*
@@ -20,7 +20,7 @@ macro_rules! tracepoints {
         ///
         /// Any context; does not sleep.
         #[inline(always)]
-        pub(crate) fn $name($($arg: $type),*) {
+        pub(crate) fn $name(args: impl FnOnce() -> ($($type,)*)) {
             #[cfg(CONFIG_TRACEPOINTS)]
             kernel::macros::paste! {
                 // SAFETY: C defines the key in the tracepoint, and it may be read at any time.
@@ -32,13 +32,14 @@ macro_rules! tracepoints {
                     )
                 };
                 if is_on {
+                    let ($($arg,)*) = args();
                     // SAFETY: The function takes numbers of any value, in any context.
                     unsafe { crate::bindings::[<rust_do_trace_ $name>]($($arg),*) };
                 }
             }
             #[cfg(not(CONFIG_TRACEPOINTS))]
             {
-                $(let _ = $arg;)*
+                let _ = args;
             }
         }
     )*};

@@ -227,8 +227,10 @@ impl Job<'_> {
         let location = share.location();
         match slot.write_back(share) {
             Ok(old) => {
-                let (block, size) = (location.block(), location.size() as u32);
-                tracepoint::slot_writeback(self.store.events().dev(), index, block, size);
+                tracepoint::slot_writeback(|| {
+                    let (block, size) = (location.block(), location.size() as u32);
+                    (self.store.events().dev(), index, block, size)
+                });
                 self.store
                     .stats
                     .count(old.footprint(), Footprint::ON_DEVICE);

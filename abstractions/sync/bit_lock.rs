@@ -385,6 +385,13 @@ impl<'a, P: Packed> Guard<'a, P> {
         (word & Self::TAG_MASK) >> TAG_SHIFT
     }
 
+    /// Returns the index of the entry.
+    pub(crate) fn index(&self) -> usize {
+        // By construction the entry is one of this table.
+        let entries: *const Entry<P> = self.table.entries.as_ptr();
+        (core::ptr::from_ref(self.entry).addr() - entries.addr()) / size_of::<Entry<P>>()
+    }
+
     /// Returns the bits beside the value.
     #[inline]
     pub(crate) fn bits(&self) -> usize {
