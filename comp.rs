@@ -107,6 +107,9 @@ trait Backend: Sized {
     /// What all streams of a disk share: checked parameters and the prepared dictionary.
     type Setup: Send + Sync;
 
+    /// Whether a page is decompressed in not much more time than it is copied in.
+    const FAST_TO_DECOMPRESS: bool = false;
+
     /// Checks the parameters and prepares the dictionary.
     ///
     /// Logs which parameter is invalid.
@@ -187,6 +190,13 @@ macro_rules! algorithms {
             pub(crate) const fn name(self) -> &'static CStr {
                 match self {
                     $( #[cfg($have)] Self::$variant => $name, )*
+                }
+            }
+
+            /// Returns [`Backend::FAST_TO_DECOMPRESS`].
+            const fn is_fast_to_decompress(self) -> bool {
+                match self {
+                    $( #[cfg($have)] Self::$variant => <$backend>::FAST_TO_DECOMPRESS, )*
                 }
             }
         }
@@ -428,6 +438,7 @@ impl AllStreams {
 pub(crate) struct Streams {
     setup: Setup,
     streams: PerCpu<Mutex<Option<Stream>>>,
+    is_fast_to_decompress: bool,
 }
 
 /// The CPU hotplug state at which the streams of a CPU are created and freed.
@@ -463,7 +474,20 @@ impl Streams {
     ) -> Result<Registered<Self>> {
         let setup = Setup::new(algorithm, params)?;
         let streams = PerCpu::new(|| new_mutex!(None, "zram_rs stream"))?;
-        state.register::<Error>(Ok(Self { setup, streams }))
+        state.register::<Error>(Ok(Self {
+            setup,
+            streams,
+            is_fast_to_decompress: algorithm.is_fast_to_decompress(),
+        }))
+    }
+
+    /// Returns whether a page is decompressed in not much more time than it is copied in.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    pub(crate) fn is_fast_to_decompress(&self) -> bool {
+        self.is_fast_to_decompress
     }
 
     /// Calls `f` with a stream, normally the one of the current CPU.

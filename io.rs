@@ -91,7 +91,7 @@ impl Store {
             }
             Ok(())
         };
-        let result = if spread::is_large(len) && this.is_in_memory(&bio) {
+        let result = if spread::is_large(len) && this.is_worth_sharing(&bio) {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now);
             spread::for_each_page(&this.helpers, bio.page_segments(), own, own, read)
@@ -184,12 +184,19 @@ impl Store {
         Ok(Outcome::Done)
     }
 
-    /// Returns whether the first page of a bio is in memory, compressed; the others often are like
-    /// the first one.
-    fn is_in_memory(&self, bio: &Bio) -> bool {
-        let first = (bio.range().0 >> PAGE_SHIFT) as usize;
-        let slot = self.table.lock(first);
-        slot.is_some_and(|slot| matches!(slot.view(), View::Stored { .. }))
+    /// Returns whether helpers should read a part of a large bio: whether its first page is in
+    /// memory, compressed, and takes long enough. The others often are like the first one.
+    fn is_worth_sharing(&self, bio: &Bio) -> bool {
+        let (start, bytes) = bio.range();
+        let Some(slot) = self.table.lock((start >> PAGE_SHIFT) as usize) else {
+            return false;
+        };
+        let View::Stored { priority, .. } = slot.view() else {
+            return false;
+        };
+        let streams = self.streams.get(priority);
+        bytes >= spread::MIN_BYTES_FAST
+            || streams.is_some_and(|streams| !streams.is_fast_to_decompress())
     }
 
     /// Reads a segment of a bio from memory, or returns what must be read from the backing device,

@@ -201,8 +201,8 @@ impl DeviceRead {
             store.stats.bd_failed_reads.add(1);
             store.events().device_failed(error);
         }
-        // The bio gets the device's errors as they are, a lack of space if the limit is reached, and
-        // an I/O error for all others.
+        // The bio gets the device's errors as they are, a lack of space if the limit is reached,
+        // and an I/O error for all others.
         let delivered = result.and_then(|()| {
             self.deliver(store, shared, at_once)
                 .map_err(|error| match error {

@@ -36,6 +36,9 @@ use pin_init::stack_pin_init;
 /// The smallest size, in bytes, of a bio with which help pays.
 const MIN_BYTES: usize = 16 * PAGE_SIZE;
 
+/// The same if a page takes not much longer than to copy it.
+pub(crate) const MIN_BYTES_FAST: usize = 64 * PAGE_SIZE;
+
 /// The number of pages for which one more CPU takes part.
 const PAGES_PER_CPU: usize = 16;
 

@@ -11,7 +11,10 @@
 //! [`include/linux/completion.h`](srctree/include/linux/completion.h)
 
 use crate::{
-    abstractions::sched::is_alone,
+    abstractions::sched::{
+        is_alone,
+        num_online_cpus, //
+    },
     bindings, //
 };
 use core::{
@@ -227,6 +230,8 @@ impl Job<'_> {
 pub(crate) struct Helpers {
     queue: NonNull<kernel::bindings::workqueue_struct>,
     helpers: Pin<KVBox<[Helper]>>,
+    /// The number of tasks in [`share`](Self::share).
+    tasks: Atomic<i32>,
 }
 
 // SAFETY: A workqueue and works may be used and destroyed from any thread.
@@ -261,6 +266,7 @@ impl Helpers {
         Ok(Self {
             queue: NonNull::new(queue).ok_or(ENOMEM)?,
             helpers,
+            tasks: Atomic::new(0),
         })
     }
 
@@ -291,8 +297,11 @@ impl Helpers {
             _data: PhantomData,
         }));
         let job = job.into_ref();
-        let claims = self.claim(&job, wanted);
+        // Each of these tasks keeps a CPU busy, which to ask for help would only interrupt.
+        let busy = self.tasks.fetch_add(1, Relaxed) as u32 + 1;
+        let claims = self.claim(&job, wanted.min(num_online_cpus().saturating_sub(busy)));
         let result = own();
+        self.tasks.add(-1, Relaxed);
         self.withdraw(&job, claims);
         job.wait();
         result
@@ -407,10 +416,7 @@ impl Drop for Helpers {
 #[kunit_tests(zram_rs_helpers)]
 mod tests {
     use super::*;
-    use crate::abstractions::sched::{
-        cond_resched,
-        num_online_cpus, //
-    };
+    use crate::abstractions::sched::cond_resched;
 
     /// The number of jobs after which a helper has come, unless all CPUs are busy.
     const PATIENCE: usize = 100_000;

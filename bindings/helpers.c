@@ -277,8 +277,9 @@ mempool_t *zram_rs_page_pool_create(int reserve)
 }
 
 /*
- * What a worker may allocate with for the calling task, without waiting. A task that reclaims memory
- * may use the reserves: what it allocates frees more. So may the worker that does a part of its work.
+ * What a worker may allocate with for the calling task, without waiting. A task that reclaims
+ * memory may use the reserves: what it allocates frees more. So may the worker that does a part of
+ * its work.
  */
 gfp_t zram_rs_helper_gfp(void)
 {

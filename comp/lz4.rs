@@ -85,6 +85,8 @@ pub(super) struct Lz4 {
 impl Backend for Lz4 {
     type Setup = Setup;
 
+    const FAST_TO_DECOMPRESS: bool = true;
+
     fn setup(params: &Params) -> Result<Setup> {
         let default = bindings::LZ4_ACCELERATION_DEFAULT as c_int;
         let acceleration = params.level_within(c"lz4", default, default, c_int::MAX)?;

@@ -49,6 +49,8 @@ pub(super) struct Lz4hc {
 impl Backend for Lz4hc {
     type Setup = Setup;
 
+    const FAST_TO_DECOMPRESS: bool = true;
+
     fn setup(params: &Params) -> Result<Setup> {
         let level = params.level_within(
             c"lz4hc",

@@ -29,6 +29,8 @@ pub(super) struct Lzo<const RUN_LENGTH: bool> {
 impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
     type Setup = ();
 
+    const FAST_TO_DECOMPRESS: bool = true;
+
     fn setup(params: &Params) -> Result {
         let name = if RUN_LENGTH { c"lzo-rle" } else { c"lzo" };
         params.refuse_dictionary(name)?;

@@ -396,7 +396,7 @@ struct Private<T: Operations> {
     data: T,
     /// An `Arc<T::Ready>` as a foreign pointer, or null.
     ready: Atomic<*mut c_void>,
-    /// Whether a [`Claim`] exists. It is set with the disk's `open_mutex` held, and cleared without.
+    /// Whether a [`Claim`] exists. Set with the disk's `open_mutex` held, and cleared without.
     claimed: Atomic<bool>,
     /// Protected by the disk's `open_mutex`.
     gate: UnsafeCell<Gate>,
@@ -553,7 +553,7 @@ impl<T: Operations> GenDisk<T> {
     ///
     /// # Errors
     ///
-    /// - `EBUSY`: the disk is being removed, has an exclusive user, or is open at each of [`LOOKS`].
+    /// - `EBUSY`: the disk is being removed, has an exclusive user, or is open at all [`LOOKS`].
     /// - Those of `f` and [`check_signals`].
     fn without_openers<R>(&self, f: impl Fn(&mut Gate) -> Result<R>) -> Result<R> {
         let mut looks = 0;

@@ -273,7 +273,7 @@ static void with_data_in_memory(const struct operation *op)
 	write_all();
 }
 
-/* The pages can be written back to a device that was accepted; one that was not has left nothing. */
+/* The pages can be written back to a device that was accepted. Another one has left nothing. */
 static void after_later(const struct operation *op, bool done)
 {
 	char text[256] = "";

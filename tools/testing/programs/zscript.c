@@ -14,9 +14,10 @@
  * it added. With -t, no section begins after so many seconds, with -n, after so many sections. With
  * -d, statistics and the state of all slots follow each step that names a device; with -s, only
  * statistics. -d also skips a step that would give an initialised device a backing device, which
- * differs on purpose. -l says that one of the drivers is lax (see "needs"). With -p, all devices of zram_rs
- * pack pages, and a compaction of the blocks of the backing device, which nothing in the transcript
- * may show, follows each second step. Only with -h, helpers take a part of large requests.
+ * differs on purpose. -l says that one of the drivers is lax (see "needs"). With -p, all devices of
+ * zram_rs pack pages, and a compaction of the blocks of the backing device, which nothing in the
+ * transcript may show, follows each second step. Only with -h, helpers take a part of large
+ * requests.
  *
  * A step is a command and its arguments, words that are separated by spaces; in "quotes", a word
  * may have spaces, and \n, \t, \0, \\, \" and \xHH. A quoted word can be repeated: "ab"*3. " #"
@@ -1130,7 +1131,7 @@ static int load(const char *parameters)
 		return -1;
 	result = syscall(SYS_finit_module, fd, parameters, 0);
 	close(fd);
-	/* With helpers, the order in which pages are stored depends on chance, and so does memory. */
+	/* With helpers, the order in which pages are stored depends on chance, as does memory. */
 	if (!result && !helpers)
 		spill("/sys/module/zram_rs/parameters/helpers", "0", 1);
 	return result;
