@@ -328,13 +328,14 @@ impl Device {
         let post_processing = Arc::pin_init(PostProcessing::new(), GFP_KERNEL)?;
         let budget = Arc::pin_init(Budget::new(), GFP_KERNEL)?;
         budget.set_rate(defaults.writeback_budget)?;
+        let events = Arc::new(Events::new(major.device_number(id)), GFP_KERNEL)?;
         let tiering = Tiering::new(
             config.clone(),
             resources.workers.clone(),
             post_processing.clone(),
             budget.clone(),
-            defaults.auto_writeback,
-            defaults.auto_recompress,
+            events.clone(),
+            (defaults.auto_writeback, defaults.auto_recompress),
         )?;
         let data = try_pin_init!(Self {
             tiering <- tiering,
@@ -343,7 +344,7 @@ impl Device {
             marking <- new_mutex!((), "zram_rs marking"),
             budget,
             batch_size: Atomic::new(DEFAULT_BATCH_SIZE),
-            events: Arc::new(Events::new(major.device_number(id)), GFP_KERNEL)?,
+            events,
             resources,
         });
         DiskRegistration::new(fmt!("zram{id}"), major, id, limits, attributes, data)

@@ -18,7 +18,11 @@ use crate::{
         SlotGuard,
         View, //
     },
-    store::Store, //
+    store::Store,
+    tiering::{
+        TieringStat,
+        TurnEnd, //
+    },
 };
 use kernel::{
     fmt::Write,
@@ -204,6 +208,23 @@ pub(crate) fn write(device: &Device, out: &mut Formatter<'_>) -> Result {
         line(fmt!("last_turn_milliseconds"), last.millis.load(Relaxed))?;
         line(fmt!("last_turn_blocks"), last.written.load(Relaxed))?;
         line(fmt!("last_turn_error"), last.error.load(Relaxed))?;
+    }
+
+    let TieringStat {
+        writeback,
+        recompress,
+    } = device.tiering.stat();
+    for (name, stat) in [("writeback", writeback), ("recompress", recompress)] {
+        line(fmt!("auto_{name}_turns"), stat.turns)?;
+        line(fmt!("auto_{name}_pages"), stat.pages)?;
+        line(fmt!("auto_{name}_bytes"), stat.bytes)?;
+        line(
+            fmt!("auto_{name}_milliseconds"),
+            stat.nanoseconds / 1_000_000,
+        )?;
+        for (end, count) in TurnEnd::ALL.iter().zip(stat.ends) {
+            line(fmt!("auto_{name}_ends_{}", end.name()), count)?;
+        }
     }
 
     let latency = &events.latency;

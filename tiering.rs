@@ -31,6 +31,7 @@ use crate::{
         Algorithm,
         Priority, //
     },
+    events::Events,
     store::Store,
     writeback::budget::Budget, //
 };
@@ -127,7 +128,6 @@ impl TurnEnd {
     ];
 
     /// Returns the name that users see.
-    #[allow(dead_code, reason = "for the file with the statistics")]
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -212,13 +212,14 @@ impl<D: Disk + Clone> Tiering<D> {
         workers: Arc<Workers>,
         post_processing: Arc<PostProcessing>,
         budget: Arc<Budget>,
-        writeback: Option<AutoWriteback>,
-        recompress: Option<AutoRecompress>,
+        events: Arc<Events>,
+        (writeback, recompress): (Option<AutoWriteback>, Option<AutoRecompress>),
     ) -> Result<impl PinInit<Self>> {
         let stat = new_mutex!(TieringStat::default(), "zram_rs tiering stat");
         let shared = Shared {
             post_processing,
             budget,
+            events,
             stat: Arc::pin_init(stat, GFP_KERNEL)?,
         };
         let settings = Settings {
@@ -253,7 +254,6 @@ impl<D: Disk + Clone> Tiering<D> {
     }
 
     /// Returns what the turns did so far.
-    #[allow(dead_code, reason = "for the file with the statistics")]
     pub(crate) fn stat(&self) -> TieringStat {
         *self.shared.stat.lock()
     }

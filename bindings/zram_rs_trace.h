@@ -84,7 +84,9 @@ TRACE_EVENT(slot_readback,
 #define ZRAM_RS_TURN_KINDS		\
 	{ 0, "writeback" },		\
 	{ 1, "recompress" },		\
-	{ 2, "compact" }
+	{ 2, "compact" },		\
+	{ 3, "auto_writeback" },	\
+	{ 4, "auto_recompress" }
 
 /* Post-processing of a disk begins. */
 TRACE_EVENT(turn_begin,

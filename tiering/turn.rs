@@ -30,6 +30,7 @@ use crate::{
     select::Sorter,
     slot::SlotGuard,
     store::Store,
+    turn::Kind,
     writeback::{
         self,
         budget::Budget,
@@ -87,6 +88,14 @@ impl Task {
         match self {
             Task::Recompress { .. } => &mut stat.recompress,
             Task::Writeback { .. } => &mut stat.writeback,
+        }
+    }
+
+    /// Returns what users call the turns of this kind.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Task::Recompress { .. } => Kind::AutoRecompress,
+            Task::Writeback { .. } => Kind::AutoWriteback,
         }
     }
 
@@ -151,6 +160,14 @@ impl Turn {
             pages: 0,
             bytes: 0,
             nanoseconds: 0,
+        }
+    }
+
+    /// Returns the number of blocks of the backing device that were written. Any context.
+    pub(super) fn blocks(&self) -> u64 {
+        match self.task {
+            Task::Recompress { .. } => 0,
+            Task::Writeback { .. } => self.bytes / PAGE_SIZE as u64,
         }
     }
 

@@ -28,7 +28,10 @@ use crate::{
         },
         sched::boottime_seconds, //
     },
-    writeback::budget::Budget,
+    events::Events,
+    store::Store,
+    turn as turns,
+    writeback::budget::Budget, //
 };
 use kernel::{
     new_mutex,
@@ -51,6 +54,7 @@ const GIVE_WAY: u32 = 20;
 pub(super) struct Shared {
     pub(super) post_processing: Arc<PostProcessing>,
     pub(super) budget: Arc<Budget>,
+    pub(super) events: Arc<Events>,
     pub(super) stat: Arc<Mutex<TieringStat>>,
 }
 
@@ -126,8 +130,28 @@ impl<D: Disk> Worker<D> {
         }
     }
 
+    /// Does the next slice of a turn, and returns why the turn has ended if it has.
+    fn slice(&self, turn: &mut Turn, store: &Store, tools: &mut Tools) -> Option<TurnEnd> {
+        let Shared { budget, events, .. } = &self.shared;
+        if !turn.has_begun() {
+            turns::begin(events, turn.task.kind());
+        }
+        let Task::Writeback { .. } = turn.task else {
+            return turn.slice(store, budget, tools);
+        };
+        events.note_budget(budget.is_used_up());
+        let end = turn.slice(store, budget, tools);
+        events.note_budget(budget.is_used_up());
+        end
+    }
+
+    /// Notes the end of a turn.
     fn count(&self, turn: &Turn, end: TurnEnd) {
         turn.count(end, &mut self.shared.stat.lock());
+        if turn.has_begun() {
+            let (blocks, millis) = (turn.blocks(), turn.nanoseconds / 1_000_000);
+            turns::end(&self.shared.events, turn.task.kind(), blocks, millis, 0);
+        }
     }
 }
 
@@ -155,9 +179,7 @@ impl<D: Disk> Repeat for Worker<D> {
         };
         let began = Instant::<Monotonic>::now();
         let end = match self.disk.store() {
-            Some(store) if turn.is_ready(&store) => {
-                turn.slice(&store, &self.shared.budget, &mut state.tools)
-            }
+            Some(store) if turn.is_ready(&store) => self.slice(&mut turn, &store, &mut state.tools),
             // The disk was reset.
             _ if turn.has_begun() => Some(TurnEnd::Stopped),
             // A turn that finds nothing to work on is none.
