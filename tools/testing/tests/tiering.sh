@@ -181,6 +181,9 @@ test_cold_pages_go() {
 	marks 0 $third r
 	is "hot pages that were recompressed" "$marks" 0
 	counts "of the cold third" $third 0 $third
+	is "pages of automatic writeback" "$(sed -n 's/^auto_writeback_pages //p' "$sys/stats")" $third
+	is "pages of automatic recompression" "$(sed -n 's/^auto_recompress_pages //p' "$sys/stats")" $((2 * third))
+	grep -q '^auto_writeback_ends_done [1-9]' "$sys/stats" || fail "no turn was done: $(grep _ends_ "$sys/stats")"
 	does bulkcheck 0 $third text 1
 	does bulkcheck $third $third text 2
 	does bulkcheck $((2 * third)) $third text 3
