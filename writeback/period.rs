@@ -60,7 +60,7 @@ impl Rate {
     }
 
     /// Returns the rate of so many blocks in so many seconds.
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn for_blocks(blocks: u64, seconds: u32) -> Self {
         Self {
             units: blocks * super::budget::UNITS,
