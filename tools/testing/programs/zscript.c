@@ -793,8 +793,16 @@ static int is_fleeting(const char *path)
  */
 static int is_ours(const char *name)
 {
-	return !strcmp(name, "packed_writeback") || !strcmp(name, "bd_pack_stat") ||
-	       !strcmp(name, "event_marks") || !strcmp(name, "stats");
+	static const char * const ours[] = {
+		"auto_recompress", "auto_writeback", "bd_pack_stat", "event_marks", "packed_writeback",
+		"stats", "writeback_budget",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!strcmp(name, ours[i]))
+			return 1;
+	return 0;
 }
 
 static void put_tree(const char *path, int depth, int recursive)
@@ -1092,7 +1100,8 @@ static void do_events(void)
 
 	while ((len = recv(events_fd, text, sizeof(text) - 1, 0)) > 0) {
 		text[len] = '\0';
-		if (!strstr(text, "zram"))
+		/* The workqueue of a test is not that of a driver. */
+		if (!strstr(text, "zram") || strstr(text, "_kunit"))
 			continue;
 		count = 0;
 		for (at = text + strlen(text) + 1; at < text + len && count < 64;
