@@ -130,6 +130,14 @@ class Complaints(unittest.TestCase):
             self.assertEqual(self.complained(*lines), found)
         self.assertEqual(self.complained("zramctl invoked oom-killer: gfp_mask=0xcc0", "Call Trace:"), [1])
 
+    def test_excuses_a_tracepoint_whose_fields_have_no_memory(self):
+        warning = "WARNING: kernel/trace/trace_events.c:3147 at event_define_fields+0x770/0x780, CPU#1: failnth/1311"
+        for distance, found in ((12, []), (13, [13])):
+            lines = [warning] + ["fine"] * (distance - 1) + ["Call Trace:"]
+            self.assertEqual(self.complained(*lines), found)
+        for other in (warning.replace("failnth", "modprobe"), warning.replace("event_define_fields", "event_init")):
+            self.assertEqual(self.complained(other), [0])
+
     def test_excuses_allocations_that_were_made_to_fail(self):
         failures = [
             "failnth: vmalloc error: size 1902792, align 0x1, vm_struct allocation failed, mode:0xcc0(GFP_KERNEL)",
