@@ -354,10 +354,11 @@ impl From<Limits> for bindings::queue_limits {
 /// The callback `release` could end the wait at once, but would cost each close of the disk a call.
 const POLL: Delta = Delta::from_millis(1);
 
-/// How often a claim looks whether the openers of the disk have left: for 200 ms.
+/// How often a claim looks whether the openers of the disk have left: for a second.
 ///
-/// On a busy machine it waits longer, as the openers need longer.
-const LOOKS: u32 = 200;
+/// udev needs some milliseconds, in an emulated machine more than 200. On a busy machine a claim
+/// waits longer, as the openers need longer.
+const LOOKS: u32 = 1000;
 
 /// For how many of these looks a waiting claim lets others open the disk.
 ///
