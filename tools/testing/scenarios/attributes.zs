@@ -229,7 +229,7 @@ write 0 0 2 zero 0 direct
 write 0 2 5 random 7 direct single # differs: limit-is-no-space
 discard 0 0 10
 stats 0
-write 0 0 10 text 7 direct # differs: limit-is-no-space
+write 0 0 10 random 7 direct # differs: limit-is-no-space
 stats 0
 set 0 mem_limit 0
 write 0 100 20 random 7 direct
