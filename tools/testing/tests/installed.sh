@@ -145,6 +145,8 @@ test_restart_of_the_unit() {
 	for _ in 1 2 3; do
 		ok systemctl reset-failed
 		ok systemctl restart systemd-zram-setup@zram0.service
+		[ "$(systemctl is-failed systemd-zram-setup@zram0.service)" != failed ] ||
+			note "$(journalctl -b -n 60 --no-pager)"
 		eventually 60 systemctl -q is-active dev-zram0.swap || fail "swap did not come back"
 	done
 	swap_is_on "$DRIVER"
