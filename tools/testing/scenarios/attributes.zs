@@ -244,10 +244,19 @@ set 0 mem_limit 128K
 stats 0
 write 0 0 1 random 9 direct # differs: limit-is-no-space
 write 0 1 1 text 9 direct # differs: limit-is-no-space
-write 0 2 1 zero 9 direct
 read 0 0 64 direct
 stats 0
 set 0 mem_used_max 0
+stats 0
+
+=== mem_limit: a page of zeroes fits
+hot_add
+needs 4K-pages
+set 0 disksize 1M
+write 0 0 64 random 1 direct
+set 0 mem_limit 128K
+write 0 2 1 zero 9 direct
+read 0 0 64 direct
 stats 0
 
 === mem_used_max

@@ -61,6 +61,7 @@ read 0 0 64 direct
 
 === limit-is-no-space
 hot_add
+needs 4K-pages
 set 0 disksize 1M
 write 0 0 16 random 1 direct
 set 0 mem_limit 64K
