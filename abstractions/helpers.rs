@@ -478,6 +478,29 @@ mod tests {
     }
 
     #[test]
+    fn cpus_of_other_tasks_are_left_alone() -> Result {
+        let helpers = Helpers::new(c"zram_rs_kunit")?;
+        let helped = Atomic::new(0);
+        let help = || {
+            helped.add(1, Relaxed);
+            true
+        };
+        // As if a task on each other CPU shared work, too.
+        helpers.tasks.store(num_online_cpus() as i32 - 1, Relaxed);
+        for _ in 0..1000 {
+            end_pauses(&helpers);
+            helpers.share(MAX_HELPERS, &help, || {
+                for _ in 0..SPINS {
+                    spin_loop();
+                }
+            });
+        }
+        assert_eq!(helped.load(Relaxed), 0);
+        assert_eq!(helpers.tasks.load(Relaxed), num_online_cpus() as i32 - 1);
+        Ok(())
+    }
+
+    #[test]
     fn misses_make_pauses() -> Result {
         let helper = KBox::try_pin_init(Helper::new(), GFP_KERNEL)?;
         assert!(helper.is_ready());
