@@ -110,7 +110,7 @@ pub(crate) trait Repeat: Send + Sync + 'static {
 ///
 /// let done = Arc::pin_init(Completion::new(), GFP_KERNEL)?;
 /// let countdown = Countdown { left: Atomic::new(3), done: done.clone() };
-/// let queue = Arc::new(Background::new(c"zram_rs_example")?, GFP_KERNEL)?;
+/// let queue = Arc::new(Background::new(c"my_driver")?, GFP_KERNEL)?;
 /// let work = KBox::pin_init(RepeatedWork::new(queue, countdown), GFP_KERNEL)?;
 /// work.wake(0);
 /// done.wait_for_completion();
