@@ -325,6 +325,8 @@ bool zram_rs_is_preemptible_task(void)
 
 bool zram_rs_may_disturb_cpu(unsigned int cpu)
 {
+	/* A cpuset that isolates CPUs replaces the mask of domains, and frees the old one. */
+	guard(rcu)();
 	return cpu_online(cpu) && housekeeping_cpu(cpu, HK_TYPE_WQ) &&
 	       housekeeping_cpu(cpu, HK_TYPE_DOMAIN);
 }
