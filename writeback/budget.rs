@@ -28,21 +28,11 @@ struct Limit {
     generation: u32,
     /// The budget for a period, which replaces the other fields while it is in force.
     ///
-    /// It stays when the user turns it off, so that turning it off and on does not allow more.
+    /// It stays when the user turns it off, and counts what is written, so that turning it off and
+    /// on does not allow more.
     period: Option<KBox<Period>>,
     /// Whether the budget for a period is in force.
     periodic: bool,
-}
-
-/// What a charge was charged to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Origin {
-    /// No limit was in force.
-    Nothing,
-    /// The limit of this generation.
-    Limit(u32),
-    /// The slice of a period with this number, of the budget of this generation.
-    Slice(u32, u32),
 }
 
 /// Blocks that were charged to the limit.
@@ -50,14 +40,21 @@ enum Origin {
 pub(super) struct Charge {
     /// Number of blocks.
     pub(super) blocks: usize,
-    origin: Origin,
+    /// Whether they were charged to the units of the limit.
+    limit: bool,
+    /// The number of the slice of a period that counts them.
+    slice: Option<u32>,
+    /// The generation of both.
+    generation: u32,
 }
 
 impl Charge {
     /// No blocks.
     pub(super) const NONE: Self = Self {
         blocks: 0,
-        origin: Origin::Nothing,
+        limit: false,
+        slice: None,
+        generation: 0,
     };
 }
 
@@ -88,35 +85,36 @@ impl Limit {
     }
 
     /// Charges at most `blocks` blocks.
-    fn charge(&mut self, now: u32, blocks: usize) -> Charge {
-        if !self.is_enforced() {
-            return Charge {
-                blocks,
-                origin: Origin::Nothing,
-            };
+    fn charge(&mut self, now: u32, mut blocks: usize) -> Charge {
+        if self.is_enforced() {
+            blocks = blocks.min(usize::try_from(self.left(now) / UNITS).unwrap_or(usize::MAX));
         }
-        let blocks = blocks.min(usize::try_from(self.left(now) / UNITS).unwrap_or(usize::MAX));
-        let units = blocks as u64 * UNITS;
-        let generation = self.generation;
-        let origin = match self.period() {
-            Some(period) => Origin::Slice(period.charge(now, units), generation),
-            None => {
-                self.units -= units;
-                Origin::Limit(generation)
-            }
-        };
-        Charge { blocks, origin }
+        let units = (blocks as u64).saturating_mul(UNITS);
+        let limit = self.enabled && !self.periodic;
+        if limit {
+            self.units -= units;
+        }
+        // A budget that is not in force counts, too.
+        let period = self.period.as_deref_mut();
+        Charge {
+            blocks,
+            limit,
+            slice: period.map(|period| period.charge(now, units)),
+            generation: self.generation,
+        }
     }
 
     /// Refunds `blocks` blocks of a charge.
     fn refund(&mut self, charge: Charge, blocks: usize) {
+        if charge.generation != self.generation {
+            return;
+        }
         let units = blocks as u64 * UNITS;
-        match (charge.origin, self.period.as_deref_mut()) {
-            (Origin::Limit(generation), _) if generation == self.generation => self.units += units,
-            (Origin::Slice(slice, generation), Some(period)) if generation == self.generation => {
-                period.refund(slice, units);
-            }
-            _ => (),
+        if charge.limit {
+            self.units += units;
+        }
+        if let (Some(slice), Some(period)) = (charge.slice, self.period.as_deref_mut()) {
+            period.refund(slice, units);
         }
     }
 
@@ -306,13 +304,25 @@ mod tests {
         assert_eq!(limit.left(8), 2 * UNITS);
         limit.set_rate(9, Some(ten), spare(ten)?);
         assert_eq!(limit.left(9), 3 * UNITS);
+        // Nor does what is written meanwhile, with a limit or without.
+        let before = limit.left(9);
+        limit.set_rate(9, None, None);
+        assert_eq!(limit.charge(9, 1).blocks, 1);
+        limit.enabled = false;
+        let free = limit.charge(9, 1000);
+        assert_eq!(free.blocks, 1000);
+        limit.refund(free, 999);
+        limit.set_rate(9, Some(ten), spare(ten)?);
+        assert_eq!(limit.left(9), before - 2 * UNITS);
+        limit.refund(free, 1);
+        assert_eq!(limit.left(9), before - UNITS);
         // Nor does another budget: what was written counts from now on.
         let twelve = Rate::for_blocks(12, 50);
         limit.set_rate(10, Some(twelve), spare(twelve)?);
-        assert_eq!(limit.left(10), 5 * UNITS);
+        assert_eq!(limit.left(10), 4 * UNITS);
         limit.refund(charge, 5);
-        assert_eq!(limit.left(10), 5 * UNITS);
-        assert_eq!(limit.left(60), 5 * UNITS);
+        assert_eq!(limit.left(10), 4 * UNITS);
+        assert_eq!(limit.left(60), 4 * UNITS);
         assert_eq!(limit.left(62), 12 * UNITS);
         Ok(())
     }

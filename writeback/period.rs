@@ -171,7 +171,9 @@ impl Period {
     /// Returns how many units were written in the period that ends `now`.
     pub(super) fn used(&mut self, now: u32) -> u64 {
         self.advance(now);
-        self.used.iter().sum()
+        self.used
+            .iter()
+            .fold(0, |sum, &units| sum.saturating_add(units))
     }
 
     /// Returns how many units may be written `now`.
@@ -185,7 +187,7 @@ impl Period {
         self.advance(now);
         let newest = self.newest;
         if let Some(entry) = self.entry(newest) {
-            *entry += units;
+            *entry = entry.saturating_add(units);
         }
         newest
     }
