@@ -529,7 +529,7 @@ impl Device {
             })
         })?;
         if let Some(ready) = &config.ready {
-            ready.store.apply_marks();
+            ready.store.apply_marks(true);
         }
         Ok(())
     }

@@ -85,14 +85,20 @@ impl Gauges {
 
     /// Sets the limit and the mark, both in pages of memory, of which `used` are in use now.
     ///
-    /// A new mark is crossed at once if the memory in use is above it.
-    pub(crate) fn set_bounds(&self, limit: Option<usize>, mark: Option<Mark>, used: usize) {
+    /// A mark that `is_new` is crossed at once if the memory in use is above it. One that has moved
+    /// because the machine's memory has changed is crossed only if the memory in use was not above
+    /// it.
+    pub(crate) fn set_bounds(
+        &self,
+        limit: Option<usize>,
+        mark: Option<Mark>,
+        used: usize,
+        is_new: bool,
+    ) {
         let mut bounds = self.bounds.lock();
         bounds.limit = limit.unwrap_or(usize::MAX);
-        if bounds.mark != mark {
-            bounds.mark = mark;
-            bounds.above = false;
-        }
+        bounds.above &= !is_new || bounds.mark == mark;
+        bounds.mark = mark;
         self.look(&mut bounds, used);
     }
 
@@ -177,9 +183,9 @@ mod tests {
     fn limit_without_a_mark() -> Result {
         let gauges = gauges()?;
         assert!(gauges.allow(usize::MAX));
-        gauges.set_bounds(Some(10), None, 0);
+        gauges.set_bounds(Some(10), None, 0, true);
         assert!(gauges.allow(10) && !gauges.allow(11) && gauges.allow(10));
-        gauges.set_bounds(None, None, 0);
+        gauges.set_bounds(None, None, 0, true);
         assert!(gauges.allow(11));
         Ok(())
     }
@@ -188,7 +194,7 @@ mod tests {
     fn mark_is_crossed_once() -> Result {
         let gauges = gauges()?;
         let count = || gauges.events().count(Event::Memory);
-        gauges.set_bounds(Some(100), Some(Mark { high: 80, low: 75 }), 0);
+        gauges.set_bounds(Some(100), Some(Mark { high: 80, low: 75 }), 0, true);
         for _ in 0..1000 {
             // Up to the mark, nothing but the limit is looked at.
             assert!(gauges.allow(80) && gauges.allow(81) && gauges.allow(76));
@@ -199,18 +205,24 @@ mod tests {
         assert!(gauges.allow(100) && !gauges.allow(101));
         assert_eq!(count(), 2);
         // Above a new mark, from the beginning on.
-        gauges.set_bounds(None, None, 90);
-        gauges.set_bounds(None, Some(Mark { high: 80, low: 75 }), 90);
+        gauges.set_bounds(None, None, 90, true);
+        gauges.set_bounds(None, Some(Mark { high: 80, low: 75 }), 90, true);
         assert_eq!(count(), 3);
         // The same mark, another one, and one that is not reached yet.
-        gauges.set_bounds(Some(99), Some(Mark { high: 80, low: 75 }), 90);
+        gauges.set_bounds(Some(99), Some(Mark { high: 80, low: 75 }), 90, true);
         assert_eq!(count(), 3);
-        gauges.set_bounds(None, Some(Mark { high: 85, low: 75 }), 90);
+        gauges.set_bounds(None, Some(Mark { high: 85, low: 75 }), 90, true);
         assert_eq!(count(), 4);
-        gauges.set_bounds(None, Some(Mark { high: 91, low: 75 }), 90);
+        gauges.set_bounds(None, Some(Mark { high: 91, low: 75 }), 90, true);
         assert_eq!(count(), 4);
         assert!(gauges.allow(92));
         assert_eq!(count(), 5);
+        // A mark that moves, and one that moves above the memory in use.
+        gauges.set_bounds(None, Some(Mark { high: 85, low: 75 }), 90, false);
+        assert_eq!(count(), 5);
+        gauges.set_bounds(None, Some(Mark { high: 99, low: 95 }), 90, false);
+        gauges.set_bounds(None, Some(Mark { high: 85, low: 75 }), 90, false);
+        assert_eq!(count(), 6);
         Ok(())
     }
 
@@ -220,13 +232,13 @@ mod tests {
         let quiet = || gauges.quiet.load(Relaxed);
         let mark = Some(Mark { high: 80, low: 75 });
         assert_eq!(quiet(), usize::MAX);
-        gauges.set_bounds(None, mark, 0);
+        gauges.set_bounds(None, mark, 0, true);
         assert_eq!(quiet(), 80);
-        gauges.set_bounds(Some(50), mark, 0);
+        gauges.set_bounds(Some(50), mark, 0, true);
         assert_eq!(quiet(), 50);
-        gauges.set_bounds(Some(90), mark, 85);
+        gauges.set_bounds(Some(90), mark, 85, true);
         assert_eq!(quiet(), 0);
-        gauges.set_bounds(Some(90), None, 85);
+        gauges.set_bounds(Some(90), None, 85, true);
         assert_eq!(quiet(), 90);
         Ok(())
     }

@@ -165,7 +165,7 @@ pub(crate) fn write(device: &Device, out: &mut Formatter<'_>) -> Result {
 
     let counters = device.config.with_store(|store| {
         let stats = &store.stats;
-        store.apply_marks();
+        store.apply_marks(false);
         [
             store.blocks_in_use() as u64 * PAGE_SIZE as u64,
             stats.failed_reads.get(),

@@ -258,15 +258,17 @@ impl Store {
     /// Sets the maximum number of pages that the pool may use; 0 for no maximum. Any context.
     pub(crate) fn set_limit(&self, pages: usize) {
         self.limit.store(pages, Relaxed);
-        self.apply_marks();
+        self.apply_marks(true);
     }
 
-    /// Applies the limit and the marks of the disk. Any context but interrupts.
-    pub(crate) fn apply_marks(&self) {
-        let limit = Some(self.limit.load(Relaxed)).filter(|&limit| limit != 0);
+    /// Applies the limit and the marks of the disk, which are `new` if the user has just set them.
+    /// Any context but interrupts.
+    pub(crate) fn apply_marks(&self, new: bool) {
+        let limit = self.limit();
         let whole = limit.unwrap_or_else(totalram_pages);
         let mark = self.events().marks().memory(whole);
-        self.gauges.set_bounds(limit, mark, self.pool().pages());
+        self.gauges
+            .set_bounds(limit, mark, self.pool().pages(), new);
         self.is_device_above();
     }
 
