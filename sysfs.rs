@@ -113,7 +113,7 @@ impl AttributeList for DiskDirectory {
         DiskAttribute::read_write::<AutoWritebackFile>(c"auto_writeback"),
         DiskAttribute::read_write::<AutoRecompressFile>(c"auto_recompress"),
         DiskAttribute::read_write::<EventMarks>(c"event_marks"),
-        DiskAttribute::read_write::<StatsFile>(c"stats"),
+        DiskAttribute::private::<StatsFile>(c"stats"),
     ];
 }
 

@@ -958,8 +958,22 @@ impl<T: Operations> DiskAttribute<T> {
     pub(crate) const fn read_write<A: Show<GenDisk<T>> + Store<GenDisk<T>>>(
         name: &'static CStr,
     ) -> Self {
+        Self::with_mode::<A>(name, 0o644)
+    }
+
+    /// Creates a file that root can read and write (mode 0600).
+    pub(crate) const fn private<A: Show<GenDisk<T>> + Store<GenDisk<T>>>(
+        name: &'static CStr,
+    ) -> Self {
+        Self::with_mode::<A>(name, 0o600)
+    }
+
+    const fn with_mode<A: Show<GenDisk<T>> + Store<GenDisk<T>>>(
+        name: &'static CStr,
+        mode: u16,
+    ) -> Self {
         let mut attribute: bindings::device_attribute = pin_init::zeroed();
-        attribute.attr = sysfs::attribute(name, 0o644);
+        attribute.attr = sysfs::attribute(name, mode);
         attribute.__bindgen_anon_1.show = Some(show::<T, A>);
         attribute.__bindgen_anon_2.store = Some(store::<T, A>);
         Self(attribute, PhantomData)

@@ -29,7 +29,7 @@ stats() {
 test_format() {
 	local line
 	disk 1M lz4
-	is "the mode" "$(stat -c %a "$sys/stats")" 644
+	is "the mode" "$(stat -c %a "$sys/stats")" 600
 	while IFS= read -r line; do
 		[[ $line =~ ^[a-z0-9_-]+\ [0-9]+$ ]] || fail "a line of stats is '$line'"
 	done <"$sys/stats"
