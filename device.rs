@@ -289,6 +289,8 @@ impl Operations for Device {
     }
 
     fn stop(&self) {
+        // A slice in progress ends early.
+        self.config.with_store(Store::stop);
         self.tiering.stop();
         drop(self.end_post_processing());
         self.config.with_store(|store| store.free_all(|| ()));

@@ -305,6 +305,7 @@ pub(crate) fn page(
         }
         None => {
             slot.set_selected(false);
+            slot.set_tried(priority);
             if store.streams.is_last(priority) {
                 slot.set_incompressible();
             }

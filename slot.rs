@@ -111,7 +111,8 @@ impl SlotBits {
     const IDLE: usize = 1 << Self::MARKS_SHIFT;
     const SELECTED: usize = 2 << Self::MARKS_SHIFT;
     const INCOMPRESSIBLE: usize = 4 << Self::MARKS_SHIFT;
-    const TIME_SHIFT: u32 = Self::MARKS_SHIFT + 3;
+    const TRIED_SHIFT: u32 = Self::MARKS_SHIFT + 3;
+    const TIME_SHIFT: u32 = Self::TRIED_SHIFT + Priority::BITS;
     const TIME_MASK: usize = u32::MAX as usize;
     const USED: u32 = Self::TIME_SHIFT + u32::BITS;
 
@@ -130,6 +131,16 @@ impl SlotBits {
 
     const fn priority(self) -> Priority {
         Priority::from_bits(self.0 >> Self::PRIORITY_SHIFT)
+    }
+
+    /// Returns the highest priority with which recompression did not make the page smaller.
+    const fn tried(self) -> Priority {
+        Priority::from_bits(self.0 >> Self::TRIED_SHIFT)
+    }
+
+    const fn with_tried(self, priority: Priority) -> Self {
+        let mask = (1 << Priority::BITS) - 1;
+        Self(self.0 & !(mask << Self::TRIED_SHIFT) | priority.number() << Self::TRIED_SHIFT)
     }
 
     const fn has(self, mark: usize) -> bool {
@@ -455,7 +466,7 @@ impl<'a> SlotGuard<'a> {
             SlotBits::INCOMPRESSIBLE,
             before.has(SlotBits::INCOMPRESSIBLE),
         );
-        self.set_bits(bits.with_time(before.time()));
+        self.set_bits(bits.with_tried(before.tried()).with_time(before.time()));
         old
     }
 
@@ -516,6 +527,17 @@ impl<'a> SlotGuard<'a> {
     /// Returns whether the page was marked as incompressible.
     pub(crate) fn is_incompressible(&self) -> bool {
         self.bits().has(SlotBits::INCOMPRESSIBLE)
+    }
+
+    /// Returns the highest priority with which recompression did not make the page smaller since it
+    /// was written; the primary one if it was not tried.
+    pub(crate) fn tried(&self) -> Priority {
+        self.bits().tried()
+    }
+
+    /// Notes that recompression with this priority did not make the page smaller.
+    pub(crate) fn set_tried(&mut self, priority: Priority) {
+        self.set_bits(self.bits().with_tried(priority.max(self.tried())));
     }
 
     /// Marks the page as incompressible: recompression did not make it smaller.
@@ -790,18 +812,21 @@ mod tests {
     fn marks_do_not_meet() {
         for kind in [Kind::Plain, Kind::Same, Kind::WrittenBack] {
             for (marks, priority) in (0..8).zip((0..4).cycle()) {
+                let tried = Priority::from_bits(3 - priority);
                 let priority = Priority::from_bits(priority);
                 for time in [0, 1, 0x8000_0000, u32::MAX] {
                     let bits = SlotBits::new(kind, priority)
                         .with(SlotBits::IDLE, marks & 1 != 0)
                         .with_time(time)
                         .with(SlotBits::SELECTED, marks & 2 != 0)
-                        .with(SlotBits::INCOMPRESSIBLE, marks & 4 != 0);
+                        .with(SlotBits::INCOMPRESSIBLE, marks & 4 != 0)
+                        .with_tried(tried);
                     assert_eq!(bits.kind(), kind);
                     assert_eq!(bits.priority(), priority);
                     assert_eq!(bits.has(SlotBits::IDLE), marks & 1 != 0);
                     assert_eq!(bits.has(SlotBits::SELECTED), marks & 2 != 0);
                     assert_eq!(bits.has(SlotBits::INCOMPRESSIBLE), marks & 4 != 0);
+                    assert_eq!(bits.tried(), tried);
                     assert_eq!(bits.time(), time);
                     assert_eq!(bits.0 >> SlotBits::USED, 0);
                     // All marks can be cleared again.
@@ -810,6 +835,7 @@ mod tests {
                             SlotBits::IDLE | SlotBits::SELECTED | SlotBits::INCOMPRESSIBLE,
                             false,
                         )
+                        .with_tried(Priority::PRIMARY)
                         .with_time(0);
                     assert_eq!(plain, SlotBits::new(kind, priority));
                 }
@@ -860,10 +886,16 @@ mod tests {
         slot.touch(9);
         slot.set_selected(true);
         slot.set_incompressible();
+        let third = Priority::from_bits(2);
+        assert_eq!(slot.tried(), Priority::PRIMARY);
+        slot.set_tried(third);
+        slot.set_tried(Priority::SECONDARY);
+        assert_eq!(slot.tried(), third);
         assert!(slot.is_incompressible() && slot.is_selected());
         assert_eq!(slot.priority(), Priority::PRIMARY);
         let old = slot.recompress(stored(&table, 7, Priority::SECONDARY)?);
         assert!(!slot.is_incompressible() && !slot.is_selected() && !slot.is_huge());
+        assert_eq!(slot.tried(), Priority::PRIMARY);
         assert_eq!(slot.last_access(), 9);
         assert_eq!(slot.priority(), Priority::SECONDARY);
         assert_eq!(slot.object_size(), Some(7));

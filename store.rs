@@ -71,6 +71,9 @@ use kernel::{
 /// free memory.
 const BOUNCE_RESERVE: usize = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
 
+/// The number of the next store.
+static NEXT: Atomic<u64> = Atomic::new(0);
+
 /// What applies while no page is on a backing device.
 static EXCLUSIVE: Sharing = Sharing::exclusive();
 
@@ -110,6 +113,8 @@ pub(crate) struct Store {
     pub(crate) helpers: Arc<Helpers>,
     /// Whether post-processing has been asked to stop.
     stopping: Atomic<bool>,
+    /// The number of the store: no two have the same.
+    number: u64,
     #[pin]
     gauges: Gauges,
 }
@@ -150,6 +155,7 @@ impl Store {
             packed_writeback,
             helpers: parts.helpers,
             stopping: Atomic::new(false),
+            number: NEXT.fetch_add(1, Relaxed),
             gauges <- Gauges::new(parts.events),
         })
     }
@@ -231,6 +237,11 @@ impl Store {
         } else {
             StoredForm::Raw
         }
+    }
+
+    /// Returns the number of the store, which no other one has. Any context.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Permanently asks post-processing to stop; does not wait for it. Any context.

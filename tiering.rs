@@ -286,9 +286,9 @@ impl<D: Disk + Clone> Tiering<D> {
         let mut settings = state.settings;
         change(&mut settings);
         settings.serial = settings.serial.wrapping_add(1);
+        let mut ended = None;
         if settings.is_off() {
-            // Ends the turn in progress.
-            state.work = None;
+            ended = state.work.take();
         } else if let Some(work) = &state.work {
             work.data().set(settings);
             work.wake(0);
@@ -298,6 +298,9 @@ impl<D: Disk + Clone> Tiering<D> {
             state.work = Some(work);
         }
         state.settings = settings;
+        drop(state);
+        // Ends the turn in progress. That waits for the device, but readers of the settings do not.
+        drop(ended);
         Ok(())
     }
 
@@ -305,6 +308,8 @@ impl<D: Disk + Clone> Tiering<D> {
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
-        state.work = None;
+        let ended = state.work.take();
+        drop(state);
+        drop(ended);
     }
 }

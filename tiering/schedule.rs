@@ -35,12 +35,15 @@ pub(super) struct Schedule {
     /// The turns that have become due; that of recompression comes first.
     recompress_is_due: bool,
     writeback_is_due: bool,
+    /// Whether the last turn was one because of little available memory.
+    was_pressed: bool,
 }
 
 impl Schedule {
     /// Plans the next turns after a change of the settings.
     ///
-    /// A turn that was planned before is not put off, however often the settings change.
+    /// A turn that was planned before, or is due, is not put off, however often the settings
+    /// change.
     pub(super) fn replan(&mut self, settings: &Settings, now: u32) {
         let plan = |planned: u32, every: Option<u32>| match (every, planned) {
             (None, _) => 0,
@@ -51,27 +54,42 @@ impl Schedule {
             recompress: plan(self.recompress, settings.recompress.map(|what| what.every)),
             writeback: plan(self.writeback, settings.writeback.map(|what| what.every)),
             pressed: now,
-            recompress_is_due: false,
-            writeback_is_due: false,
+            recompress_is_due: self.recompress_is_due && settings.recompress.is_some(),
+            writeback_is_due: self.writeback_is_due && settings.writeback.is_some(),
+            was_pressed: self.was_pressed,
         };
+    }
+
+    /// Notes that a turn which was due has not begun, so that it stays due.
+    pub(super) fn has_not_begun(&mut self, due: Due) {
+        match due {
+            Due::Recompress => self.recompress_is_due = true,
+            Due::Writeback => self.writeback_is_due = true,
+            Due::Pressed => self.pressed = 0,
+        }
     }
 
     /// Returns the turn that is due now, which the caller begins or leaves out.
     ///
-    /// `is_pressed` tells whether little memory is available.
+    /// `is_pressed` tells whether little memory is available. A turn because of that goes first,
+    /// but not twice before another one that is due.
     pub(super) fn next(
         &mut self,
         settings: &Settings,
         now: u32,
         is_pressed: impl FnOnce() -> bool,
     ) -> Option<Due> {
-        if let Some(what) = settings.writeback {
+        self.advance(settings, now);
+        let is_other_due = self.recompress_is_due || self.writeback_is_due;
+        let may_be_pressed = !(is_other_due && self.was_pressed);
+        self.was_pressed = false;
+        if let Some(what) = settings.writeback.filter(|_| may_be_pressed) {
             if what.available.is_some() && now >= self.pressed && is_pressed() {
                 self.pressed = now.saturating_add(what.every);
+                self.was_pressed = true;
                 return Some(Due::Pressed);
             }
         }
-        self.advance(settings, now);
         if core::mem::take(&mut self.recompress_is_due) {
             return Some(Due::Recompress);
         }
@@ -213,6 +231,45 @@ mod tests {
             count += turns(&mut schedule, &settings, now)?.len();
         }
         assert_eq!(count, 9);
+        Ok(())
+    }
+
+    #[test]
+    fn changes_do_not_cancel_turns_that_are_due() -> Result {
+        let both = settings(c"age=0 every=60", c"age=0 every=60")?;
+        let mut schedule = Schedule::default();
+        schedule.replan(&both, 0);
+        assert_eq!(schedule.next(&both, 60, || false), Some(Due::Recompress));
+        schedule.replan(&both, 61);
+        assert_eq!(schedule.next(&both, 61, || false), Some(Due::Writeback));
+        // One that waits for other post-processing, and has not begun.
+        schedule.has_not_begun(Due::Writeback);
+        schedule.replan(&both, 62);
+        assert_eq!(schedule.next(&both, 62, || false), Some(Due::Writeback));
+        // Turned off.
+        schedule.has_not_begun(Due::Writeback);
+        let one = settings(c"off", c"age=0 every=60")?;
+        schedule.replan(&one, 63);
+        assert_eq!(schedule.next(&one, 63, || false), None);
+        Ok(())
+    }
+
+    #[test]
+    fn pressure_does_not_starve_others() -> Result {
+        let settings = settings(c"age=0 every=60 available=5%", c"age=0 every=60")?;
+        let mut schedule = Schedule::default();
+        schedule.replan(&settings, 0);
+        let mut counts = [0; 3];
+        for now in 1..=600 {
+            if let Some(due) = schedule.next(&settings, now, || true) {
+                if let Some(count) = counts.get_mut(due as usize) {
+                    *count += 1;
+                }
+            }
+            schedule.pressed_turn_helped(now);
+        }
+        // The last writeback waits for the turn after recompression.
+        assert_eq!(counts, [10, 9, 581]);
         Ok(())
     }
 

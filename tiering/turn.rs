@@ -7,6 +7,7 @@ use super::{
         Ages,
         Oldest, //
     },
+    schedule::Due,
     settings::{
         AutoRecompress,
         AutoWriteback, //
@@ -99,6 +100,15 @@ impl Task {
         }
     }
 
+    /// Returns what the schedule calls it.
+    pub(super) fn due(&self) -> Due {
+        match self {
+            Task::Recompress { .. } => Due::Recompress,
+            Task::Writeback { pressed: false, .. } => Due::Writeback,
+            Task::Writeback { pressed: true, .. } => Due::Pressed,
+        }
+    }
+
     /// Returns the maximum number of pages.
     fn max(&self) -> usize {
         match self {
@@ -113,6 +123,7 @@ impl Task {
             Task::Recompress { what, priority } => {
                 age > what.age
                     && recompress::is_worth_trying(slot, priority)
+                    && slot.tried() < priority
                     && slot.object_size().unwrap_or(0) >= what.threshold
             }
             Task::Writeback { what, pressed } => match pressed {
@@ -145,6 +156,10 @@ pub(super) struct Turn {
     bytes: u64,
     /// Nanoseconds that the worker spent.
     pub(super) nanoseconds: u64,
+    /// The store that the turn has begun on, by its number.
+    store: Option<u64>,
+    /// What has failed, if something did.
+    error: Option<Error>,
 }
 
 impl Turn {
@@ -160,6 +175,8 @@ impl Turn {
             pages: 0,
             bytes: 0,
             nanoseconds: 0,
+            store: None,
+            error: None,
         }
     }
 
@@ -171,15 +188,21 @@ impl Turn {
         }
     }
 
-    /// Returns whether the turn has done a slice. Any context.
-    pub(super) fn has_begun(&self) -> bool {
-        self.counted || self.next > 0
+    /// Returns the number of the error that ended the turn, negative; 0 if none did. Any context.
+    pub(super) fn errno(&self) -> i32 {
+        self.error.map_or(0, Error::to_errno)
     }
 
-    /// Returns whether the turn has begun, or has something to do with this store. Any context.
+    /// Returns whether the turn has done a slice. Any context.
+    pub(super) fn has_begun(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Returns whether the turn has begun on this store, or has something to do with it. Any
+    /// context.
     pub(super) fn is_ready(&self, store: &Store) -> bool {
-        if self.has_begun() {
-            return true;
+        if let Some(number) = self.store {
+            return number == store.number();
         }
         match self.task {
             Task::Recompress { what, priority } => {
@@ -221,6 +244,7 @@ impl Turn {
         budget: &Budget,
         tools: &mut Tools,
     ) -> Option<TurnEnd> {
+        self.store = Some(store.number());
         if !self.counted {
             return self.count_ages(store, tools);
         }
@@ -242,7 +266,7 @@ impl Turn {
             Task::Recompress { what, priority } => {
                 self.recompress_group(store, what.threshold, priority, tools)
             }
-            Task::Writeback { .. } => self.write_group(store, budget, tools),
+            Task::Writeback { pressed, .. } => self.write_group(store, budget, tools, pressed),
         };
         if end.is_some() {
             return end;
@@ -305,11 +329,18 @@ impl Turn {
         store: &Store,
         budget: &Budget,
         tools: &mut Tools,
+        urgent: bool,
     ) -> Option<TurnEnd> {
-        let backing = store.backing()?;
+        let Some(backing) = store.backing() else {
+            // It was there when the turn began.
+            for index in tools.group.slots() {
+                store.table.deselect(index);
+            }
+            return Some(TurnEnd::Stopped);
+        };
         let before = store.stats.bd_writes.get();
         let (group, set_aside) = (&mut tools.group, &mut tools.set_aside);
-        let end = writeback::group::run(store, backing, budget, group, set_aside);
+        let end = writeback::group::run(store, backing, budget, group, set_aside, urgent);
         // Only the task with the right to post-process the disk writes to the device.
         self.bytes += (store.stats.bd_writes.get() - before) * PAGE_SIZE as u64;
         let on_device = |index: &usize| {
@@ -323,7 +354,10 @@ impl Turn {
             GroupEnd::Written => None,
             GroupEnd::Limit => Some(TurnEnd::Limit),
             GroupEnd::Full => Some(TurnEnd::Full),
-            GroupEnd::Failed => Some(TurnEnd::Failed),
+            GroupEnd::Failed(error) => {
+                self.error = Some(error);
+                Some(TurnEnd::Failed)
+            }
             GroupEnd::Stopped => Some(TurnEnd::Stopped),
         }
     }
@@ -358,7 +392,10 @@ impl Turn {
                 Err(error) => {
                     store.table.deselect(index);
                     // A page that is broken does not end the turn.
-                    end = (error == ENOMEM).then_some(TurnEnd::Failed);
+                    if error == ENOMEM {
+                        self.error = Some(error);
+                        end = Some(TurnEnd::Failed);
+                    }
                 }
             }
             if store.check_stop(kernel::current!()).is_err() {

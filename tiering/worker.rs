@@ -145,12 +145,18 @@ impl<D: Disk> Worker<D> {
         end
     }
 
-    /// Notes the end of a turn.
+    /// Notes the end of a turn, if it has begun.
     fn count(&self, turn: &Turn, end: TurnEnd) {
-        turn.count(end, &mut self.shared.stat.lock());
         if turn.has_begun() {
+            turn.count(end, &mut self.shared.stat.lock());
             let (blocks, millis) = (turn.blocks(), turn.nanoseconds / 1_000_000);
-            turns::end(&self.shared.events, turn.task.kind(), blocks, millis, 0);
+            turns::end(
+                &self.shared.events,
+                turn.task.kind(),
+                blocks,
+                millis,
+                turn.errno(),
+            );
         }
     }
 }
@@ -164,6 +170,9 @@ impl<D: Disk> Repeat for Worker<D> {
         if state.serial != Some(settings.serial) {
             if let Some(turn) = state.turn.take() {
                 self.count(&turn, TurnEnd::Stopped);
+                if !turn.has_begun() {
+                    state.schedule.has_not_begun(turn.task.due());
+                }
             }
             state.serial = Some(settings.serial);
             state.schedule.replan(&settings, now);
@@ -196,5 +205,15 @@ impl<D: Disk> Repeat for Worker<D> {
         }
         self.count(&turn, end);
         Some(0)
+    }
+}
+
+impl<D: Disk> Drop for Worker<D> {
+    /// Counts the turn that turning tiering off has ended.
+    fn drop(&mut self) {
+        let turn = self.state.lock().turn.take();
+        if let Some(turn) = turn {
+            self.count(&turn, TurnEnd::Stopped);
+        }
     }
 }

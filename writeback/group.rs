@@ -69,11 +69,12 @@ pub(crate) enum GroupEnd {
     Full,
     /// The disk is being reset.
     Stopped,
-    /// The device failed to write a page.
-    Failed,
+    /// The device failed to write a page, or a page could not be read.
+    Failed(Error),
 }
 
-/// Writes back the pages of a group whose slots are selected, with requests of the idle class.
+/// Writes back the pages of a group whose slots are selected, with requests of the idle class
+/// unless it is `urgent`.
 ///
 /// None of the slots is selected any more when this returns.
 ///
@@ -86,6 +87,7 @@ pub(crate) fn run(
     budget: &Budget,
     group: &mut Sorter,
     set_aside: &mut SetAside,
+    urgent: bool,
 ) -> GroupEnd {
     let job = Job {
         store,
@@ -93,13 +95,21 @@ pub(crate) fn run(
         budget,
         submitter: kernel::current!(),
     };
+    let deselect_all = |group: &Sorter| {
+        for index in group.slots() {
+            store.table.deselect(index);
+        }
+    };
     let Some(requests) = set_aside.requests.take() else {
-        return GroupEnd::Failed;
+        deselect_all(group);
+        return GroupEnd::Failed(ENOMEM);
     };
     let quota = Quota::new(REQUESTS, group.len(), totalram_pages());
     let device = backing.source.device();
     let (end, result, requests) = Writer::with_memory(device, &mut set_aside.memory, |writer| {
-        writer.set_idle();
+        if !urgent {
+            writer.set_idle();
+        }
         let mut engine = Engine::with_requests(&job, Role::Helper, writer, quota, requests);
         let batch = group.batch();
         let end = match store.sharing().is_packed() {
@@ -111,9 +121,7 @@ pub(crate) fn run(
     });
     set_aside.requests = Some(requests);
     if end.is_err() {
-        for index in group.slots() {
-            store.table.deselect(index);
-        }
+        deselect_all(group);
     }
     match (end, result) {
         (Err(ENOSPC), _) => GroupEnd::Full,
@@ -121,6 +129,6 @@ pub(crate) fn run(
         (Err(_), _) => GroupEnd::Limit,
         // A page that cannot be read, and stays in memory.
         (Ok(()), Ok(()) | Err(EINVAL)) => GroupEnd::Written,
-        (Ok(()), Err(_)) => GroupEnd::Failed,
+        (Ok(()), Err(error)) => GroupEnd::Failed(error),
     }
 }
