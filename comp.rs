@@ -517,6 +517,24 @@ impl Streams {
         let stream = &mut *self.streams.current().try_lock()?;
         stream.as_mut().map(f)
     }
+
+    /// Calls `f` as [`with`](Self::with) does, or, `at_once`, as [`try_with`](Self::try_with) does.
+    ///
+    /// # Errors
+    ///
+    /// - `EAGAIN`, with `at_once`: another task has the stream.
+    /// - Those of `f`.
+    #[inline(always)]
+    pub(crate) fn with_at_once<R>(
+        &self,
+        at_once: bool,
+        f: impl FnOnce(&mut Stream) -> Result<R>,
+    ) -> Result<R> {
+        match at_once {
+            true => self.try_with(f).unwrap_or(Err(EAGAIN)),
+            false => self.with(f),
+        }
+    }
 }
 
 impl Instance for Streams {

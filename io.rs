@@ -93,8 +93,9 @@ impl Store {
         };
         let result = if spread::is_large(len) && this.is_worth_sharing(&bio) {
             let store: &Self = this;
-            let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now);
-            spread::for_each_page(&this.helpers, bio.page_segments(), own, own, read)
+            let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, false);
+            let help = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, true);
+            spread::for_each_page(&this.helpers, bio.page_segments(), own, help, read)
         } else {
             bio.page_segments().try_for_each(|segment| read(&segment))
         };
@@ -156,28 +157,42 @@ impl Store {
         spread::for_each_page(&this.helpers, segments, own, help, write)
     }
 
-    /// Writes a segment of a bio if it is a whole page, with memory that `gfp` finds.
+    /// Writes a segment of a bio if it is a whole page, with memory that `gfp` finds, and without
+    /// waiting for another task.
     fn help_write(&self, segment: &PageSegment<'_>, now: u32, gfp: Gfp) -> Result<Outcome> {
         let Some(page) = segment.whole_page() else {
             return Ok(Outcome::Left);
         };
-        match self.write_with(segment.index, page, now, gfp) {
+        match self.write_with(segment.index, page, now, gfp, true) {
             Ok(()) => Ok(Outcome::Done),
-            Err(ENOMEM | ENOSPC) => Ok(Outcome::NoMemory),
+            Err(EAGAIN | ENOMEM | ENOSPC) => Ok(Outcome::Ended),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads a segment of a bio if it is a whole page that is in memory.
-    fn read_from_memory(&self, segment: &PageSegment<'_>, now: u32) -> Result<Outcome> {
+    /// Reads a segment of a bio if it is a whole page that is in memory; `at_once`, without waiting
+    /// for another task.
+    #[inline(always)]
+    fn read_from_memory(
+        &self,
+        segment: &PageSegment<'_>,
+        now: u32,
+        at_once: bool,
+    ) -> Result<Outcome> {
         let Some(page) = segment.whole_page() else {
             return Ok(Outcome::Left);
         };
-        let mut slot = self.table.lock(segment.index).ok_or(EIO)?;
+        let mut slot = match self.lock_slot(segment.index, at_once) {
+            Err(EAGAIN) => return Ok(Outcome::Left),
+            slot => slot?,
+        };
         if let View::WrittenBack { .. } = slot.view() {
             return Ok(Outcome::Left);
         }
-        self.read_slot(&slot, segment.index, page)?;
+        match self.read_slot(&slot, segment.index, page, at_once) {
+            Err(EAGAIN) => return Ok(Outcome::Ended),
+            result => result?,
+        };
         slot.touch(now);
         drop(slot);
         page.flush_dcache();
@@ -264,24 +279,35 @@ impl Store {
     #[inline(always)]
     fn read_locked(&self, index: usize, page: PageRef<'_>) -> Result<(ReadOutcome, SlotGuard<'_>)> {
         let slot = self.table.lock(index).ok_or(EIO)?;
-        let outcome = self.read_slot(&slot, index, page)?;
+        let outcome = self.read_slot(&slot, index, page, false)?;
         Ok((outcome, slot))
     }
 
-    /// Reads the page of a locked slot from memory, or returns where it is.
+    /// Locks a slot; `at_once`, without waiting for another task, or `EAGAIN`.
+    #[inline(always)]
+    fn lock_slot(&self, index: usize, at_once: bool) -> Result<SlotGuard<'_>> {
+        match at_once {
+            true => self.table.try_lock(index).ok_or(EAGAIN),
+            false => self.table.lock(index).ok_or(EIO),
+        }
+    }
+
+    /// Reads the page of a locked slot from memory, or returns where it is; `at_once`, without
+    /// waiting for another task, or `EAGAIN`.
     #[inline(always)]
     fn read_slot(
         &self,
         slot: &SlotGuard<'_>,
         index: usize,
         page: PageRef<'_>,
+        at_once: bool,
     ) -> Result<ReadOutcome> {
         match slot.view() {
             View::Empty => page.map().fill(0),
             View::Same(word) => page.map().fill(word),
             View::Huge { object } => object.read_page(&page.map()),
             View::Stored { object, priority } => {
-                self.decompress(object, priority, &page.map(), index)?;
+                self.decompress(object, priority, &page.map(), index, at_once)?;
             }
             View::WrittenBack { location, priority } => {
                 let form = self.stored_form(location, priority);
@@ -301,34 +327,50 @@ impl Store {
 
     /// Writes a page; if that fails, the slot keeps its content.
     fn write(&self, index: usize, page: PageRef<'_>, now: u32) -> Result {
-        self.write_with(index, page, now, Gfp::NOIO)
+        self.write_with(index, page, now, Gfp::NOIO, false)
     }
 
-    /// Writes a page, with memory that `gfp` finds; if that fails, the slot keeps its content.
+    /// Writes a page, with memory that `gfp` finds; `at_once`, without waiting for another task, or
+    /// `EAGAIN`. If that fails, the slot keeps its content.
     #[inline(always)]
-    fn write_with(&self, index: usize, page: PageRef<'_>, now: u32, gfp: Gfp) -> Result {
+    fn write_with(
+        &self,
+        index: usize,
+        page: PageRef<'_>,
+        now: u32,
+        gfp: Gfp,
+        at_once: bool,
+    ) -> Result {
         let node = page.node();
         let page = page.map();
-        let content = match self.shrink(&page, node, gfp)? {
+        let content = match self.shrink(&page, node, gfp, at_once)? {
             Some(content) => content,
-            None if self.rewrite_huge(index, &page, now) => return Ok(()),
+            None if self.rewrite_huge(index, &page, now, at_once)? => return Ok(()),
             None => self.keep_whole(&page, node, gfp)?,
         };
-        let slot = self.table.lock(index).ok_or(EIO)?;
+        let slot = self.lock_slot(index, at_once)?;
         self.put(slot, content, now);
         Ok(())
     }
 
     /// Writes an incompressible page over another one in the object of the latter and returns
-    /// `true`, or returns `false` if the slot has no such page.
-    fn rewrite_huge(&self, index: usize, page: &MappedPage<'_>, now: u32) -> bool {
+    /// `true`, or returns `false` if the slot has no such page; `at_once`, without waiting for
+    /// another task, or `EAGAIN`.
+    fn rewrite_huge(
+        &self,
+        index: usize,
+        page: &MappedPage<'_>,
+        now: u32,
+        at_once: bool,
+    ) -> Result<bool> {
         // With a limit, a write allocates before it frees.
         if self.is_limited() {
-            return false;
+            return Ok(false);
         }
-        let Some(mut slot) = self.table.lock(index).filter(SlotGuard::is_huge) else {
-            return false;
-        };
+        let mut slot = self.lock_slot(index, at_once)?;
+        if !slot.is_huge() {
+            return Ok(false);
+        }
         let mut content = slot.replace(Content::Empty);
         if let Content::Huge { object } = &mut content {
             object.write_page(page, 0);
@@ -341,7 +383,7 @@ impl Store {
         self.stats.count(Footprint::HUGE, Footprint::HUGE);
         // C zram allocates the new object before it frees the old one, and counts both.
         self.stats.note_used_pages(self.pool().pages() + 1);
-        true
+        Ok(true)
     }
 
     /// Writes a part of a page, merged in `page`, if the rest is in memory; otherwise returns where

@@ -3,9 +3,9 @@
 //! Large bios: the task that submits one, and helpers on idle CPUs, share its pages.
 //!
 //! A large folio reaches the disk as one bio, whose submitter waits for it. The submitter and its
-//! helpers take the pages from the front, a few at a time, until all are taken. A helper neither
-//! waits for memory nor reads from the backing device: it leaves pages that need this to the
-//! submitter, which processes them at the end.
+//! helpers take the pages from the front, a few at a time, until all are taken. A helper waits
+//! neither for memory nor for what another task has, and does not read from the backing device: it
+//! leaves pages that need this to the submitter, which processes them at the end.
 
 use crate::abstractions::{
     block::bio::{
@@ -55,8 +55,8 @@ pub(crate) enum Outcome {
     Done,
     /// The page is left to the submitter.
     Left,
-    /// The page is left to the submitter, and there is no memory for others.
-    NoMemory,
+    /// The page is left to the submitter, and the helper is to take no others.
+    Ended,
 }
 
 /// A set of pages, by their position in the bio.
@@ -146,8 +146,8 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Processes pages until all are taken, a page fails, there is no memory, or the CPU has
-    /// something else to do; returns whether any page was taken.
+    /// Processes pages until all are taken, a page fails or ends it, or the CPU has something else
+    /// to do; returns whether any page was taken.
     fn help(&self, f: impl Fn(&PageSegment<'_>) -> Result<Outcome>) -> bool {
         let mut helped = false;
         while let Some((first, segments)) = self.take() {
@@ -158,7 +158,7 @@ impl<'a> Job<'a> {
                 match outcome {
                     Ok(Outcome::Done) => continue,
                     Ok(Outcome::Left) => (),
-                    Ok(Outcome::NoMemory) => stop = true,
+                    Ok(Outcome::Ended) => stop = true,
                     // The submitter finds out itself whether it fails.
                     Err(_) => stop = true,
                 }
@@ -188,8 +188,8 @@ fn max_cpus() -> u32 {
 ///
 /// # Context
 ///
-/// May sleep. The functions are called without locks; `help` must not wait for memory, nor for
-/// locks of the calling task.
+/// May sleep. The functions are called without locks; `help` must not wait for memory or for
+/// another task.
 ///
 /// # Errors
 ///
@@ -292,7 +292,7 @@ mod tests {
                 Ok(Outcome::Done)
             };
             let help = |segment: &PageSegment<'_>| match segment.index % 5 {
-                4 => Ok(Outcome::NoMemory),
+                4 => Ok(Outcome::Ended),
                 _ => own(segment),
             };
             let mut next = 0;

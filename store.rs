@@ -319,17 +319,18 @@ impl Store {
     ///
     /// Those of [`shrink`](Self::shrink) and [`keep_whole`](Self::keep_whole).
     pub(crate) fn compress(&self, page: &MappedPage<'_>, node: Node) -> Result<Content<'_>> {
-        match self.shrink(page, node, Gfp::NOIO)? {
+        match self.shrink(page, node, Gfp::NOIO, false)? {
             Some(content) => Ok(content),
             None => self.keep_whole(page, node, Gfp::NOIO),
         }
     }
 
     /// Compresses a page to what a slot can hold, or returns `None` if the result would take as
-    /// much memory as the page. Takes the memory that `gfp` finds.
+    /// much memory as the page. Takes the memory that `gfp` finds; `at_once`, waits for no stream.
     ///
     /// # Errors
     ///
+    /// - `EAGAIN`, with `at_once`: another task has the stream.
     /// - `ENOMEM`: there is no memory for the object.
     /// - `ENOSPC`: the limit is reached.
     /// - Those of the algorithm.
@@ -339,12 +340,13 @@ impl Store {
         page: &MappedPage<'_>,
         node: Node,
         gfp: Gfp,
+        at_once: bool,
     ) -> Result<Option<Content<'_>>> {
         if let Some(word) = page.same_filled() {
             return Ok(Some(Content::Same(word)));
         }
         let streams = self.streams.get(Priority::PRIMARY).ok_or(EIO)?;
-        streams.with(|stream| {
+        streams.with_at_once(at_once, |stream| {
             let Some(bytes) = stream.compress(page, self.pool().huge_size())? else {
                 return Ok(None);
             };
@@ -391,29 +393,34 @@ impl Store {
         Ok(object)
     }
 
-    /// Decompresses an object into a page.
+    /// Decompresses an object into a page; `at_once`, waits for no stream.
     ///
     /// # Errors
     ///
-    /// `EINVAL` as a rule: the object is not a compressed page.
+    /// - `EAGAIN`, with `at_once`: another task has the stream.
+    /// - `EINVAL` as a rule: the object is not a compressed page.
+    #[inline]
     pub(crate) fn decompress(
         &self,
         object: ObjectRef<'_>,
         priority: Priority,
         page: &MappedPage<'_>,
         index: usize,
+        at_once: bool,
     ) -> Result {
         self.streams
             .get(priority)
             .ok_or(EIO)?
-            .with(|stream| {
+            .with_at_once(at_once, |stream| {
                 let (mut decompressor, scratch) = stream.split();
                 object.read(scratch, |bytes| decompressor.decompress(bytes, page))
             })
-            .inspect_err(|error| {
+            .inspect_err(|&error| {
                 // Any user who can write to the disk can make such a page, and read it again and
                 // again: see "What is left to trust" in soundness.rst.
-                pr_err_ratelimited!("Decompression failed! err={error:?}, page={index}\n");
+                if error != EAGAIN {
+                    pr_err_ratelimited!("Decompression failed! err={error:?}, page={index}\n");
+                }
             })
     }
 
@@ -470,7 +477,9 @@ impl Store {
     ) -> Result<bool> {
         match slot.view() {
             View::Huge { object } => object.read_page(page),
-            View::Stored { object, priority } => self.decompress(object, priority, page, index)?,
+            View::Stored { object, priority } => {
+                self.decompress(object, priority, page, index, false)?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
