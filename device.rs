@@ -275,7 +275,7 @@ impl Operations for Device {
     type Ready = Store;
     type Module = crate::LocalModule;
 
-    fn submit_bio(store: QueueEntered<'_, Store>, mut bio: Bio) {
+    fn submit_bio(store: QueueEntered<'_, Store>, mut bio: Bio<'_>) {
         match bio.operation() {
             Operation::Read => Store::read_bio(&store, bio),
             Operation::Write => Store::write_bio(&store, &mut bio),

@@ -100,7 +100,7 @@ impl Store {
     /// # Context
     ///
     /// May sleep.
-    pub(crate) fn discard_bio(&self, bio: &Bio) {
+    pub(crate) fn discard_bio(&self, bio: &Bio<'_>) {
         let (start, len) = bio.range();
         let end = (start + len as u64) >> PAGE_SHIFT;
         let start = start.div_ceil(PAGE_SIZE as u64) as usize;

@@ -74,7 +74,7 @@ pub(crate) enum ReadOutcome {
 /// boot.
 impl Store {
     /// Reads the pages that a bio asks for.
-    pub(crate) fn read_bio(this: &QueueEntered<'_, Self>, mut bio: Bio) {
+    pub(crate) fn read_bio(this: &QueueEntered<'_, Self>, mut bio: Bio<'_>) {
         bio.start_accounting();
         let now = boottime_seconds();
         let mut bio = match bio.into_single_page() {
@@ -109,7 +109,7 @@ impl Store {
     /// Reads the only page that a bio asks for: the bio becomes the completion, so that no one has
     /// to be counted.
     #[inline(always)]
-    fn read_single_page(this: &QueueEntered<'_, Self>, mut bio: SinglePageBio, now: u32) {
+    fn read_single_page(this: &QueueEntered<'_, Self>, mut bio: SinglePageBio<'_>, now: u32) {
         match Self::read_segment(this, bio.segment(), now) {
             Ok(None) => (),
             Ok(Some((target, found))) => {
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Writes the pages of a bio.
-    pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio) {
+    pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio<'_>) {
         bio.start_accounting();
         let now = boottime_seconds();
         let result = if spread::is_large(bio.range().1) {
@@ -144,7 +144,7 @@ impl Store {
 
     /// Writes the pages of a large bio.
     #[inline(never)]
-    fn write_large_bio(this: &QueueEntered<'_, Self>, bio: &Bio, now: u32) -> Result {
+    fn write_large_bio(this: &QueueEntered<'_, Self>, bio: &Bio<'_>, now: u32) -> Result {
         let mut segments = bio.page_segments();
         let write = |segment: &PageSegment<'_>| Self::write_segment(this, segment, now);
         // The order of the pages decides which of them still fit into the limit.
@@ -201,7 +201,7 @@ impl Store {
 
     /// Returns whether helpers should read a part of a large bio: whether its first page is in
     /// memory, compressed, and takes long enough. The others often are like the first one.
-    fn is_worth_sharing(&self, bio: &Bio) -> bool {
+    fn is_worth_sharing(&self, bio: &Bio<'_>) -> bool {
         let (start, bytes) = bio.range();
         let Some(slot) = self.table.lock((start >> PAGE_SHIFT) as usize) else {
             return false;

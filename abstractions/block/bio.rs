@@ -2,8 +2,8 @@
 
 //! Block I/O requests, as a bio-based driver receives them.
 //!
-//! The block layer hands each bio to the driver as a [`Bio`], which completes it when dropped. A
-//! driver that deals with the disk page by page walks through [`PageSegment`]s; it can complete a
+//! A driver gets each bio as a [`Bio`], which is completed when the driver's function has returned.
+//! A driver that deals with the disk page by page walks through [`PageSegment`]s; it can complete a
 //! segment later than the rest of the bio with a [`SegmentCompletion`].
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
@@ -16,8 +16,8 @@ use crate::{
     bindings, //
 };
 use core::{
+    cell::Cell,
     marker::PhantomData,
-    mem,
     ptr::NonNull, //
 };
 use kernel::{
@@ -27,6 +27,10 @@ use kernel::{
         PAGE_SIZE, //
     },
     prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 
 /// The operation that a bio requests.
@@ -44,20 +48,102 @@ pub(crate) enum Operation {
     Other,
 }
 
-/// A bio that this driver has been given.
-///
-/// Dropping it completes the bio, with the status of the last [`fail`](Self::fail),
-/// [`fail_no_space`](Self::fail_no_space) or [`fail_unsupported`](Self::fail_unsupported), or else
-/// with success.
+/// A bio during the call of the driver's function for it; dropping this completes the bio.
 ///
 /// # Invariants
 ///
-/// `bio` points to a bio that was handed to this driver and has not been completed. The memory
-/// that its vector describes stays valid until then.
+/// `bio` points to a bio that was handed to this driver. Unless `is_taken`, this object owns one of
+/// the references that `bio_endio` counts, so the bio has not been completed.
 ///
 /// # Context
 ///
 /// All methods, and dropping it: any context.
+pub(in crate::abstractions) struct Submission<'a> {
+    bio: NonNull<kernel::bindings::bio>,
+    /// When accounting began, in jiffies, if it did and has not ended.
+    start: Cell<Option<c_ulong>>,
+    /// Whether a completion has the reference now.
+    is_taken: Cell<bool>,
+    is_outlived: &'a Atomic<bool>,
+}
+
+impl<'a> Submission<'a> {
+    /// Takes ownership of a bio.
+    ///
+    /// Sets `is_outlived` before the bio can be completed during the call of the driver's function.
+    ///
+    /// # Safety
+    ///
+    /// The block layer must have handed `bio` to this driver, and the caller must not use it
+    /// afterwards.
+    pub(in crate::abstractions) unsafe fn new(
+        bio: NonNull<kernel::bindings::bio>,
+        is_outlived: &'a Atomic<bool>,
+    ) -> Self {
+        // INVARIANT: By the safety requirements the bio is the driver's, and only the new object
+        // completes it.
+        Self {
+            bio,
+            start: Cell::new(None),
+            is_taken: Cell::new(false),
+            is_outlived,
+        }
+    }
+
+    /// Returns the bio.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once only.
+    pub(in crate::abstractions) unsafe fn bio(&self) -> Bio<'_> {
+        // INVARIANT: By the safety requirements this is the only `Bio`, so `is_taken` is not set.
+        Bio { submission: self }
+    }
+
+    /// Ends the accounting of the bio, if it was started.
+    ///
+    /// # Safety
+    ///
+    /// `is_taken` must not be set.
+    #[inline]
+    unsafe fn end_accounting(&self) {
+        if let Some(start) = self.start.take() {
+            let bio = self.bio.as_ptr();
+            // SAFETY: By the safety requirements and the type invariants the bio is valid; its
+            // accounting began at `start`.
+            unsafe { kernel::bindings::bio_end_io_acct_remapped(bio, start, (*bio).bi_bdev) };
+        }
+    }
+}
+
+impl Drop for Submission<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_taken.get() {
+            return;
+        }
+        // SAFETY: `is_taken` is not set.
+        unsafe { self.end_accounting() };
+        // SAFETY: By the type invariants the reference that `bio_endio` drops belongs to this
+        // object.
+        unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
+    }
+}
+
+/// A bio that this driver has been given.
+///
+/// It is completed after the driver's function has returned, with the status of the last
+/// [`fail`](Self::fail), [`fail_no_space`](Self::fail_no_space) or
+/// [`fail_unsupported`](Self::fail_unsupported), or else with success.
+///
+/// # Invariants
+///
+/// `submission` has no other `Bio`, and its `is_taken` is not set. The memory that the vector of
+/// the bio describes stays valid until the bio is completed.
+///
+/// # Context
+///
+/// All methods: any context.
 ///
 /// # Examples
 ///
@@ -79,7 +165,7 @@ pub(crate) enum Operation {
 /// #     }
 /// # }
 /// #
-/// fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio) {
+/// fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio<'_>) {
 ///     bio.start_accounting();
 ///     let result = match bio.operation() {
 ///         Operation::Read => (bio.page_segments())
@@ -94,33 +180,21 @@ pub(crate) enum Operation {
 /// }
 /// # Ok::<(), Error>(())
 /// ```
-pub(crate) struct Bio {
-    bio: NonNull<kernel::bindings::bio>,
-    /// When accounting began, in jiffies, if it did.
-    start: Option<c_ulong>,
+pub(crate) struct Bio<'a> {
+    submission: &'a Submission<'a>,
 }
 
-// SAFETY: The block layer allows any thread to access and complete a bio that a driver owns.
-unsafe impl Send for Bio {}
-
-impl Bio {
-    /// Takes ownership of a bio.
-    ///
-    /// # Safety
-    ///
-    /// The block layer must have handed `bio` to this driver, and the caller must not use it
-    /// afterwards.
-    pub(in crate::abstractions) unsafe fn from_raw(bio: NonNull<kernel::bindings::bio>) -> Self {
-        // INVARIANT: By the safety requirements the bio is the driver's, and only the new object
-        // completes it.
-        Self { bio, start: None }
+impl<'a> Bio<'a> {
+    #[inline]
+    fn as_ptr(&self) -> *mut kernel::bindings::bio {
+        self.submission.bio.as_ptr()
     }
 
     /// Returns the operation that the bio requests.
     pub(crate) fn operation(&self) -> Operation {
         const MASK: u32 = (1 << kernel::bindings::REQ_OP_BITS) - 1;
         // SAFETY: By the type invariants the bio is valid.
-        let flags = unsafe { (*self.bio.as_ptr()).bi_opf };
+        let flags = unsafe { (*self.as_ptr()).bi_opf };
         match flags & MASK {
             kernel::bindings::req_op_REQ_OP_READ => Operation::Read,
             kernel::bindings::req_op_REQ_OP_WRITE => Operation::Write,
@@ -133,7 +207,7 @@ impl Bio {
     /// Returns the range of the disk that the bio covers: offset and length, in bytes.
     pub(crate) fn range(&self) -> (u64, usize) {
         // SAFETY: By the type invariants the bio is valid.
-        let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
+        let iter = unsafe { &raw const (*self.as_ptr()).bi_iter };
         // SAFETY: `iter` is part of the valid bio. The structure is packed, so its fields may be
         // unaligned.
         let (sector, size) = unsafe {
@@ -148,7 +222,8 @@ impl Bio {
     /// Starts to account the bio in the disk's statistics; completing the bio ends it.
     pub(crate) fn start_accounting(&mut self) {
         // SAFETY: By the type invariants the bio is valid.
-        self.start = Some(unsafe { kernel::bindings::bio_start_io_acct(self.bio.as_ptr()) });
+        let start = unsafe { kernel::bindings::bio_start_io_acct(self.as_ptr()) };
+        self.submission.start.set(Some(start));
     }
 
     /// Sets the status of the bio to an I/O error.
@@ -166,32 +241,22 @@ impl Bio {
         self.set_status(bindings::ZRAM_RS_BLK_STS_NOTSUPP);
     }
 
-    /// Ends the accounting of the bio, if it was started.
-    #[inline]
-    fn end_accounting(&mut self) {
-        if let Some(start) = self.start.take() {
-            let bio = self.bio.as_ptr();
-            // SAFETY: By the type invariants the bio is valid; its accounting began at `start`.
-            unsafe { kernel::bindings::bio_end_io_acct_remapped(bio, start, (*bio).bi_bdev) };
-        }
-    }
-
     fn set_status(&mut self, status: kernel::bindings::blk_status_t) {
         // SAFETY: By the type invariants the bio is valid. Only its `SegmentCompletion`s may write
         // the status concurrently; the writes are volatile, of one byte, and each is an error.
-        unsafe { (&raw mut (*self.bio.as_ptr()).bi_status).write_volatile(status) };
+        unsafe { (&raw mut (*self.as_ptr()).bi_status).write_volatile(status) };
     }
 
     /// Converts a read or write that lies within one page of the disk.
     ///
     /// Returns the bio unchanged if it is of another kind, or spans several pages.
     #[inline]
-    pub(crate) fn into_single_page(self) -> Result<SinglePageBio, Self> {
+    pub(crate) fn into_single_page(self) -> Result<SinglePageBio<'a>, Self> {
         let segments = self.page_segments();
         match segments.first() {
             Some(segment) if segment.len as usize == segments.left => {
-                // SAFETY: The segment moves into the same object as the bio, which that object
-                // completes not before its own end.
+                // SAFETY: The segment moves into the same object as the `Bio`, during whose life
+                // the bio is not completed.
                 let segment = unsafe { segment.detach() };
                 // INVARIANT: The segment has all bytes of the bio.
                 Ok(SinglePageBio { bio: self, segment })
@@ -205,7 +270,7 @@ impl Bio {
     /// Bios of other kinds carry no memory and have no segments.
     pub(crate) fn page_segments(&self) -> PageSegments<'_> {
         // SAFETY: By the type invariants the bio is valid.
-        let iter = unsafe { &raw const (*self.bio.as_ptr()).bi_iter };
+        let iter = unsafe { &raw const (*self.as_ptr()).bi_iter };
         #[cfg(zram_rs_compat)]
         let iter = crate::abstractions::compat::bvec_iter(iter);
         // SAFETY: `iter` is part of the valid bio. The structure is packed, so its fields may be
@@ -225,21 +290,12 @@ impl Bio {
             pos,
             left: if has_memory { size } else { 0 },
             cursor: Cursor {
-                bio: self.bio,
+                bio: self.submission.bio,
                 index,
                 offset,
                 _bio: PhantomData,
             },
         }
-    }
-}
-
-impl Drop for Bio {
-    fn drop(&mut self) {
-        self.end_accounting();
-        // SAFETY: By the type invariants the bio is valid and has not been completed. It is not
-        // accessed afterwards.
-        unsafe { kernel::bindings::bio_endio(self.bio.as_ptr()) };
     }
 }
 
@@ -251,13 +307,13 @@ impl Drop for Bio {
 ///
 /// # Context
 ///
-/// All methods, and dropping it: any context.
-pub(crate) struct SinglePageBio {
-    bio: Bio,
+/// All methods: any context.
+pub(crate) struct SinglePageBio<'a> {
+    bio: Bio<'a>,
     segment: PageSegment<'static>,
 }
 
-impl SinglePageBio {
+impl SinglePageBio<'_> {
     /// Returns the only segment of the bio.
     #[inline]
     pub(crate) fn segment(&self) -> &PageSegment<'_> {
@@ -273,19 +329,27 @@ impl SinglePageBio {
     ///
     /// The completion takes over the bio's own reference, so it need not count another.
     pub(crate) fn into_completion(self) -> SegmentCompletion {
-        let Self { mut bio, segment } = self;
-        bio.end_accounting();
-        mem::forget(bio);
-        // INVARIANT: The forgotten `Bio` does not complete the bio; only the new object does, when
-        // it is dropped.
-        SegmentCompletion { segment }
+        let Submission {
+            is_taken,
+            is_outlived,
+            ..
+        } = self.bio.submission;
+        is_outlived.store(true, Relaxed);
+        // SAFETY: By the type invariants of `Bio`, `is_taken` is not set.
+        unsafe { self.bio.submission.end_accounting() };
+        // INVARIANT: The only `Bio` ends here. The reference of the submission becomes that of the
+        // new object.
+        is_taken.set(true);
+        SegmentCompletion {
+            segment: self.segment,
+        }
     }
 }
 
 /// A share in the completion of a bio, for one of its segments.
 ///
-/// The bio is completed when its [`Bio`] and all its `SegmentCompletion`s have been dropped. See
-/// [`PageSegment::completion`] and [`SinglePageBio::into_completion`].
+/// The bio is completed when the driver's function has returned and all its `SegmentCompletion`s
+/// have been dropped. See [`PageSegment::completion`] and [`SinglePageBio::into_completion`].
 ///
 /// # Invariants
 ///
@@ -346,7 +410,7 @@ struct Cursor<'a> {
     index: u32,
     /// Bytes of that element that precede the position.
     offset: u32,
-    _bio: PhantomData<&'a Bio>,
+    _bio: PhantomData<&'a ()>,
 }
 
 // SAFETY: The block layer allows any thread to access the memory of a bio that a driver owns.
@@ -516,7 +580,7 @@ impl<'a> Iterator for PageSegments<'a> {
 /// #     fn write_copy(&self, _to: usize, _copy: OwnedPage, _completion: SegmentCompletion) {}
 /// # }
 /// #
-/// fn write(device: &Device, bio: &Bio) -> Result {
+/// fn write(device: &Device, bio: &Bio<'_>) -> Result {
 ///     for segment in bio.page_segments() {
 ///         match segment.whole_page() {
 ///             Some(page) => device.write(segment.index, page, segment.completion()),
@@ -686,10 +750,12 @@ pub(crate) fn with_test_segments<R>(
         }
     }
     let bio = NonNull::new(raw.get()).ok_or(EINVAL)?;
+    let is_outlived = Atomic::new(false);
     // SAFETY: `bio_init` has initialised the bio. It is not completed, as the object is not
     // dropped.
-    let bio = mem::ManuallyDrop::new(unsafe { Bio::from_raw(bio) });
-    let result = f(bio.page_segments());
+    let submission = core::mem::ManuallyDrop::new(unsafe { Submission::new(bio, &is_outlived) });
+    // SAFETY: The first and only call.
+    let result = f(unsafe { submission.bio() }.page_segments());
     // SAFETY: The bio is initialised, and not used any more.
     unsafe { kernel::bindings::bio_uninit(raw.get()) };
     Ok(result)
@@ -769,6 +835,8 @@ mod tests {
         _table: KBox<Opaque<[kernel::bindings::bio_vec; MAX_ELEMENTS]>>,
         /// How many times the bio was completed.
         completed: KBox<AtomicU32>,
+        /// Whether the bio can be completed during the call of the driver's function.
+        is_outlived: Atomic<bool>,
         /// The memory of the elements, one run each.
         runs: KVec<Run>,
         /// The place of each remaining byte of the bio, in the concatenation of the runs.
@@ -831,6 +899,7 @@ mod tests {
                 bio,
                 _table: table,
                 completed,
+                is_outlived: Atomic::new(false),
                 runs,
                 places,
             })
@@ -849,11 +918,11 @@ mod tests {
         ///
         /// # Safety
         ///
-        /// Must be called once only. The bio and its completions must not outlive `self`.
-        unsafe fn submit(&self) -> Bio {
+        /// Must be called once only. What is made of the bio must not outlive `self`.
+        unsafe fn submit(&self) -> Submission<'_> {
             // SAFETY: The bio is initialised, and by the safety requirements the caller is the only
             // user of it.
-            unsafe { Bio::from_raw(NonNull::new_unchecked(self.bio.get())) }
+            unsafe { Submission::new(NonNull::new_unchecked(self.bio.get()), &self.is_outlived) }
         }
 
         fn completed(&self) -> u32 {
@@ -898,8 +967,10 @@ mod tests {
         for (run, bytes) in test.runs.iter().zip(test.memory()?.chunks(RUN_BYTES)) {
             run.write(bytes);
         }
-        // SAFETY: The first and only call; the bio is dropped before `test`.
-        let bio = unsafe { test.submit() };
+        // SAFETY: The first and only call; the submission is dropped before `test`.
+        let submission = unsafe { test.submit() };
+        // SAFETY: The first and only call.
+        let bio = unsafe { submission.bio() };
         let (mut found, mut done) = (KVec::new(), 0);
         let copy = Run::new()?;
         let mut bytes = KVVec::from_elem(OUTSIDE_SEGMENT, PAGE_SIZE, GFP_KERNEL)?;
@@ -952,8 +1023,10 @@ mod tests {
         for run in &test.runs {
             run.write(&outside);
         }
-        // SAFETY: The first and only call; the bio is dropped before `test`.
-        let bio = unsafe { test.submit() };
+        // SAFETY: The first and only call; the submission is dropped before `test`.
+        let submission = unsafe { test.submit() };
+        // SAFETY: The first and only call.
+        let bio = unsafe { submission.bio() };
         let (mut found, mut done) = (KVec::new(), 0);
         let copy = Run::new()?;
         let mut bytes = KVVec::from_elem(OUTSIDE_SEGMENT, PAGE_SIZE, GFP_KERNEL)?;
@@ -1134,15 +1207,17 @@ mod tests {
             &[(0, PAGE_SIZE)],
             0,
         )?;
-        // SAFETY: The first and only call; the bio is dropped before `test`.
-        let bio = unsafe { test.submit() };
+        // SAFETY: The first and only call; the submission is dropped before `test`.
+        let submission = unsafe { test.submit() };
+        // SAFETY: The first and only call.
+        let bio = unsafe { submission.bio() };
         assert!(bio.operation() == Operation::Discard);
         assert_eq!(bio.range(), (0, PAGE_SIZE));
         assert_eq!(bio.page_segments().count(), 0);
         let bio = bio.into_single_page();
         assert!(bio.is_err());
         assert_eq!(test.completed(), 0);
-        drop(bio);
+        drop(submission);
         assert_eq!((test.completed(), test.status()), (1, 0));
         Ok(())
     }
@@ -1152,7 +1227,9 @@ mod tests {
         let elements = [(0, 2 * PAGE_SIZE)];
         let test = TestBio::new(kernel::bindings::req_op_REQ_OP_READ, 0, &elements, 0)?;
         // SAFETY: The first and only call; all that is made of the bio is dropped before `test`.
-        let bio = unsafe { test.submit() };
+        let submission = unsafe { test.submit() };
+        // SAFETY: The first and only call.
+        let bio = unsafe { submission.bio() };
         let Err(bio) = bio.into_single_page() else {
             return Err(EINVAL);
         };
@@ -1160,7 +1237,7 @@ mod tests {
         for segment in bio.page_segments() {
             completions.push(segment.completion(), GFP_KERNEL)?;
         }
-        drop(bio);
+        drop(submission);
         assert_eq!(completions.len(), 2);
         assert_eq!(test.completed(), 0);
         let mut last = completions.pop().ok_or(EINVAL)?;
@@ -1183,22 +1260,29 @@ mod tests {
             let test = TestBio::new(kernel::bindings::req_op_REQ_OP_READ, 1, &elements, 0)?;
             // SAFETY: The first and only call; all that is made of the bio is dropped before
             // `test`.
-            let bio = unsafe { test.submit() };
+            let submission = unsafe { test.submit() };
+            // SAFETY: The first and only call.
+            let bio = unsafe { submission.bio() };
             let Ok(mut single) = bio.into_single_page() else {
                 return Err(EINVAL);
             };
             let segment = single.segment();
             assert_eq!((segment.index, segment.offset, segment.len), (0, 512, 1024));
             if later {
+                assert!(!test.is_outlived.load(Relaxed));
                 let completion = single.into_completion();
                 assert_eq!(test.completed(), 0);
+                assert!(test.is_outlived.load(Relaxed));
                 drop(completion);
                 assert_eq!((test.completed(), test.status()), (1, 0));
+                drop(submission);
+                assert_eq!(test.completed(), 1);
             } else {
                 single.fail();
                 assert_eq!(test.completed(), 0);
-                drop(single);
+                drop(submission);
                 assert_eq!(test.completed(), 1);
+                assert!(!test.is_outlived.load(Relaxed));
                 assert_eq!(test.status(), bindings::ZRAM_RS_BLK_STS_IOERR);
             }
         }

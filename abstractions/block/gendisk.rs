@@ -14,7 +14,10 @@ use crate::abstractions::compat::kernel;
 use crate::abstractions::{
     block::{
         bdev::BlockDevice,
-        bio::Bio, //
+        bio::{
+            Bio,
+            Submission, //
+        },
     },
     device::sysfs::{
         self,
@@ -53,6 +56,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Relaxed,
             Release, //
         },
         Arc,
@@ -106,7 +110,7 @@ use kernel::{
 /// #         Ok(Self(KVec::new()))
 /// #     }
 /// #
-/// #     fn transfer(&self, _bio: &Bio) -> Result {
+/// #     fn transfer(&self, _bio: &Bio<'_>) -> Result {
 /// #         Ok(())
 /// #     }
 /// #
@@ -127,7 +131,7 @@ use kernel::{
 ///     type Ready = Memory;
 ///     type Module = crate::LocalModule;
 ///
-///     fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio) {
+///     fn submit_bio(memory: QueueEntered<'_, Memory>, mut bio: Bio<'_>) {
 ///         bio.start_accounting();
 ///         if memory.transfer(&bio).is_err() {
 ///             bio.fail();
@@ -165,13 +169,13 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// The module that cannot be unloaded while a disk is open.
     type Module: ModuleMetadata;
 
-    /// Processes a bio.
+    /// Processes a bio, which is completed afterwards.
     ///
     /// # Context
     ///
     /// May sleep. Memory reclaim may depend on the bio, so allocations must not start I/O
     /// (`GFP_NOIO`).
-    fn submit_bio(ready: QueueEntered<'_, Self::Ready>, bio: Bio);
+    fn submit_bio(ready: QueueEntered<'_, Self::Ready>, bio: Bio<'_>);
 
     /// Frees page `index` of the disk, which swap no longer needs.
     ///
@@ -192,8 +196,8 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// `queue` is the queue of a disk that was activated with `ready`. While the object exists the
-/// queue is entered, or the disk is open.
+/// `queue` is the queue of a disk that was activated with `ready`, and `is_outlived` is that of the
+/// disk. While the object exists the disk is open, or the queue is entered and `is_outlived` set.
 ///
 /// # Context
 ///
@@ -201,15 +205,18 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
 pub(crate) struct QueueEntered<'a, R> {
     queue: NonNull<bindings::request_queue>,
     ready: &'a R,
+    is_outlived: &'a Atomic<bool>,
 }
 
 impl<R> QueueEntered<'_, R> {
     /// Takes a reference to the queue, with which I/O can go on after the call has returned.
     pub(crate) fn queue_ref(&self) -> QueueRef<R> {
+        self.is_outlived.store(true, Relaxed);
         // SAFETY: By the type invariants the disk is in use, so its queue is valid.
         unsafe { crate::bindings::zram_rs_queue_get(self.queue.as_ptr()) };
-        // INVARIANT: The reference was just taken. Until it is dropped it blocks `deactivate`, and
-        // also `del_gendisk`, without which the disk is not freed: both freeze the queue.
+        // INVARIANT: The reference was just taken. Until it is dropped it blocks `deactivate`, as
+        // `is_outlived` is set, and also `del_gendisk`, without which the disk is not freed: both
+        // freeze the queue.
         QueueRef {
             queue: self.queue,
             ready: NonNull::from(self.ready),
@@ -232,7 +239,8 @@ impl<R> core::ops::Deref for QueueEntered<'_, R> {
 ///
 /// # Invariants
 ///
-/// The object owns a reference to `queue`, the queue of a disk that was activated with `ready`.
+/// The object owns a reference to `queue`, the queue of a disk that was activated with `ready`, and
+/// whose `is_outlived` is set.
 ///
 /// # Context
 ///
@@ -397,6 +405,10 @@ struct Private<T: Operations> {
     data: T,
     /// An `Arc<T::Ready>` as a foreign pointer, or null.
     ready: Atomic<*mut c_void>,
+    /// Whether a user of `ready` may be left when the bio is complete for which it uses it.
+    ///
+    /// It is set before that bio completes, and is cleared when there is none left.
+    is_outlived: Atomic<bool>,
     /// Whether a [`Claim`] exists. Set with the disk's `open_mutex` held, and cleared without.
     claimed: Atomic<bool>,
     /// Protected by the disk's `open_mutex`.
@@ -609,8 +621,8 @@ impl<T: Operations> GenDisk<T> {
     ///
     /// # Safety
     ///
-    /// The caller must have entered the disk's queue, or the disk must be open: each keeps
-    /// [`Claim::deactivate`] from freeing the data while this runs.
+    /// During the call, the disk must be open, or the caller must have entered the disk's queue and
+    /// `is_outlived` must be set: each keeps [`Claim::deactivate`] from freeing the data.
     #[inline]
     unsafe fn with_ready<R>(&self, f: impl FnOnce(QueueEntered<'_, T::Ready>) -> R) -> Option<R> {
         let ready = self.private().ready.load(Acquire);
@@ -622,10 +634,11 @@ impl<T: Operations> GenDisk<T> {
         // destructor of the private data, which runs only after `del_gendisk` has frozen the queue
         // and the last opener has closed the disk.
         let ready = unsafe { Arc::<T::Ready>::borrow(ready) };
-        // INVARIANT: By the safety requirements the queue is entered, or the disk is open.
+        // INVARIANT: By the safety requirements.
         Some(f(QueueEntered {
             queue: self.queue(),
             ready: &ready,
+            is_outlived: &self.private().is_outlived,
         }))
     }
 }
@@ -648,30 +661,41 @@ impl<T: Operations> Claim<'_, T> {
     /// needed.
     ///
     /// Returns `None` if the disk was not active. Resets the statistics of the disk.
+    ///
+    /// The disk has no incomplete bio: a file system, swap or another driver that submits one keeps
+    /// the disk open until the bio completes, and the last close waits for the page cache. What can
+    /// be left is the rest of a function that has completed its bio, or of a worker that has: for
+    /// these, `is_outlived` is set.
     pub(crate) fn deactivate(&self) -> Option<Arc<T::Ready>> {
         let disk = self.disk.disk.get();
+        let private = self.disk.private();
         // SAFETY: The disk is valid. This writes out the dirty pages of the last writer.
         unsafe { bindings::sync_blockdev((*disk).part0) };
         // SAFETY: The disk is valid, as the claim borrows it.
         unsafe { bindings::set_capacity_and_notify(disk, 0) };
 
-        let ready = self.disk.private().ready.xchg(ptr::null_mut(), Acquire);
-        // A user that has loaded the pointer before it was cleared has entered the queue, or relies
-        // on the disk being open, which by the type invariants it is not. Freezing the queue waits
-        // for the former. Nothing is allocated while the queue is frozen, so memory reclaim does
-        // not recurse into its I/O.
-        // SAFETY: The disk is valid, and has a reference to its queue.
-        unsafe {
-            let queue = self.disk.queue().as_ptr();
-            bindings::blk_mq_freeze_queue_nomemsave(queue);
-            bindings::blk_mq_unfreeze_queue_nomemrestore(queue);
+        let ready = private.ready.xchg(ptr::null_mut(), Acquire);
+        // The load sees the store, which precedes the end of the bio, and with it the closing of
+        // the disk under `open_mutex`.
+        if private.is_outlived.load(Relaxed) {
+            // Freezing the queue waits for those who have entered it. It takes an RCU grace period,
+            // so it is left out if it can be. Nothing is allocated while the queue is frozen, so
+            // memory reclaim does not recurse into its I/O.
+            // SAFETY: The disk is valid, and has a reference to its queue.
+            unsafe {
+                let queue = self.disk.queue().as_ptr();
+                bindings::blk_mq_freeze_queue_nomemsave(queue);
+                bindings::blk_mq_unfreeze_queue_nomemrestore(queue);
+            }
+            private.is_outlived.store(false, Relaxed);
         }
         // SAFETY: The disk is valid, as the claim borrows it.
         unsafe { crate::bindings::zram_rs_clear_disk_stats(disk) };
         if ready.is_null() {
             return None;
         }
-        // SAFETY: The pointer came from `into_foreign`, and after the freeze it has no other users.
+        // SAFETY: The pointer came from `into_foreign`, and it has no other users: by the type
+        // invariants the disk is not open, and there is none left that has entered the queue.
         Some(unsafe { Arc::from_foreign(ready) })
     }
 }
@@ -734,6 +758,7 @@ impl<T: Operations> DiskRegistration<T> {
             try_pin_init!(Private {
                 data <- data,
                 ready: Atomic::new(ptr::null_mut()),
+                is_outlived: Atomic::new(false),
                 claimed: Atomic::new(false),
                 gate: UnsafeCell::new(Gate {
                     retired: false,
@@ -844,15 +869,20 @@ impl<T: Operations> DiskRegistration<T> {
     /// # Safety
     ///
     /// Must be called by the block layer with a bio for a disk of this type, whose queue it has
-    /// entered.
+    /// entered, and which is open until the bio completes.
     unsafe extern "C" fn submit_bio(bio: *mut bindings::bio) {
         // SAFETY: By the safety requirements the bio is valid, and its disk is of this type; the
         // disk stays valid while its queue is entered.
         let disk = unsafe { GenDisk::<T>::from_raw((*(*bio).bi_bdev).bd_disk) };
         // SAFETY: By the safety requirements the block layer hands the bio to this driver.
-        let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
-        let mut bio = Some(bio);
-        // SAFETY: By the safety requirements the queue is entered.
+        let submission = unsafe {
+            let bio = NonNull::new_unchecked(bio);
+            Submission::new(bio, &disk.private().is_outlived)
+        };
+        // SAFETY: The first and only call.
+        let mut bio = Some(unsafe { submission.bio() });
+        // SAFETY: By the safety requirements the queue is entered, and the disk is open until the
+        // bio completes. `submission` completes it after the call, or sets `is_outlived` before.
         unsafe {
             disk.with_ready(|ready| {
                 if let Some(bio) = bio.take() {
