@@ -74,6 +74,8 @@ impl Gathered {
         more: usize,
     ) {
         let Some((block, form)) = found else {
+            // This may wait for a read that waits until one of these blocks is unpinned.
+            self.submit(this);
             return Store::read_back(this, completion, target, None);
         };
         if self.reads.len() == WINDOW {
@@ -97,6 +99,7 @@ impl Gathered {
         if self.reads.len() == self.reads.capacity()
             || self.order.insert_within_capacity(at, key).is_err()
         {
+            self.submit(this);
             return Store::submit_read(this, read);
         }
         if let Err(error) = self.reads.push_within_capacity(Some(read)) {
@@ -107,26 +110,49 @@ impl Gathered {
     }
 
     /// Submits all reads.
+    ///
+    /// Those without memory to read into come last: they may wait for reads that wait until the
+    /// blocks of the others are unpinned and their bounce pages are free.
     pub(crate) fn submit(&mut self, this: &QueueEntered<'_, Store>) {
         let mut at = 0;
         while let Some(len) = self.run_at(at) {
             if len == 1 || !self.submit_run(this, at, len) {
                 for at in at..at + len {
                     if let Some(read) = self.take(at) {
-                        Store::submit_read(this, read);
+                        match Store::with_memory(this, read) {
+                            Ok(read) => Store::submit_ready(this, read),
+                            Err(read) => self.put_back(at, read),
+                        }
                     }
                 }
             }
             at += len;
         }
         self.order.clear();
+        for read in &mut self.reads {
+            if let Some(read) = read.take() {
+                ReadDevice::find(this.queue_ref(), read);
+            }
+        }
         self.reads.clear();
     }
 
-    /// Takes a read, by its place in the order.
-    fn take(&mut self, at: usize) -> Option<DeviceRead> {
+    /// Returns the place of a read, by its place in the order.
+    fn place(&mut self, at: usize) -> Option<&mut Option<DeviceRead>> {
         let index = self.order.get(at)? % WINDOW;
-        self.reads.get_mut(index)?.take()
+        self.reads.get_mut(index)
+    }
+
+    /// Takes a read that has a block, by its place in the order.
+    fn take(&mut self, at: usize) -> Option<DeviceRead> {
+        self.place(at)?.take_if(|read| read.block.is_some())
+    }
+
+    /// Puts back a read that does not have a block any more, by its place in the order.
+    fn put_back(&mut self, at: usize, read: DeviceRead) {
+        if let Some(place) = self.place(at) {
+            *place = Some(read);
+        }
     }
 
     /// Returns the number of reads of a run that begins at this place in the order, or `None` at
@@ -173,12 +199,18 @@ impl Gathered {
                     read.target = ReadTarget::Shared;
                 }
                 run.as_mut().push_sharing(read)
-            } else if let Some(read) = Store::with_memory(this, read) {
-                blocks += 1;
-                run.as_mut().push(read)
             } else {
-                all = false;
-                break;
+                match Store::with_memory(this, read) {
+                    Ok(read) => {
+                        blocks += 1;
+                        run.as_mut().push(read)
+                    }
+                    Err(read) => {
+                        self.put_back(at, read);
+                        all = false;
+                        break;
+                    }
+                }
             };
             if let Err(read) = pushed {
                 Store::submit_read(this, read);
@@ -231,30 +263,40 @@ impl Store {
         Self::submit_read(this, read);
     }
 
-    /// Submits a read.
+    /// Submits a read, or leaves it to a worker that finds its block, or waits for memory.
     fn submit_read(this: &QueueEntered<'_, Self>, read: DeviceRead) {
-        let Some(read) = Self::with_memory(this, read) else {
-            return;
-        };
+        match Self::with_memory(this, read) {
+            Ok(read) => Self::submit_ready(this, read),
+            Err(read) => ReadDevice::find(this.queue_ref(), read),
+        }
+    }
+
+    /// Submits a read of a pinned block that has the memory to read into.
+    fn submit_ready(this: &QueueEntered<'_, Self>, read: DeviceRead) {
         this.stats.bd_reads.add(1);
         ReadDevice::read(this.queue_ref(), number(&read), read);
     }
 
-    /// Returns a read with the memory to read into, or leaves the read to a worker that finds its
-    /// block, or waits for memory.
+    /// Returns a read with the memory to read into.
+    ///
+    /// # Errors
+    ///
+    /// Its block is not pinned, or there is no memory: returns the read without a block.
     #[inline(always)]
-    fn with_memory(this: &QueueEntered<'_, Self>, mut read: DeviceRead) -> Option<DeviceRead> {
+    fn with_memory(
+        this: &QueueEntered<'_, Self>,
+        mut read: DeviceRead,
+    ) -> Result<DeviceRead, DeviceRead> {
         if let ReadTarget::Page | ReadTarget::Shared = read.target {
             let found = read.block.take().map(|block| (block, read.form));
             let (target, found) = this.target(found);
             read.target = target;
             read.block = found.map(|(block, _)| block);
         }
-        if read.block.is_none() {
-            ReadDevice::find(this.queue_ref(), read);
-            return None;
+        match read.block {
+            Some(_) => Ok(read),
+            None => Err(read),
         }
-        Some(read)
     }
 
     /// Returns what a block is read to for a bio that reads a whole page, along with the block.

@@ -361,6 +361,36 @@ void zram_rs_queue_put(struct request_queue *queue)
 	percpu_ref_put(&queue->q_usage_counter);
 }
 
+/*
+ * Has the rescuer of @set submit the bios for @bdev that this task has submitted, and that the
+ * block layer keeps until the driver's function for the task's own bio has returned.
+ *
+ * bio_alloc_bioset() does so with the bios of a set before it waits for a bio of the same set.
+ */
+void zram_rs_rescue_bios(struct bio_set *set, struct block_device *bdev)
+{
+	struct bio_list mine, others;
+	struct bio *bio;
+	int i;
+
+	if (!current->bio_list)
+		return;
+	bio_list_init(&mine);
+	/* The bios of this call, and those of its callers. */
+	for (i = 0; i < 2; i++) {
+		bio_list_init(&others);
+		while ((bio = bio_list_pop(&current->bio_list[i])))
+			bio_list_add(bio->bi_bdev == bdev ? &mine : &others, bio);
+		current->bio_list[i] = others;
+	}
+	if (bio_list_empty(&mine))
+		return;
+	spin_lock(&set->rescue_lock);
+	bio_list_merge(&set->rescue_list, &mine);
+	spin_unlock(&set->rescue_lock);
+	queue_work(set->rescue_workqueue, &set->rescue_work);
+}
+
 /* Returns whether @sig, once delivered, ends the system call of @task. Called with siglock held. */
 static bool signal_ends_syscall(struct task_struct *task, const struct k_sigaction *action, int sig)
 {

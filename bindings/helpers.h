@@ -67,6 +67,7 @@ struct page *zram_rs_page_pool_alloc(mempool_t *pool, gfp_t gfp);
 mempool_t *zram_rs_page_pool_create(int reserve);
 void zram_rs_queue_get(struct request_queue *queue);
 void zram_rs_queue_put(struct request_queue *queue);
+void zram_rs_rescue_bios(struct bio_set *set, struct block_device *bdev);
 bool zram_rs_signal_ends_syscall(struct task_struct *task);
 bool zram_rs_single_task_running(void);
 unsigned long zram_rs_totalram_pages(void);

@@ -341,7 +341,8 @@ impl<R: PageRead> ReadDevice<R> {
                 Self::RESERVE,
                 kernel::bindings::BIOSET_NEED_RESCUER | kernel::bindings::BIOSET_PERCPU_CACHE,
             ),
-            // No task has such a bio queued while it waits for another: workers submit them.
+            // No task has such a bio queued while it waits for another: workers submit them. `find`
+            // sees to it that none of them waits for what the task has queued.
             find_bios <- ReadBios::new(1, 0),
             runs_at_workers: Atomic::new(0),
         })
@@ -384,7 +385,7 @@ impl<R: PageRead> ReadDevice<R> {
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn read(disk: QueueRef<R::Ready>, from: usize, data: R) {
         let flags = data.completion().inherited_flags();
-        match Self::allocate(disk, flags, |this| &this.bios) {
+        match Self::allocate(disk, |this| this.new_bio(&this.bios, flags, Gfp::NOIO)) {
             // SAFETY: The request is new, and this function owns it. Its bio has no pages.
             Ok(request) => unsafe { Self::submit(request, from, data) },
             Err(disk) => data.finish(&disk, Err(EIO)),
@@ -400,7 +401,20 @@ impl<R: PageRead> ReadDevice<R> {
     /// May sleep, also until another read completes; so [`PageRead::work`] must not call this.
     pub(crate) fn find(disk: QueueRef<R::Ready>, data: R) {
         let flags = data.completion().inherited_flags();
-        match Self::allocate(disk, flags, |this| &this.find_bios) {
+        let bio = |this: &Self| {
+            let bio = this.new_bio(&this.find_bios, flags, Gfp::NOWAIT);
+            if !bio.is_null() {
+                return bio;
+            }
+            // This task may have to wait for a read that has the bio in reserve. That read may wait
+            // for reads that this task has submitted: they pin its block, or have the memory that
+            // it needs. They would begin when the driver's function for the bio has returned.
+            let (set, bdev) = (this.bios.set.get(), this.device.bdev.as_ptr());
+            // SAFETY: The set is initialised and has a rescuer, and the device is open.
+            unsafe { crate::bindings::zram_rs_rescue_bios(set, bdev) };
+            this.new_bio(&this.find_bios, flags, Gfp::NOIO)
+        };
+        match Self::allocate(disk, bio) {
             // SAFETY: The request is new, and this function owns it. Its other fields are
             // initialised.
             Ok(request) => unsafe {
@@ -411,7 +425,8 @@ impl<R: PageRead> ReadDevice<R> {
         }
     }
 
-    /// Allocates a request, whose work and data are not initialised, for a bio with these flags.
+    /// Creates a request of `new_bio`, the result of [`new_bio`](Self::new_bio) with
+    /// [`Gfp::NOIO`]; its work and data are not initialised.
     ///
     /// # Context
     ///
@@ -422,25 +437,13 @@ impl<R: PageRead> ReadDevice<R> {
     /// There is no device: returns `disk`.
     fn allocate(
         disk: QueueRef<R::Ready>,
-        flags: u32,
-        bios: impl FnOnce(&Self) -> &ReadBios<R>,
+        new_bio: impl FnOnce(&Self) -> *mut kernel::bindings::bio,
     ) -> Result<*mut ReadRequest<R>, QueueRef<R::Ready>> {
         let Some(this) = R::device(&disk) else {
             return Err(disk);
         };
         let device = NonNull::from(this);
-        let flags = kernel::bindings::req_op_REQ_OP_READ | flags;
-        // SAFETY: The set is initialised, and the device is open. With these flags the allocation
-        // waits until it succeeds.
-        let bio = unsafe {
-            kernel::bindings::bio_alloc_bioset(
-                this.device.bdev.as_ptr(),
-                1,
-                flags,
-                Gfp::NOIO.as_raw(),
-                bios(this).set.get(),
-            )
-        };
+        let bio = new_bio(this);
         let request = Self::request(bio);
         // SAFETY: The request is new, and this function owns it.
         unsafe {
@@ -448,6 +451,17 @@ impl<R: PageRead> ReadDevice<R> {
             (*(*request).disk.get()).write(disk);
         }
         Ok(request)
+    }
+
+    /// Allocates a bio for a read with these flags, as part of a [`ReadRequest`].
+    ///
+    /// With [`Gfp::NOIO`], this waits until it succeeds; with [`Gfp::NOWAIT`], it returns null if
+    /// there is no free memory.
+    fn new_bio(&self, bios: &ReadBios<R>, flags: u32, gfp: Gfp) -> *mut kernel::bindings::bio {
+        let flags = kernel::bindings::req_op_REQ_OP_READ | flags;
+        let (bdev, set) = (self.device.bdev.as_ptr(), bios.set.get());
+        // SAFETY: The set is initialised, and the device is open.
+        unsafe { kernel::bindings::bio_alloc_bioset(bdev, 1, flags, gfp.as_raw(), set) }
     }
 
     /// Submits a request to read page `from` of the device into the page of `data`.

@@ -195,6 +195,55 @@ test_more_reads_of_a_shared_block_than_can_be_counted() {
 	remove
 }
 
+# no_pages 1|0: makes all allocations of pages fail that cannot wait, such as those of bounce pages, in tasks that ask for
+# it and in workers of high priority; or not.
+no_pages() {
+	local inject=/sys/kernel/debug/fail_page_alloc path name
+	for path in /proc/[0-9]*; do
+		{ name=$(<"$path/comm"); } 2>/dev/null
+		[[ $name != kworker/*H* ]] || put "$path/make-it-fail" "$1"
+	done
+	stores $inject/verbose 0
+	stores $inject/task-filter Y
+	stores $inject/ignore-gfp-wait Y
+	stores $inject/min-order 0
+	stores $inject/times -1
+	stores $inject/probability $((100 * $1))
+}
+
+# A task reads many packed blocks with one bio, and has the only bounce page: the worker that waits for it has the only
+# bio of those that find blocks, so the task must not wait for that one before its reads begin.
+test_many_packed_blocks_without_memory() {
+	local pages=64 reader readers=()
+	need_small_blocks
+	[ -d /sys/kernel/debug/fail_page_alloc ] || skip "this kernel does not inject faults"
+	delayed wb1 16 1 0
+	backed "$mapped" 1M zstd packed
+	does open "$dev" direct
+	does bulk 0 $pages hex 1
+	writes_back page_indexes=0-$((pages - 1))
+	read_pages "$TMP/was"
+	no_bios 1
+	no_pages 1
+	for reader in 1 2; do
+		(
+			put /proc/self/make-it-fail 1
+			exec dd if="$dev" of="$TMP/is.$reader" bs=$((pages * PAGE)) count=1 iflag=direct status=none
+		) &
+		readers+=($!)
+	done
+	eventually 60 ended "${readers[@]}" || fail "readers wait for each other"
+	no_pages 0
+	no_bios 0
+	wait_all "${readers[@]}"
+	for reader in 1 2; do
+		ok cmp "$TMP/was" "$TMP/is.$reader"
+	done
+	does close
+	no_failed_io
+	remove
+}
+
 # write_block BLOCK: starts a task that writes this block of 512 bytes.
 write_block() {
 	dd if="$TMP/x" of="$dev" bs=512 seek="$1" count=1 oflag=direct conv=notrunc status=none &
