@@ -56,7 +56,8 @@
 #define USED		3		/* disks that are read and written */
 #define DISKS		5
 #define WRITERS		3		/* to attributes */
-#define MOST		(16 * PAGE)	/* of one read or write */
+#define MOST		(SHARE * PAGE)	/* of one read or write: idle CPUs help */
+#define USUAL		(16 * PAGE)
 #define GRACE		150		/* seconds */
 
 #ifndef FALLOC_FL_WRITE_ZEROES
@@ -219,13 +220,13 @@ static void some_range(uint64_t *from, size_t *length)
 {
 	if (dice(3)) {
 		*from = dice(SHARE) * PAGE;
-		*length = (1 + dice(dice(3) ? 4 : 16)) * PAGE;
+		*length = (1 + dice(dice(3) ? 4 : dice(2) ? 16 : SHARE)) * PAGE;
 	} else if (dice(2)) {
 		*from = dice(SHARE * 8) * 512;
 		*length = (1 + dice(64)) * 512;
 	} else {
 		*from = dice(SHARE * PAGE);
-		*length = dice(MOST);
+		*length = dice(USUAL);
 	}
 	if (*from + *length > SHARE * PAGE)
 		*length = SHARE * PAGE - *from;

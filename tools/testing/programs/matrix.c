@@ -45,6 +45,8 @@
 #include "data.h"
 
 #define RUN		8		/* pages in one read or write, at most */
+#define LARGE		160UL		/* the same of a large one, with which idle CPUs help */
+#define LEAST_LARGE	16
 #define DIRECT		96UL		/* pages that are read and written directly */
 #define BUFFERED	32UL		/* those after them, only by way of the page cache */
 #define PAGES		(DIRECT + BUFFERED)
@@ -76,7 +78,7 @@ struct worker {
 	sem_t go, done;
 	atomic_ulong operations;
 	uint64_t random;
-	unsigned char *buffer;		/* RUN + 1 pages */
+	unsigned char *buffer;		/* LARGE + 1 pages */
 	uint64_t *wanted;
 	int direct[USED], buffered[USED];
 };
@@ -165,7 +167,7 @@ static bool copied_into(struct worker *worker, const uint64_t *got, int disk, ui
 static void check(struct worker *worker, int fd, int disk, uint64_t first, size_t count)
 {
 	unsigned char *buffer = worker->buffer + 512 * dice(worker, 2);
-	uint64_t oldest[RUN];
+	uint64_t oldest[LARGE];
 	ssize_t done;
 	size_t i;
 
@@ -553,26 +555,27 @@ static int configure(int disk)
 static void own_pages(struct worker *worker, int id, uint64_t generation, bool write)
 {
 	int fd = open_id(id, O_RDWR | O_DIRECT);
-	uint64_t i, first;
+	uint64_t i, first, run = dice(worker, 2) ? RUN : 4 * RUN;
+	ssize_t size = run * PAGE;
 
 	if (fd < 0) {
 		problem("zram%d cannot be opened: %s", id, strerror(errno));
 		return;
 	}
-	for (first = 0; first < 4 * RUN; first += RUN) {
-		for (i = 0; write && i < RUN; i++)
+	for (first = 0; first < 4 * RUN; first += run) {
+		for (i = 0; write && i < run; i++)
 			fill((uint64_t *)(worker->buffer + i * PAGE), first + i,
 			     generation * KINDS + 1 + (first + i) % (KINDS - 1));
 		if (write) {
-			if (pwrite(fd, worker->buffer, RUN * PAGE, first * PAGE) != RUN * PAGE &&
+			if (pwrite(fd, worker->buffer, size, first * PAGE) != size &&
 			    !shared->limited)
 				problem("write to zram%d: %s", id, strerror(errno));
 			continue;
 		}
-		memset(worker->buffer, 0x77, RUN * PAGE);
-		if (pread(fd, worker->buffer, RUN * PAGE, first * PAGE) != RUN * PAGE)
+		memset(worker->buffer, 0x77, size);
+		if (pread(fd, worker->buffer, size, first * PAGE) != size)
 			problem("read of zram%d: %s", id, strerror(errno));
-		for (i = 0; i < RUN; i++) {
+		for (i = 0; i < run; i++) {
 			fill(worker->wanted, first + i,
 			     generation * KINDS + 1 + (first + i) % (KINDS - 1));
 			if (shared->limited)
@@ -583,6 +586,68 @@ static void own_pages(struct worker *worker, int id, uint64_t generation, bool w
 		}
 	}
 	close(fd);
+}
+
+/*
+ * A large write and a large read of a disk that others reset as soon as it is closed. Both
+ * instances have pages of their own, behind those of own_pages().
+ */
+static void large_before_reset(struct worker *worker)
+{
+	int fd = open_id(ids[OWN + dice(worker, 2)], O_RDWR | O_DIRECT);
+	uint64_t first = 64 + worker->instance * LARGE, generation = dice(worker, 1 << 20), i;
+	ssize_t size = LARGE * PAGE;
+	uint64_t capacity = 0;
+
+	if (fd < 0) {
+		if (errno != EBUSY)
+			problem("open of a disk that is reset: %s", strerror(errno));
+		return;
+	}
+	if (ioctl(fd, BLKGETSIZE64, &capacity) || !capacity) {
+		close(fd);
+		return;
+	}
+	for (i = 0; i < LARGE; i++)
+		fill((uint64_t *)(worker->buffer + i * PAGE), first + i,
+		     generation * KINDS + 1 + i % (KINDS - 1));
+	if (pwrite(fd, worker->buffer, size, first * PAGE) == size) {
+		memset(worker->buffer, 0x77, size);
+		if (pread(fd, worker->buffer, size, first * PAGE) != size)
+			problem("large read of a disk that is reset: %s", strerror(errno));
+		for (i = 0; i < LARGE; i++) {
+			fill(worker->wanted, first + i, generation * KINDS + 1 + i % (KINDS - 1));
+			if (memcmp(worker->wanted, worker->buffer + i * PAGE, PAGE))
+				problem("page %lu of a disk that is reset is wrong", first + i);
+		}
+	} else if (!shared->limited) {
+		problem("large write to a disk that is reset: %s", strerror(errno));
+	}
+	if (dice(worker, 2) && discard_pages(fd, first, LARGE))
+		problem("large discard of a disk that is reset: %s", strerror(errno));
+	close(fd);
+}
+
+static void do_large(struct worker *worker)
+{
+	size_t count = LEAST_LARGE + dice(worker, DIRECT - LEAST_LARGE + 1);
+	int disk = dice(worker, USED), fd = worker->direct[disk];
+	uint64_t first = dice(worker, DIRECT - count + 1);
+
+	switch (dice(worker, 6)) {
+	case 0:
+	case 1:
+		check(worker, fd, disk, first, count);
+		break;
+	case 2:
+		change(worker, fd, disk, first, count, DISCARDED);
+		break;
+	case 3:
+		large_before_reset(worker);
+		break;
+	default:
+		change(worker, fd, disk, first, count, some_kind(worker));
+	}
 }
 
 static void do_reset(struct worker *worker)
@@ -916,6 +981,7 @@ static const struct operation {
 	{ .name = "limits", .act = do_limits, .end = end_limits, .limits = true },
 	{ .name = "automatic", .act = do_automatic, .end = end_automatic,
 	  .there = has_automatic },
+	{ .name = "large", .act = do_large },
 	{ .name = "reset", .act = do_reset },
 	{ .name = "hotplug", .act = do_hotplug },
 	{ .name = "open", .act = do_open },
@@ -1046,7 +1112,7 @@ static void prepare(struct worker *worker, uint64_t seed)
 	int i;
 
 	worker->random = seed_state(seed);
-	worker->buffer = alloc_aligned((RUN + 1) * PAGE);
+	worker->buffer = alloc_aligned((LARGE + 1) * PAGE);
 	worker->wanted = alloc_aligned(PAGE);
 	for (i = 0; i < USED; i++) {
 		worker->direct[i] = open_id(ids[i], O_RDWR | O_DIRECT);
