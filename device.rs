@@ -293,7 +293,7 @@ impl Operations for Device {
         self.config.with_store(Store::stop);
         self.tiering.stop();
         drop(self.end_post_processing());
-        self.config.with_store(|store| store.free_all(|| ()));
+        self.config.with_store(|store| store.free_all(false, || ()));
     }
 }
 
@@ -414,8 +414,11 @@ impl Device {
         let _guards = device.end_post_processing();
         let mut config = device.config().write();
         drop(match &config.ready {
-            // Waiting for the end of all I/O takes as long as freeing many pages.
-            Some(ready) => ready.store.free_all(|| claim.deactivate()),
+            // If it waits for the end of I/O, that takes as long as freeing many pages.
+            Some(ready) => {
+                let store = &ready.store;
+                store.free_all(claim.waits(), || claim.deactivate())
+            }
             None => claim.deactivate(),
         });
         *config = Config {

@@ -43,6 +43,8 @@ const SLOTS_OF_TASK: usize = 8192;
 const MAX_HELPERS: usize = 3;
 /// Number of shares of a range for each task, so that none waits for long for the last one.
 const SHARES_OF_TASK: usize = 2;
+/// Number of bytes by which objects in neighbouring size classes differ at least.
+const STEP: usize = PAGE_SIZE / 512;
 
 /// Calls `during`, and calls `f` with each number below `shares`, once.
 ///
@@ -112,15 +114,16 @@ impl Store {
 
     /// Frees all pages, and returns the result of `during`, which this task calls meanwhile.
     ///
-    /// A page that is written during the call may stay.
+    /// A page that is written during the call may stay. `sleeps` tells whether `during` may sleep
+    /// for long.
     ///
     /// # Context
     ///
     /// May sleep.
-    pub(crate) fn free_all<R>(&self, during: impl FnOnce() -> R) -> R {
+    pub(crate) fn free_all<R>(&self, sleeps: bool, during: impl FnOnce() -> R) -> R {
         let slots = self.table.len();
         // Without another processor, a helper makes use of the time that `during` sleeps.
-        let helpers = helpers_for(slots).max(usize::from(slots > SLOTS_OF_TASK));
+        let helpers = helpers_for(slots).max(usize::from(sleeps && slots > SLOTS_OF_TASK));
         self.free_range(0..slots, helpers, during)
     }
 
@@ -135,9 +138,16 @@ impl Store {
             return result;
         }
         let shares = (helpers + 1) * SHARES_OF_TASK;
+        // Each task looks at all slots. It must not ask zsmalloc for the class of each object.
+        let mut share_of = [0; PAGE_SIZE / STEP + 1];
+        for (step, share) in share_of.iter_mut().enumerate() {
+            *share = (self.pool().class(step * STEP) as usize % shares) as u8;
+        }
         let result = share_out(shares, helpers, during, |share| {
             self.free_slots(range.clone(), |peek| match peek {
-                Peek::Object(size) => self.pool().class(size) as usize % shares == share,
+                Peek::Object(size) => share_of
+                    .get(size.div_ceil(STEP))
+                    .is_none_or(|&of| usize::from(of) == share),
                 _ => share == 0,
             });
         });

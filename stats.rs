@@ -218,6 +218,17 @@ impl Stats {
         self.bd_count.change(difference(Footprint::BD_COUNT));
     }
 
+    /// Counts that a slot whose content had the footprint `old` is empty now.
+    #[inline]
+    pub(crate) fn count_freed(&self, old: Footprint) {
+        // Most pages are compressed.
+        if old.counters != Footprint::PAGES_STORED {
+            return self.count(old, Footprint::EMPTY);
+        }
+        self.stored_bytes.change(-i64::from(old.bytes));
+        self.pages_stored.change(-1);
+    }
+
     /// Counts that slots whose contents had the footprints of `sum` are empty now.
     pub(crate) fn uncount(&self, sum: &FootprintSum) {
         self.stored_bytes.change(-sum.bytes);

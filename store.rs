@@ -43,10 +43,7 @@ use crate::{
         Table,
         View, //
     },
-    stats::{
-        Footprint,
-        Stats, //
-    },
+    stats::Stats,
     zspool::{
         Object,
         ObjectRef,
@@ -498,8 +495,9 @@ impl Store {
     }
 
     /// Frees the content of a slot that is empty now. Any context but interrupts.
+    #[inline]
     pub(crate) fn free(&self, content: Content<'_>) {
-        self.stats.count(content.footprint(), Footprint::EMPTY);
+        self.stats.count_freed(content.footprint());
         self.dispose(content);
     }
 

@@ -657,6 +657,11 @@ pub(crate) struct Claim<'a, T: Operations> {
 }
 
 impl<T: Operations> Claim<'_, T> {
+    /// Returns whether [`deactivate`](Self::deactivate) waits for an RCU grace period.
+    pub(crate) fn waits(&self) -> bool {
+        self.disk.private().is_outlived.load(Relaxed)
+    }
+
     /// Sets the capacity of the disk to zero, waits for its I/O, and returns the data that the I/O
     /// needed.
     ///
