@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Selects slots for post-processing and orders them: the largest objects first.
+//! Selects slots for post-processing and orders them: the largest objects first, or by their indices.
 //!
-//! Among slots of about the same size, those with higher indices come first, as in C zram: users
-//! can see which pages a limited writeback or recompression takes.
+//! If the largest come first, then among slots of about the same size those with higher indices do, as in
+//! C zram: users can see which pages a limited writeback or recompression takes.
 //!
 //! The selector first walks all slots in question, marks the wanted ones as selected, and counts
-//! them by size. Then it returns the slots that are still marked in batches, from the largest sizes
-//! down. Each batch takes one walk, so that larger batches mean fewer walks. The selector never
+//! them by size. Then it returns the slots that are still marked in batches. From the largest sizes
+//! down, each batch takes one walk, so that larger batches mean fewer walks. The selector never
 //! waits for memory, because post-processing is meant to free memory: it contains a small batch,
 //! and allocates a larger one as soon as there is free memory.
 
@@ -97,6 +97,44 @@ impl<'a> Batch<'a> {
             _ => start(bucket - 1),
         };
         self.slots.get(start(bucket)..end).unwrap_or_default()
+    }
+}
+
+/// Slots in ascending order of their indices.
+#[derive(Clone, Copy)]
+pub(crate) struct Ascending<'a>(&'a [usize]);
+
+/// The factor of the index of a slot in an entry of [`Ascending`]; the rest is the bucket.
+const BUCKET_RADIX: usize = (BUCKETS + 1).next_power_of_two();
+
+/// # Context
+///
+/// Any context.
+impl<'a> Ascending<'a> {
+    /// Returns the number of slots.
+    pub(crate) fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns a part of the slots.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        Self(self.0.get(range).unwrap_or_default())
+    }
+
+    /// Returns the number of slots whose index is less than `index`.
+    pub(crate) fn count_below(self, index: usize) -> usize {
+        (self.0).partition_point(|entry| entry / BUCKET_RADIX < index)
+    }
+
+    /// Returns the index of a slot and the bucket that the size of its object was in.
+    pub(crate) fn get(self, at: usize) -> Option<(usize, usize)> {
+        let entry = self.0.get(at)?;
+        Some((entry / BUCKET_RADIX, entry % BUCKET_RADIX))
+    }
+
+    /// Returns the indices of the slots.
+    pub(crate) fn slots(self) -> impl Iterator<Item = usize> + 'a {
+        self.0.iter().map(|entry| entry / BUCKET_RADIX)
     }
 }
 
@@ -219,6 +257,8 @@ pub(crate) struct Selector<'a> {
     starts: [u32; BUCKETS],
     /// A bucket that did not fit into a batch, and the slot at which the next batch continues.
     resume: Option<(usize, usize)>,
+    /// The slot at which the next batch in ascending order begins.
+    next: usize,
     /// Whether slots may be marked.
     marks: bool,
 }
@@ -248,6 +288,7 @@ impl<'a> Selector<'a> {
             small_batch: [0; SMALL_BATCH],
             starts: [0; BUCKETS],
             resume: None,
+            next: 0,
             marks: true,
         };
         let mut result = Ok(());
@@ -365,6 +406,52 @@ impl<'a> Selector<'a> {
         })
     }
 
+    /// Returns the next batch of slots in ascending order, or `None` if there are no more.
+    ///
+    /// All batches take one walk. The user calls either this or [`next_batch`](Self::next_batch).
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
+    pub(crate) fn next_ascending(&mut self) -> Option<Ascending<'_>> {
+        if self.len() == 0 {
+            return None;
+        }
+        self.grow();
+        let batch = match &mut self.batch {
+            Some(batch) => &mut batch[..],
+            None => &mut self.small_batch[..],
+        };
+        let mut len = 0;
+        for range in self.ranges {
+            if len == batch.len() {
+                break;
+            }
+            let range = range.start.max(self.next)..range.end.min(self.end);
+            self.table.for_each(range, |index, slot| {
+                let Some(entry) = batch.get_mut(len) else {
+                    return false;
+                };
+                self.next = index + 1;
+                if let Some(size) = slot.object_size().filter(|_| slot.is_selected()) {
+                    let bucket = bucket(size);
+                    *entry = index * BUCKET_RADIX + bucket;
+                    len += 1;
+                    if let Some(left) = self.histogram.0.get_mut(bucket) {
+                        *left = left.saturating_sub(1);
+                    }
+                }
+                true
+            });
+        }
+        if len == 0 {
+            // Those that are counted still are no longer selected.
+            self.histogram.0 = [0; BUCKETS];
+            return None;
+        }
+        Some(Ascending(batch.get(..len).unwrap_or_default()))
+    }
+
     /// Drops the selector without a walk if all slots were in a batch. Any context; does not sleep
     /// then.
     ///
@@ -387,6 +474,27 @@ impl Drop for Selector<'_> {
             });
         }
     }
+}
+
+/// Calls `f` with slots of these indices, in ascending order, and sizes; for unit tests.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`: there is no memory.
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) fn with_test_slots<T>(
+    slots: impl Iterator<Item = (usize, usize)>,
+    f: impl FnOnce(Ascending<'_>) -> T,
+) -> Result<T> {
+    let mut entries = KVVec::new();
+    for (index, size) in slots {
+        entries.push(index * BUCKET_RADIX + bucket(size), GFP_KERNEL)?;
+    }
+    Ok(f(Ascending(&entries)))
 }
 
 #[kunit_tests(zram_rs_select)]
@@ -461,6 +569,46 @@ mod tests {
         let order = order(&mut selector, &table)?;
         assert_eq!(order[..], [4, 1, 6, 3, 2, 0, 5]);
         selector.done();
+        Ok(())
+    }
+
+    #[test]
+    fn ascending() -> Result {
+        let mut sizes = KVec::new();
+        for index in 0..3 * SMALL_BATCH + 5 {
+            sizes.push(1 + index * 37 % 4096, GFP_KERNEL)?;
+        }
+        let table = table(&sizes)?;
+        let ranges = [
+            1..7,
+            7..8,
+            10..2 * SMALL_BATCH,
+            2 * SMALL_BATCH + 3..sizes.len(),
+        ];
+        // In small batches, and in one.
+        for max in [SMALL_BATCH, BATCH] {
+            let mut selector = Selector::new(&table, &ranges, |_| true, || Ok(()))?;
+            selector.max = max;
+            // An access deselects the slot.
+            table.lock(20).ok_or(EINVAL)?.touch(1);
+            let mut wanted = ranges
+                .iter()
+                .cloned()
+                .flatten()
+                .filter(|&index| index != 20);
+            while let Some(batch) = selector.next_ascending() {
+                assert!(batch.len() >= 1 && batch.len() <= max);
+                for at in 0..batch.len() {
+                    let (index, size) = batch.get(at).ok_or(EINVAL)?;
+                    assert_eq!(Some(index), wanted.next());
+                    assert_eq!(size, bucket(sizes[index] * (PAGE_SIZE / 4096)));
+                    table.lock(index).ok_or(EINVAL)?.set_selected(false);
+                }
+            }
+            assert_eq!(wanted.next(), None);
+            assert_eq!(selector.len(), 0);
+            selector.done();
+        }
         Ok(())
     }
 

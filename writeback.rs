@@ -12,12 +12,14 @@
 //! all that it has are in flight, from free memory only: it never waits for memory that it is about
 //! to free.
 //!
-//! If there are many pages, and room for all of them, a helper takes part: a worker on another CPU,
-//! which writes from the other end with up to half of the requests, until the two meet.
+//! If there is room for all pages, they are written in ascending order of their slots, so that those
+//! which are neighbours on the disk are neighbours on the device. If there are many, too, a helper
+//! takes part: a worker on another CPU, with up to half of the requests.
 //!
 //! The only lock that is held while requests are in flight is the one that serialises
 //! post-processing of the disk.
 
+mod ascending;
 pub(crate) mod budget;
 mod compact;
 mod engine;
@@ -26,6 +28,7 @@ mod packer;
 pub(crate) mod period;
 mod queue;
 pub(crate) mod selection;
+mod window;
 
 use crate::{
     abstractions::{
@@ -38,6 +41,7 @@ use crate::{
     select::Selector,
     store::Store, //
 };
+use ascending::Pieces;
 use budget::Budget;
 pub(crate) use compact::run as compact;
 use engine::{
@@ -46,6 +50,7 @@ use engine::{
     Job,
     Quota,
     Role,
+    Source,
     MIN_HELPED, //
 };
 use kernel::prelude::*;
@@ -55,6 +60,7 @@ use queue::{
     Queue, //
 };
 use selection::Selection;
+use window::Windows;
 
 /// Maximum number of requests in flight, unless the user sets another.
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
@@ -80,13 +86,39 @@ const WORTH: usize = 64;
 /// The order in which the slots of a batch are written back.
 #[allow(clippy::large_enum_variant, reason = "it is on the stack once")]
 enum Order<'a> {
+    /// In ascending order, each to a block of its own.
+    Ascending(Pieces<'a>),
+    /// In ascending order as far as blocks can be filled with neighbours.
+    Windows(Pieces<'a>),
     /// The largest objects first, each to a block of its own.
     Size(Queue<'a>),
     /// Those that fill blocks.
     Packed(Packer<'a>),
 }
 
-/// Writes back the pages of a selection, the largest first.
+impl Order<'_> {
+    /// Returns the number of slots.
+    fn len(&self) -> usize {
+        match self {
+            Order::Ascending(pieces) | Order::Windows(pieces) => pieces.len(),
+            Order::Size(queue) => queue.len(),
+            Order::Packed(packer) => packer.len(),
+        }
+    }
+
+    /// Calls `write` with the slots that a task takes, from one end if the order has two.
+    fn take<T>(&self, end: End, write: impl FnOnce(&mut dyn Source) -> T) -> T {
+        match self {
+            Order::Ascending(pieces) => write(&mut Each(pieces.slots())),
+            Order::Windows(pieces) => write(&mut Windows::new(pieces)),
+            Order::Size(queue) => write(&mut Each(queue.slots(end))),
+            Order::Packed(packer) => write(&mut &*packer),
+        }
+    }
+}
+
+/// Writes back the pages of a selection: in ascending order of their slots if there is room for all
+/// of them, otherwise the largest first.
 ///
 /// # Context
 ///
@@ -130,6 +162,8 @@ pub(crate) fn run(
             return Err(error);
         }
     }
+    let packed = store.sharing().is_packed();
+    let in_order = job.has_room_for(selector.len());
     let quota = Quota::new(batch_size, selector.len(), totalram_pages());
     let halves = quota.halves().filter(|_| job.is_helped(selector.len()));
     let own = halves.map_or(quota, |(own, _)| own);
@@ -137,29 +171,32 @@ pub(crate) fn run(
         let mut engine = Engine::new(&job, Role::Submitter, writer, own)?;
         let mut end = Ok(());
         let mut helped = Ok(());
-        while let Some(batch) = selector.next_batch() {
-            let order = match store.sharing().is_packed() {
-                false => Order::Size(Queue::new(batch.slots)),
-                true => Order::Packed(Packer::new(batch)),
+        loop {
+            let order = match (in_order, packed) {
+                (true, false) => selector
+                    .next_ascending()
+                    .map(Pieces::of_pages)
+                    .map(Order::Ascending),
+                (true, true) => selector
+                    .next_ascending()
+                    .map(Pieces::of_windows)
+                    .map(Order::Windows),
+                (false, false) => {
+                    (selector.next_batch()).map(|batch| Order::Size(Queue::new(batch.slots)))
+                }
+                (false, true) => selector.next_batch().map(Packer::new).map(Order::Packed),
             };
+            let Some(order) = order else { break };
             // The workqueue may have to create a worker, and reclaims memory for it.
-            let share =
-                halves.filter(|_| batch.slots.len() >= MIN_HELPED && engine.could_use_help());
-            let mut write = || match &order {
-                Order::Size(queue) => engine.write(Each(queue.slots(End::Front))),
-                Order::Packed(packer) => engine.write(packer),
-            };
+            let share = halves.filter(|_| order.len() >= MIN_HELPED && engine.could_use_help());
+            let mut write = || order.take(End::Front, |slots| engine.write(slots));
             end = match share {
                 None => write(),
                 Some((_, share)) => {
                     let mut helper_end = Ok(());
                     let mut help = || {
-                        helper_end = match &order {
-                            Order::Size(queue) => {
-                                job.help(Each(queue.slots(End::Back)), share, &mut helped)
-                            }
-                            Order::Packed(packer) => job.help(packer, share, &mut helped),
-                        }
+                        helper_end =
+                            order.take(End::Back, |slots| job.help(slots, share, &mut helped));
                     };
                     with_scoped_work(&mut help, write).and(helper_end)
                 }

@@ -74,6 +74,12 @@ pub(super) trait Source {
     fn next(&mut self, room: usize) -> Option<usize>;
 }
 
+impl<S: Source + ?Sized> Source for &mut S {
+    fn next(&mut self, room: usize) -> Option<usize> {
+        (**self).next(room)
+    }
+}
+
 /// The slots of an iterator, for pages that have blocks of their own.
 pub(super) struct Each<I>(pub(super) I);
 
@@ -147,6 +153,18 @@ impl Job<'_> {
     pub(super) fn check_stop(&self) -> Result {
         // The submitter waits for its helper in the system call.
         self.store.check_stop(self.submitter)
+    }
+
+    /// Returns whether the limit and the free blocks are enough to write back so many pages, each to
+    /// a block of its own.
+    ///
+    /// Then their order does not decide which of them are written.
+    pub(super) fn has_room_for(&self, pages: usize) -> bool {
+        pages
+            <= self
+                .budget
+                .blocks()
+                .min(self.backing.blocks.without_owner())
     }
 
     /// Returns whether a helper would speed up the writeback of so many pages.

@@ -41,6 +41,11 @@ impl<'a> Packer<'a> {
         }
     }
 
+    /// Returns the number of slots.
+    pub(super) fn len(&self) -> usize {
+        self.batch.slots.len()
+    }
+
     /// Takes a slot of a bucket, if there is one left.
     fn take(&self, bucket: usize) -> Option<usize> {
         let (taken, slots) = (self.taken.get(bucket)?, self.batch.bucket(bucket));
@@ -52,8 +57,8 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// Returns how many buckets have only objects of at most `room` bytes.
-fn buckets_within(room: usize) -> usize {
+/// Returns how many buckets have only objects of at most `room` bytes. Any context.
+pub(super) fn buckets_within(room: usize) -> usize {
     match room {
         // The last bucket has objects of `PAGE_SIZE` bytes.
         PAGE_SIZE.. => BUCKETS,

@@ -41,6 +41,11 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Returns the number of slots.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Returns an iterator over the slots from one end on; see [`pieces`](Self::pieces).
     pub(super) fn slots(&self, end: End) -> impl Iterator<Item = usize> + '_ {
         self.pieces(end).flatten().copied()
