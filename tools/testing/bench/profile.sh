@@ -10,7 +10,7 @@
 . "${0%/*}/../lib/test.sh"
 
 loaded "$DRIVER" || load num_devices=0
-[[ $3 != readback-* ]] || modprobe brd rd_nr=1 rd_size=8192 || exit 1
+[[ $3 != readback-* && $3 != readlarge-* ]] || modprobe brd rd_nr=1 rd_size=8192 || exit 1
 export ZBENCH_DATA=$TMP
 "$(program zbench)" prepare 1024 || exit 1
 awk '$2 ~ /^[tTwW]$/ && $3 !~ /^\./ { print "symbol", $1, $3 $4 }' /proc/kallsyms

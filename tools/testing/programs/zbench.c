@@ -24,8 +24,8 @@
  * request of one page; and others, by their names.
  *
  * "loop" measures nothing: it reads or writes for SECONDS, while tools/perf/profile observes it.
- * PATTERN is write-1m, read-4k, ... as in the cells of "io", or readback-raw or
- * readback-compressed: random reads, 32 at a time, from /dev/ram0.
+ * PATTERN is write-1m, read-4k, ... as in the cells of "io"; or readback-MODE: random reads, 32 at
+ * a time, from /dev/ram0; or readlarge-MODE: reads of 1 MiB from there.
  *
  * "prepare" makes the files of page contents that the others use, in $ZBENCH_DATA. Each call adds a
  * disk, with hot_add, and removes it. KIND is text, binary, random, same or mixed. MODE is raw,
@@ -918,6 +918,14 @@ static void bench_readback(const char *label, const char *device, const char *mo
 	remove_disk();
 }
 
+/* Reads pages in requests of LARGE pages, one after the other. */
+static void read_large(uint64_t count, unsigned char *buffer)
+{
+	for (uint64_t page = 0; page + LARGE <= count; page += LARGE)
+		if (pread(disk_fd, buffer, LARGE * PAGE, page * PAGE) != (ssize_t)(LARGE * PAGE))
+			err(2, "page %lu", page);
+}
+
 /* 1 MiB at a time. */
 static void bench_readlarge(const char *label, const char *device, const char *mode,
 			    const char *kind, uint64_t count, uint64_t least)
@@ -930,10 +938,7 @@ static void bench_readlarge(const char *label, const char *device, const char *m
 	for (passes = 0; passes < MAX_PASSES && (passes < 4 || sum < least * 1000000); passes++) {
 		uint64_t began = now_ns();
 
-		for (uint64_t page = 0; page + LARGE <= count; page += LARGE)
-			if (pread(disk_fd, buffer, LARGE * PAGE, page * PAGE) !=
-			    (ssize_t)(LARGE * PAGE))
-				err(2, "page %lu", page);
+		read_large(count, buffer);
 		took[passes] = now_ns() - began;
 		if (!passes)
 			cpu = cpu_of_all();
@@ -1312,6 +1317,7 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 	unsigned char *buffer = NULL;
 	struct job *jobs = NULL;
 	struct queue queue;
+	bool large = !strncmp(name, "readlarge-", strlen("readlarge-"));
 
 	while (pattern < end && strcmp(pattern->name, name))
 		pattern++;
@@ -1322,9 +1328,9 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 		fill_disk(0, total, 0);
 		jobs = jobs_of(1, total);
 		run(jobs, 1, pattern, 1);
-	} else if (!strncmp(name, "readback-", strlen("readback-"))) {
+	} else if (large || !strncmp(name, "readback-", strlen("readback-"))) {
 		shuffle = random_order(total);
-		buffer = pages(DEEP);
+		buffer = pages(LARGE);
 		queue_init(&queue);
 		backed_disk("/dev/ram0", algorithm, strchr(name, '-') + 1, total);
 		fill_disk(0, total, 0);
@@ -1339,6 +1345,8 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 	for (uint64_t shift = 2; now_ns() < ends; shift++) {
 		if (jobs)
 			run(jobs, 1, pattern, shift);
+		else if (large)
+			read_large(total, buffer);
 		else
 			read_pages(&queue, shuffle, total, DEEP, buffer);
 	}
