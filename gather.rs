@@ -2,9 +2,8 @@
 
 //! Reads of the backing device on behalf of a bio, as few requests as there can be.
 //!
-//! The pages of a bio that are on the device are gathered, and sorted by their blocks: writeback
-//! takes the largest pages first, so that neighbours of a bio may lie apart from each other. Pages
-//! in one block or in blocks that follow one another are a run, and become one request. Gathering
+//! The pages of a bio that are on the device are gathered, and sorted by their blocks: neighbours of
+//! a bio may lie apart from each other, or in another order. Pages in one block or in blocks that follow one another are a run, and become one request. Gathering
 //! takes free memory only: without any, each page is a request.
 
 use crate::{
@@ -114,8 +113,10 @@ impl Gathered {
     /// Those without memory to read into come last: they may wait for reads that wait until the
     /// blocks of the others are unpinned and their bounce pages are free.
     pub(crate) fn submit(&mut self, this: &QueueEntered<'_, Store>) {
+        let device = this.backing().map(|backing| backing.source.device());
+        let max_blocks = device.map_or(1, |device| device.max_request_pages());
         let mut at = 0;
-        while let Some(len) = self.run_at(at) {
+        while let Some(len) = self.run_at(at, max_blocks) {
             if len == 1 || !self.submit_run(this, at, len) {
                 for at in at..at + len {
                     if let Some(read) = self.take(at) {
@@ -155,16 +156,17 @@ impl Gathered {
         }
     }
 
-    /// Returns the number of reads of a run that begins at this place in the order, or `None` at
-    /// the end.
-    fn run_at(&self, at: usize) -> Option<usize> {
+    /// Returns the number of reads of a run that begins at this place in the order and has at most
+    /// `max_blocks` blocks, or `None` at the end.
+    fn run_at(&self, at: usize, max_blocks: usize) -> Option<usize> {
         let order = self.order.get(at..)?;
-        let mut last = order.first()? / WINDOW;
+        let first = order.first()? / WINDOW;
+        let mut last = first;
         let follows = |key: &&usize| {
             let number = *key / WINDOW;
             let follows = match number - last {
                 0 => self.shares_block(*key % WINDOW),
-                distance => distance == 1,
+                distance => distance == 1 && number - first < max_blocks,
             };
             last = number;
             follows

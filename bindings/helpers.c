@@ -188,6 +188,11 @@ unsigned int zram_rs_bdev_logical_block_size(struct block_device *bdev)
 	return bdev_logical_block_size(bdev);
 }
 
+unsigned int zram_rs_bdev_max_sectors(struct block_device *bdev)
+{
+	return queue_max_sectors(bdev_get_queue(bdev));
+}
+
 bool zram_rs_bdev_read_only(struct block_device *bdev)
 {
 	return bdev_read_only(bdev);

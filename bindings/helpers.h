@@ -40,6 +40,7 @@ void zram_rs_lockdep_init_map(struct lockdep_map *map, const char *name,
 			      struct lock_class_key *key);
 bool zram_rs_bdev_is_zoned(struct block_device *bdev);
 unsigned int zram_rs_bdev_logical_block_size(struct block_device *bdev);
+unsigned int zram_rs_bdev_max_sectors(struct block_device *bdev);
 bool zram_rs_bdev_read_only(struct block_device *bdev);
 void zram_rs_bio_inc_remaining(struct bio *bio);
 u32 zram_rs_boottime_seconds(void);

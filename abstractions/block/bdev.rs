@@ -136,6 +136,15 @@ impl BlockDevice {
         unsafe { bindings::zram_rs_bdev_logical_block_size(self.bdev.as_ptr()) as usize }
     }
 
+    /// Returns the largest request of the device, in pages; a larger one is split.
+    ///
+    /// A user may change it. It can be 0, if pages are larger than requests.
+    pub(crate) fn max_request_pages(&self) -> usize {
+        // SAFETY: By the type invariants the device is open.
+        let sectors = unsafe { bindings::zram_rs_bdev_max_sectors(self.bdev.as_ptr()) };
+        sectors as usize / (PAGE_SIZE >> kernel::block::SECTOR_SHIFT)
+    }
+
     /// Writes the path of the device's file to `buffer`, and returns it.
     ///
     /// # Context
