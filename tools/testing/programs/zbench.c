@@ -970,21 +970,85 @@ static uint64_t device_bytes(const char *device)
 }
 
 /*
+ * Fills the disk with pages, and notes the size of the object of each: what mm_stat tells of the
+ * first time that a page of the data is written. Later ones have the same size.
+ */
+static uint16_t *fill_and_measure(uint64_t count, uint64_t shift)
+{
+	uint64_t first = count < data_pages ? count : data_pages, before = 0, after;
+	uint16_t *sizes = calloc(count, sizeof(*sizes));
+
+	if (!sizes)
+		err(2, "calloc");
+	for (uint64_t i = 0; i < first; i++) {
+		fill_disk(i, 1, shift);
+		column("mm_stat", 1, &after);
+		sizes[i] = after - before;
+		before = after;
+	}
+	fill_disk(first, count - first, shift);
+	for (uint64_t i = first; i < count; i++)
+		sizes[i] = sizes[i - data_pages];
+	return sizes;
+}
+
+/*
+ * No fewer blocks have room for objects of these sizes, in any order: L2 of Martello and Toth. For
+ * a limit, an object that leaves less than the limit needs a block of its own; so does one of more
+ * than half a block, which leaves room for others; and of those that are left, objects from the
+ * limit on need what has room for their bytes. And a block has no more than 14 pages.
+ */
+static uint64_t least_blocks(const uint64_t *numbers)
+{
+	/* The number and the bytes of the objects of less than so many bytes. */
+	static uint64_t n[PAGE + 2], bytes[PAGE + 2];
+	const uint64_t half = PAGE / 2 + 1;
+	uint64_t least;
+
+	for (uint64_t size = 1; size <= PAGE; size++) {
+		n[size + 1] = n[size] + numbers[size];
+		bytes[size + 1] = bytes[size] + numbers[size] * size;
+	}
+	least = (n[PAGE + 1] + 13) / 14;
+	for (uint64_t limit = 1; limit <= PAGE / 2; limit++) {
+		uint64_t alone = PAGE - limit + 1, blocks = n[PAGE + 1] - n[half];
+		uint64_t room = (n[alone] - n[half]) * PAGE - (bytes[alone] - bytes[half]);
+		uint64_t rest = bytes[half] - bytes[limit];
+
+		if (rest > room)
+			blocks += (rest - room + PAGE - 1) / PAGE;
+		if (blocks > least)
+			least = blocks;
+	}
+	return least;
+}
+
+/*
  * How many bytes of the device a page takes: written, and in use after so many percent of the pages
- * have been freed, before and after compaction. The bytes of the data are what compression left.
+ * have been freed, before and after compaction. The bytes of the data are what compression left;
+ * the bound is the least that blocks of whole pages can have.
  */
 static void bench_pack(const char *device, const char *algorithm, const char *kind, uint64_t count)
 {
 	static const unsigned int percents[] = { 20, 50, 80, 95 };
+	static uint64_t numbers[PAGE + 1];
 	uint64_t before, bytes, blocks, freed = 0;
+	uint16_t *sizes;
+	bool packs;
 	char cell[128];
 
 	load_data(kind);
 	backed_disk(device, algorithm, "packed", count);
-	fill_disk(0, count, 1);
+	packs = !access(attribute(id, "bd_pack_stat"), F_OK);
+	sizes = fill_and_measure(count, 1);
+	memset(numbers, 0, sizeof(numbers));
+	for (uint64_t i = 0; i < count; i++)
+		numbers[sizes[i]]++;
 	column("mm_stat", 1, &bytes);
 	snprintf(cell, sizeof(cell), "pack/%s/%s/%lu", algorithm, kind, count);
 	result("bytes", (double)bytes / count, "%s/data", cell);
+	if (packs)
+		result("bytes", (double)least_blocks(numbers) * PAGE / count, "%s/bound", cell);
 	before = device_bytes(device);
 	store("writeback", "page_indexes=0-%lu", count - 1);
 	result("bytes", (double)(device_bytes(device) - before) / count, "%s/written", cell);
@@ -992,22 +1056,29 @@ static void bench_pack(const char *device, const char *algorithm, const char *ki
 		uint64_t end = count * percents[i] / 100, left = count - end;
 
 		for (; freed < end; freed++) {
-			uint64_t range[] = { shuffled(freed, count) * PAGE, PAGE };
+			uint64_t page = shuffled(freed, count), range[] = { page * PAGE, PAGE };
 
 			if (ioctl(disk_fd, BLKDISCARD, range))
 				err(2, "discard");
+			numbers[sizes[page]]--;
 		}
 		column("bd_stat", 0, &blocks);
 		result("bytes", (double)blocks * PAGE / left, "%s/freed-%u", cell, percents[i]);
-		if (access(attribute(id, "bd_pack_stat"), F_OK))
+		if (!packs)
 			continue;
+		before = device_bytes(device);
 		store("writeback", "compact");
 		column("bd_stat", 0, &blocks);
 		column("bd_pack_stat", 1, &bytes);
 		result("bytes", (double)blocks * PAGE / left, "%s/freed-%u-compacted", cell,
 		       percents[i]);
 		result("bytes", (double)bytes / left, "%s/freed-%u-data", cell, percents[i]);
+		result("bytes", (double)least_blocks(numbers) * PAGE / left, "%s/freed-%u-bound",
+		       cell, percents[i]);
+		result("bytes", (double)(device_bytes(device) - before) / left,
+		       "%s/freed-%u-moved", cell, percents[i]);
 	}
+	free(sizes);
 	remove_disk();
 }
 
