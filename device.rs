@@ -736,7 +736,7 @@ impl Device {
         idle::mark(&store, cutoff)
     }
 
-    /// Packs the blocks of the backing device anew that are sparse.
+    /// Packs the blocks of the backing device anew that are not full, where that frees blocks.
     ///
     /// # Context
     ///

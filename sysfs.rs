@@ -392,7 +392,7 @@ impl Store<Disk> for PackedWriteback {
 }
 
 /// `writeback`: a write writes the pages back that it selects; see [`Selection::parse`]. Writing
-/// `compact` packs the sparse blocks of the backing device anew.
+/// `compact` packs the blocks of the backing device anew that are not full.
 struct Writeback;
 
 impl Store<Disk> for Writeback {

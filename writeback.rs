@@ -26,6 +26,7 @@ mod engine;
 pub(crate) mod group;
 mod packer;
 pub(crate) mod period;
+mod plan;
 mod queue;
 pub(crate) mod selection;
 mod window;

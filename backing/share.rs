@@ -46,6 +46,9 @@ pub(crate) const MAX_SHARES: usize = MAX_WEIGHT;
 /// Maximum weight of a block that is sparse: less than half of it is live.
 const SPARSE: usize = FULL / 2 - 1;
 
+/// Maximum weight of a block whose pages can be moved to other blocks: three quarters of it are live.
+pub(crate) const MAX_MOVED: usize = FULL * 3 / 4;
+
 /// Returns the weight of a share that begins at `offset` of its block and has `size` bytes.
 fn weight(offset: usize, size: usize) -> usize {
     ((offset + size) / UNIT - offset / UNIT).max(1)
@@ -278,18 +281,8 @@ impl Sharing {
         (1..=SPARSE).contains(&self.weight_of(number))
     }
 
-    /// Returns whether a page is in a block of which at most half is live, as far as weights tell,
-    /// and has room beside a page from another such block.
-    pub(crate) fn is_worth_moving(&self, page: Location) -> bool {
-        match self.weight_of(page.block()) {
-            0 => false,
-            // The page may be the only one, and half of the block or more.
-            weight => weight <= FULL / 2 && page.size() < PAGE_SIZE / 2,
-        }
-    }
-
-    /// Returns the weight of a block; 0 without packing.
-    fn weight_of(&self, number: usize) -> usize {
+    /// Returns the weight of a block: how many eighths of it are live, about; 0 without packing.
+    pub(crate) fn weight_of(&self, number: usize) -> usize {
         (self.packed.as_ref()).map_or(0, |packed| packed.weights.count(number))
     }
 
@@ -398,14 +391,13 @@ mod tests {
         let _ = sharing.release(shares.pop().ok_or(EINVAL)?);
         assert!(!sharing.is_sparse(3));
         assert!(!sharing.is_sparse(4) && !sharing.is_sparse(usize::MAX));
-        // One page that is just larger than the half, or just as large.
-        for (size, worth) in [(PAGE_SIZE / 2, false), (PAGE_SIZE / 2 - 1, true)] {
+        // One page that is just smaller than the half, or just as large.
+        for (size, weight) in [(PAGE_SIZE / 2, SPARSE + 1), (PAGE_SIZE / 2 - 1, SPARSE)] {
             let share = divide(&sharing, 0, &[size])?.pop().ok_or(EINVAL)?;
-            assert_eq!(sharing.is_sparse(0), worth);
-            assert_eq!(sharing.is_worth_moving(share.location()), worth);
-            let location = share.location();
+            assert_eq!(sharing.weight_of(0), weight);
+            assert_eq!(sharing.is_sparse(0), weight == SPARSE);
             let _ = sharing.release(share);
-            assert!(!sharing.is_worth_moving(location));
+            assert_eq!(sharing.weight_of(0), 0);
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compaction of the backing device: packs sparse blocks anew.
+//! Compaction of the backing device: packs blocks anew that are not full.
 //!
-//! Compaction walks the slot table once. It reads the pages that are in blocks of which at most
-//! half is live back into memory, a group at a time, and writes each group back like any other
-//! pages before it reads the next one. So at no time is a page in two places, and what ends a
-//! compaction early leaves at most one group of pages in memory.
+//! Compaction walks the slot table once, after the [plan] has. It reads the pages that are worth
+//! moving back into memory, a group at a time, and writes each group back like any other pages
+//! before it reads the next one. So at no time is a page in two places, and what ends a compaction
+//! early leaves at most one group of pages in memory.
 
 use super::{
     budget::Budget,
@@ -16,6 +16,7 @@ use super::{
         Role, //
     },
     packer::Packer,
+    plan, //
 };
 use crate::{
     abstractions::{
@@ -62,7 +63,7 @@ struct Fetch {
 
 type Request = Pin<KBox<WriteRequest<Fetch>>>;
 
-/// Packs pages anew that are in blocks of which at most half is live.
+/// Packs pages anew where that frees blocks.
 ///
 /// # Context
 ///
@@ -91,10 +92,14 @@ pub(crate) fn run(
         budget,
         submitter: kernel::current!(),
     };
+    let heaviest = plan::heaviest_worth_moving(&job, gfp)?;
+    if heaviest == 0 {
+        return Ok(());
+    }
     let device = backing.source.device();
     let quota = Quota::new(batch_size, GROUP, totalram_pages());
     Writer::with(device, gfp, |reader| {
-        let mut fetcher = Fetcher::new(&job, reader, batch_size, gfp)?;
+        let mut fetcher = Fetcher::new(&job, reader, batch_size, heaviest, gfp)?;
         let mut group = Sorter::new(GROUP, gfp)?;
         Writer::with(device, gfp, |writer| {
             let mut engine = Engine::new(&job, Role::Submitter, writer, quota)?;
@@ -130,6 +135,8 @@ pub(crate) fn run(
 struct Fetcher<'a, 'w> {
     job: &'a Job<'a>,
     reader: &'a mut Writer<'w, Fetch>,
+    /// The largest weight of the blocks whose pages are worth moving.
+    heaviest: usize,
     /// The requests that are not in flight.
     free: KVec<Request>,
     /// The last error of a page.
@@ -146,6 +153,7 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         job: &'a Job<'a>,
         reader: &'a mut Writer<'w, Fetch>,
         batch_size: u32,
+        heaviest: usize,
         gfp: Gfp,
     ) -> Result<Self> {
         let requests = (batch_size as usize).clamp(1, READS);
@@ -166,6 +174,7 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         Ok(Self {
             job,
             reader,
+            heaviest,
             free,
             result: Ok(()),
         })
@@ -214,7 +223,7 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         let View::WrittenBack { location, .. } = slot.view() else {
             return None;
         };
-        if !store.sharing().is_worth_moving(location) {
+        if store.sharing().weight_of(location.block()) > self.heaviest {
             return None;
         }
         let block = self.job.backing.blocks.pin(location.block())?;

@@ -245,6 +245,52 @@ test_compaction() {
 	nothing_is_left
 }
 
+# Compaction gathers the pages of blocks of which two thirds are live, too, and then leaves them alone.
+test_compaction_of_blocks_that_are_not_sparse() {
+	local index before
+	nullb wb0 2
+	packed "$nullb" 2M zstd
+	# One request, which has the pages in their order: three of them fill a block.
+	stores "$sys/writeback_batch_size" 1
+	does bulk 0 240 hex 19
+	writes_back page_indexes=0-239
+	for ((index = 0; index < 240; index += 3)); do
+		does discard $((index * PAGE)) $PAGE
+	done
+	pack_stat
+	before=$packed_blocks
+	[ $((before * PAGE * 100)) -gt $((packed_bytes * 135)) ] || fail "$before blocks for $packed_bytes bytes before"
+	[ "$sparse" -lt 20 ] || fail "$sparse of $before blocks are sparse"
+	writes_back compact
+	pack_stat
+	is "pages" "$packed_pages" 160
+	[ "$packed_blocks" -le 57 ] || fail "$packed_blocks blocks for $packed_bytes bytes, $before before"
+	for ((index = 0; index < 240; index++)); do
+		[ $((index % 3)) = 0 ] || does check "$index" 1 hex 19
+	done
+	bd_stat
+	before=$bd_writes
+	writes_back compact
+	bd_stat
+	[ $((bd_writes - before)) -le 3 ] || fail "$((bd_writes - before)) blocks are written by a second compaction"
+	no_failed_io
+}
+
+# Compaction leaves blocks alone whose pages do not go along with others: with LZ4, these have more than half a block.
+test_compaction_that_gains_nothing() {
+	nullb wb0 1
+	packed "$nullb" 1M
+	does bulk 0 64 hex 23
+	writes_back page_indexes=0-63
+	pack_stat
+	is "blocks" "$packed_blocks" 64
+	[ "$packed_bytes" -lt $((64 * PAGE * 3 / 4)) ] || fail "$packed_bytes bytes are in 64 blocks"
+	writes_back compact
+	bd_stat
+	is "blocks written" "$bd_writes" 64
+	is "blocks read" "$bd_reads" 0
+}
+
 # Compaction keeps the mark of pages that recompression did not make smaller. With LZ4 after Zstandard, these are all
 # pages.
 test_compaction_keeps_marks() {
