@@ -5,6 +5,7 @@ from figures import LIGHT, figure, place, save
 
 from bench_statistics import TITLES
 from bench_tables import number
+import pack_plots
 
 WIDTH = 860
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000)
@@ -95,8 +96,11 @@ def plot_floor(title, results):
 
 
 def chosen_ratios(results):
-    """Yields the name, the title and the results of each plot of ratios."""
+    """Yields the name, the title, the results and the function of each plot of ratios."""
     for group, title in TITLES.items():
+        # What matters there is no ratio: see pack_plots.
+        if group == "pack":
+            continue
         some = [
             r
             for r in results
@@ -105,21 +109,21 @@ def chosen_ratios(results):
             and (r["metric"] != "cpu" or group in ("swap", "writeback", "readback", "readlarge"))
         ]
         if group != "io":
-            yield group, title, some
+            yield group, title, some, plot_ratios
             continue
         # There are too many cells for one picture.
         for jobs, text in (("j1", "1 job"), ("j2", "2 jobs")):
-            yield f"io-{jobs}", f"{title}, {text}", [r for r in some if r["cell"].split("/")[3] == jobs]
+            yield f"io-{jobs}", f"{title}, {text}", [r for r in some if r["cell"].split("/")[3] == jobs], plot_ratios
 
 
 def chosen_floors(results):
-    """Yields the name, the title and the results of each plot of the compressor's part."""
+    """Yields the name, the title, the results and the function of each plot of the compressor's part."""
     for way, title in (("write", "Writing"), ("read", "Reading")):
         yield f"floor-{way}", f"{title} a page, and the compressor alone", [
             r
             for r in results
             if {"floor_ns", "zram", "zram_rs"} <= r.keys() and r["cell"].split("/")[4] in (f"{way}-1m", f"{way}-4k")
-        ]
+        ], plot_floor
 
 
 def draw(results, directory):
@@ -127,9 +131,8 @@ def draw(results, directory):
     for old in directory.glob("*.svg"):
         old.unlink()
     made = []
-    for plots, plot in ((chosen_ratios(results), plot_ratios), (chosen_floors(results), plot_floor)):
-        for name, title, some in plots:
-            if some:
-                save(plot(title, some), directory / f"{name}.svg", title)
-                made.append((f"{name}.svg", title))
+    for name, title, some, plot in (*chosen_ratios(results), *chosen_floors(results), *pack_plots.chosen(results)):
+        if some:
+            save(plot(title, some), directory / f"{name}.svg", title)
+            made.append((f"{name}.svg", title))
     return made

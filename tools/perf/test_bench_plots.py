@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Tests of figures.py, bench_plots.py and bench_report.py, which need matplotlib."""
+"""Tests of figures.py, bench_plots.py, pack_plots.py and bench_report.py, which need matplotlib."""
 
 import contextlib
 import importlib.util
@@ -17,6 +17,7 @@ if importlib.util.find_spec("matplotlib") is None:
 import bench_plots
 import bench_report
 import figures
+import pack_plots
 from bench_statistics import evaluate
 
 CELLS = {
@@ -26,6 +27,13 @@ CELLS = {
     ("io/lz4/text/j2/write-4k", "cpu"): {"zram": {1: [10]}, "zram_rs": {1: [20]}},
     ("swap/in", "cpu"): {"zram": {1: [10], 2: [10]}, "zram_rs": {1: [5], 2: [20]}},
     ("memory/slot", "bytes"): {"zram": {1: [10]}},
+    ("pack/lz4/text/1000/written", "bytes"): {"zram": {1: [4096]}, "zram_rs": {1: [1500]}},
+    ("pack/lz4/text/8000/written", "bytes"): {"zram": {1: [4096]}, "zram_rs": {1: [1600]}},
+    ("pack/lz4/text/8000/data", "bytes"): {"zram": {1: [1000]}, "zram_rs": {1: [1000]}},
+    ("pack/lz4/text/8000/bound", "bytes"): {"zram_rs": {1: [1100]}},
+    ("pack/lz4/text/8000/freed-50-data", "bytes"): {"zram_rs": {1: [1200]}},
+    ("pack/lz4/text/8000/freed-50", "bytes"): {"zram": {1: [4096]}, "zram_rs": {1: [3000]}},
+    ("pack/lz4/text/8000/freed-50-compacted", "bytes"): {"zram_rs": {1: [1800]}},
 }
 SAMPLES = "".join(
     f"sample {pair} {driver} {cell} {metric} {value}\n"
@@ -51,7 +59,8 @@ class Drawn(unittest.TestCase):
         return (self.directory / name).read_text(encoding="utf-8")
 
     def test_there_is_a_plot_of_each_group_with_ratios(self):
-        self.assertEqual([name for name, _ in self.made], ["io-j1.svg", "io-j2.svg", "swap.svg", "floor-write.svg"])
+        groups = ["io-j1", "io-j2", "swap", "floor-write", "pack-written", "pack-freed"]
+        self.assertEqual([name for name, _ in self.made], [f"{group}.svg" for group in groups])
         self.assertEqual(sorted(path.name for path in self.directory.iterdir()), sorted(name for name, _ in self.made))
 
     def test_old_plots_go(self):
@@ -70,6 +79,17 @@ class Drawn(unittest.TestCase):
     def test_the_floor_has_times_and_a_legend(self):
         found = texts(self.svg("floor-write.svg"))
         for text in ("lz4 text write-4k", "4200 ns", "2050 ns", "the compressor alone", "C zram adds", "zram_rs adds"):
+            self.assertIn(text, found)
+
+    def test_packed_writeback_has_the_bytes_of_the_most_pages(self):
+        found = texts(self.svg("pack-written.svg"))
+        for text in ("lz4 text", "4096", "1600", "1100", "1000", "C zram", "packed", "data"):
+            self.assertIn(text, found)
+        self.assertNotIn("1500", found)
+
+    def test_freed_pages_have_a_plot_for_each_kind_of_data(self):
+        found = texts(self.svg("pack-freed.svg"))
+        for text in ("lz4 text", "50 %", "after a compaction", "least possible number of blocks"):
             self.assertIn(text, found)
 
     def test_a_second_run_writes_equal_files(self):
@@ -94,6 +114,13 @@ class Parts(unittest.TestCase):
 
     def test_labels_of_ticks_keep_their_distance(self):
         self.assertEqual(bench_plots.labelled_ticks([0.5, 0.8, 0.99, 1, 1.01, 2], lambda tick: tick), [0.5, 0.8, 1, 2])
+
+
+    def test_bytes_are_by_those_of_what_is_left(self):
+        of_kind = pack_plots.bytes_of(evaluate(CELLS))["lz4 text"]
+        self.assertEqual(pack_plots.line_of(of_kind, "zram_rs", "written", ""), ([0, 50], [1.6, 2.5]))
+        self.assertEqual(pack_plots.line_of(of_kind, "zram_rs", "written", "-compacted"), ([0, 50], [1.6, 1.5]))
+        self.assertEqual(pack_plots.line_of(of_kind, "zram_rs", "bound", "-bound"), ([0], [1.1]))
 
 
 class Main(unittest.TestCase):

@@ -32,8 +32,8 @@ cpus=$(grep -c '^processor' /proc/cpuinfo)
 
 # Sizes and times.
 case $size in
-full) io_pages=4096 io_ms=80 large_ms=300 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 stat_pages=65536 block_gib=64 block_s=40 free_pages=262144 ;;
-smoke) io_pages=1024 io_ms=8 large_ms=30 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 stat_pages=8192 block_gib=4 block_s=2 free_pages=8192 ;;
+full) io_pages=4096 io_ms=80 large_ms=300 fio_size=64M crowd_s=2 floor_ms=200 swap_pages=16384 readback_pages=16384 readback_ms=400 pack_pages=65536 narrow_mbps=400 stat_pages=65536 block_gib=64 block_s=40 free_pages=262144 ;;
+smoke) io_pages=1024 io_ms=8 large_ms=30 fio_size=8M crowd_s=1 floor_ms=20 swap_pages=2048 readback_pages=2048 readback_ms=20 pack_pages=8192 narrow_mbps=20 stat_pages=8192 block_gib=4 block_s=2 free_pages=8192 ;;
 *) exit 1 ;;
 esac
 algorithms=(lzo-rle lz4 zstd)
@@ -103,6 +103,14 @@ visits_writeback() {
 	done
 }
 
+# To a device of which bandwidth is what limits it, pages that leave much of a block unused.
+visits_bandwidth() {
+	local mode
+	for mode in raw compressed packed; do
+		echo "writeback/narrow/$mode/$(($1 / 1024))k writeback narrow $(backing narrow) $mode text $1 $1 32"
+	done
+}
+
 visits_readback() {
 	local name mode
 	for mode in raw compressed packed; do
@@ -166,8 +174,10 @@ visits_of() {
 	writeback)
 		if [ "$size" = smoke ]; then
 			visits_writeback 4096 1 32 128
+			visits_bandwidth 4096
 		else
 			visits_writeback 65536 1 32 128
+			visits_bandwidth 65536
 			# Only the default batch size: all would take more than an hour.
 			visits_writeback 262144 32
 		fi
@@ -198,19 +208,22 @@ backing() {
 	case $1 in
 	ram) echo /dev/ram0 ;;
 	slow) echo /dev/wbslow ;;
+	narrow) echo /dev/wbnarrow ;;
 	file) echo "${ZR_DISKS%% *}" ;;
 	esac
 }
 
-# A RAM disk; one whose requests take 100 microseconds, up to 128 of them at a time; one that keeps nothing, and is so
-# large that blocks can be looked for; and one that keeps nothing, and takes a millisecond for that. What --disk gave
-# is the file. Visits that need one which this kernel does not have are skipped.
+# A RAM disk; one whose requests take 100 microseconds, up to 128 of them at a time; one that takes 400 MiB a second, or
+# 20 if there are few pages; one that keeps nothing, and is so large that blocks can be looked for; and one that keeps
+# nothing, and takes a millisecond for that. What --disk gave is the file. Visits that need one which this kernel does
+# not have are skipped.
 devices() {
 	local mib=1088
 	[ "$size" = full ] || mib=64
 	modprobe brd rd_nr=1 rd_size=$((mib << 10))
 	# In subshells, because they end where there is no null_blk.
 	(slow_nullb wbslow $mib 100000 hw_queue_depth 128)
+	(nullb wbnarrow $mib mbps $narrow_mbps)
 	(nullb wbnone $(((block_gib + 1) << 10)) memory_backed 0 irqmode 0)
 	(slow_nullb wbidle 64 1000000 memory_backed 0 hw_queue_depth 1024)
 }
@@ -219,6 +232,7 @@ devices() {
 forget() {
 	blkdiscard -f /dev/ram0 2>/dev/null
 	blkdiscard -f /dev/wbslow 2>/dev/null
+	blkdiscard -f /dev/wbnarrow 2>/dev/null
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 }
