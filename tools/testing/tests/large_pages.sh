@@ -17,7 +17,7 @@ need_large_pages() {
 	[ "$large" -gt 4096 ] || skip "pages have 4096 bytes"
 }
 
-# parts COMPRESSED: fio writes and verifies blocks at random, while all pages are written back again and again.
+# parts FORM: fio writes and verifies blocks at random, while all pages are written back again and again.
 parts() {
 	local pid status=0 rounds=0
 	need_large_pages
@@ -51,6 +51,57 @@ test_parts_of_pages_that_are_written_back_raw() {
 
 test_parts_of_pages_that_are_written_back_compressed() {
 	parts 1
+}
+
+test_parts_of_pages_that_are_written_back_packed() {
+	parts packed
+}
+
+# same_pages: the first pages of the disk are those of the file want.
+same_pages() {
+	ok dd if="$dev" of="$TMP/got" bs="$large" count=$pages iflag=direct status=none
+	cmp "$TMP/want" "$TMP/got" >"$TMP/out" 2>&1 || fail "$1: $(<"$TMP/out")"
+}
+
+# Three pages fill a block, and a compaction gathers those that are left when each third has gone.
+test_packed_pages_share_blocks() {
+	local pages=60 index size
+	need_large_pages
+	nullb wb1n 16
+	backed "$nullb" 4M zstd packed
+	for ((index = 0; index < pages; index++)); do
+		head -c 5000 /dev/urandom
+		head -c $((large - 5000)) /dev/zero
+	done >"$TMP/want"
+	ok dd if="$TMP/want" of="$dev" bs="$large" oflag=direct conv=notrunc status=none
+	mm_stat
+	size=$compr
+	at_least "bytes of the pages" "$size" $((pages * 5000))
+	writes_back page_indexes=0-$((pages - 1))
+	pack_stat
+	bd_stat
+	is "pages, in units of 4 KiB" "$packed_pages" $((pages * large / 4096))
+	is "bytes" "$packed_bytes" "$size"
+	# Each batch of slots may end with a block that is not full.
+	at_least "blocks, in units of 4 KiB" "$packed_blocks" $((pages / 3 * large / 4096))
+	[ "$packed_blocks" -le $(((pages / 3 + 2) * large / 4096)) ] || fail "$packed_blocks blocks for $pages pages"
+	is "blocks in bd_stat" "$bd_count" "$packed_blocks"
+	same_pages "packed"
+	for ((index = 0; index < pages; index += 3)); do
+		ok blkdiscard -o $((index * large)) -l "$large" "$dev"
+		ok dd if=/dev/zero of="$TMP/want" bs="$large" seek=$index count=1 conv=notrunc status=none
+	done
+	same_pages "after the discards"
+	writes_back compact
+	pack_stat
+	is "pages after the discards" "$packed_pages" $((pages * 2 / 3 * large / 4096))
+	# 40 pages, three in a block.
+	is "blocks after compaction" "$packed_blocks" $((14 * large / 4096))
+	same_pages "after compaction"
+	no_failed_io
+	ok blkdiscard "$dev"
+	nothing_is_left
+	remove
 }
 
 # fill FILE BYTES LETTER

@@ -116,6 +116,10 @@ test_cold_half_under_pressure_compressed() {
 	under_pressure 1
 }
 
+test_cold_half_under_pressure_packed() {
+	under_pressure packed
+}
+
 # counter NAME: prints a counter of /proc/vmstat.
 counter() {
 	local name value

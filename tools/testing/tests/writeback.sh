@@ -266,13 +266,14 @@ test_nothing_to_write_back_to_or_from() {
 
 # --- Data and blocks ------------------------------------------------------------------------------
 
-# write_back_in_batches ALGORITHM: writes back and reads pages, raw and compressed, with several batch sizes.
+# write_back_in_batches ALGORITHM: writes back and reads pages, in all forms, with several batch sizes.
 write_back_in_batches() {
-	local compressed batch seed=0 count reads writes batches='1 2 32 1000 4294967295'
+	local form batch seed=0 count reads writes batches='1 2 32 1000 4294967295'
 	[ "$DRIVER" != zram ] || batches='1 2 32 1000'
-	for compressed in 0 1; do
-		nullb wb$compressed 2
-		backed "$nullb" 2M "$1" $compressed
+	for form in $FORMS; do
+		nullb "wb$form" 2
+		backed "$nullb" 2M "$1" "$form"
+		[ "$form" != packed ] || batches='1 32'
 		does open "$dev" direct
 		reads=0
 		writes=0
@@ -286,13 +287,16 @@ write_back_in_batches() {
 			stores "$sys/idle" all
 			writes_back idle
 			writes=$((writes + count))
-			counts "of $1, batch $batch" $count "$reads" $writes
+			# How many blocks packed pages take is for packed.sh.
+			on_device "of $1, batch $batch, $form" $count
+			[ "$form" = packed ] || counts "of $1, batch $batch" $count "$reads" $writes
 			mm_stat
 			is "compr_data_size of $1, batch $batch" "$compr" 0
 			eventually 5 pool_is_empty || fail "$used bytes are in use"
 			check_both_ways 0 512 mixed $seed
 			reads=$((reads + 2 * count))
-			counts "of $1, batch $batch, after reads" $count $reads $writes
+			on_device "of $1, batch $batch, $form, after reads" $count
+			[ "$form" = packed ] || counts "of $1, batch $batch, after reads" $count $reads $writes
 			# Overwrites some of the pages.
 			does bulk 100 150 mixed $((seed + 100))
 			check_both_ways 100 150 mixed $((seed + 100))
@@ -548,10 +552,11 @@ test_ext4() {
 }
 
 test_several_disks_at_once() {
-	local n pids=()
+	local n pids=() forms=(0 1 0)
+	[ "$DRIVER" = zram ] || forms[2]=packed
 	for n in 0 1 2; do
 		nullb wb$n 2
-		backed "$nullb" 2M lz4 $((n % 2))
+		backed "$nullb" 2M lz4 "${forms[n]}"
 	done
 	for n in 0 1 2; do
 		(
@@ -562,8 +567,7 @@ test_several_disks_at_once() {
 				mm_stat
 				count=$((orig / PAGE - same))
 				writes_back page_indexes=0-511
-				bd_stat
-				is "bd_count of zram$n" "$bd_count" $count
+				on_device "of zram$n" $count
 				does bulkcheck 0 512 mixed $((10 * n + round))
 			done
 			exit $failed

@@ -42,7 +42,7 @@ most_free() {
 	done
 }
 
-# suspendable_disk COMPRESSED: a disk of 32 MiB, which is open. Its backing device keeps nothing, and can be suspended.
+# suspendable_disk FORM: a disk of 32 MiB, which is open. Its backing device keeps nothing, and can be suspended.
 suspendable_disk() {
 	nullb "wb${1}n" 64 memory_backed 0
 	mapped "wb$1" "0 131072 linear $nullb 0"
@@ -87,10 +87,10 @@ resume_backing_device() {
 # The test measures the memory of a writeback while its device takes all requests and completes none.
 test_absurd_batch_size() {
 	[ "$DRIVER" != zram ] || skip "C zram allocates until the machine dies"
-	local compressed before writer pages=8192 free flying share
+	local form before writer pages=8192 free flying share
 	share=$(awk '/MemTotal/ { print int($2 / 4 / 256) }' /proc/meminfo)
-	for compressed in 0 1; do
-		suspendable_disk $compressed
+	for form in $FORMS; do
+		suspendable_disk "$form"
 		# The first writeback allocates what the kernel keeps.
 		does bulk 0 $pages text 1
 		writes_back page_indexes=0-$((pages - 1))
@@ -102,9 +102,10 @@ test_absurd_batch_size() {
 		write_back_suspended
 		most_free
 		resume_backing_device
-		counts "of an absurd batch" $pages 0 $((2 * pages))
-		note "$flying pages in flight; free memory: $before KiB, then $free KiB"
-		at_least "number of pages in flight" $flying 512
+		on_device "of an absurd batch" $pages
+		[ "$form" = packed ] || counts "of an absurd batch" $pages 0 $((2 * pages))
+		note "$flying blocks in flight; free memory: $before KiB, then $free KiB"
+		at_least "number of blocks in flight" $flying 512
 		at_least "the share of the memory in pages" "$share" $flying
 		at_least "free memory in KiB" "$free" $((before - 16384))
 		does discard 0 $((32 << 20))
@@ -117,16 +118,17 @@ test_absurd_batch_size() {
 # it.
 test_one_page_is_enough() {
 	[ "$DRIVER" != zram ] || skip "C zram waits for memory for a whole batch"
-	local compressed writer pages=128 flying
+	local form writer pages=128 flying
 	no_free_memory 100
-	for compressed in 0 1; do
-		suspendable_disk $compressed
+	for form in $FORMS; do
+		suspendable_disk "$form"
 		does bulk 0 $pages text 1
 		suspend_backing_device
 		write_back_suspended fail
 		resume_backing_device
-		is "the number of pages in flight" $flying 1
-		counts "of one page at a time" $pages 0 $pages
+		is "the number of blocks in flight" $flying 1
+		on_device "of one block at a time" $pages
+		[ "$form" = packed ] || counts "of one block at a time" $pages 0 $pages
 		does close
 		remove
 	done
