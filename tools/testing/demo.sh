@@ -4,12 +4,15 @@
 # usage: demo.sh [MIB]
 #
 # The main use, in a guest, with common tools: a swap device and a file system on compressed memory. A workload of MIB
-# (default: one and a half times the memory) is swapped out; while one half of it is in use again, the other half is
-# idle, and is written back compressed to a disk (the first of --disk). Then all of it is read back, and every page is
-# verified. Files are written to ext4, which is mounted again, and compared. Ends with a report, and with the record of
-# the swap device by zram-watch, in lines that begin with "csv "; the exit status is 1 if anything failed.
+# (default: one and a half times the memory) is swapped out; while one half of it is in use again, the driver writes the
+# other half back to a disk (the first of --disk) by itself, as pages that were not used meanwhile, and compresses some
+# of them once more before. Then all of it is read back, and every page is verified. Files are written to ext4, which is
+# mounted again, and compared. Ends with a report, and with the record of the swap device by zram-watch, in lines that
+# begin with "csv "; the exit status is 1 if anything failed.
 
 DRIVER=${ZR_DRIVER:-zram_rs}
+# When the driver writes back pages by itself, at first: after a day, which this demo does not last.
+AUTO='age=86400 every=60 max=67108864'
 failed=0
 
 # --- Output ---------------------------------------------------------------------------------------
@@ -87,11 +90,19 @@ counter() {
 	done </proc/vmstat
 }
 
+# stats_of NAME: prints a number of the disk's stats.
+stats_of() {
+	local name value
+	while read -r name value; do
+		[ "$name" != "$1" ] || echo "$value"
+	done <<<"$(cat "/sys/block/${swap#/dev/}/stats")"
+}
+
 # --- Steps ----------------------------------------------------------------------------------------
 
 load() {
 	zspages=$(counter nr_zspages)
-	must "modprobe $DRIVER" modprobe "$DRIVER"
+	must "modprobe $DRIVER" modprobe "$DRIVER" packed_writeback=1 "auto_writeback=\"$AUTO\""
 	[ -d "/sys/module/$DRIVER" ] || wrong "there is no module $DRIVER"
 	for other in zram zram_rs; do
 		[ $other = "$DRIVER" ] || [ ! -d /sys/module/$other ] || wrong "$other is loaded too"
@@ -127,9 +138,10 @@ make_swap() {
 	id=$(cat /sys/class/zram-control/hot_add)
 	swap=/dev/zram$id sys=/sys/block/zram$id
 	# zramctl resets the disk first, and does not support backing devices.
-	must "packed_writeback" put "$sys/packed_writeback" 1
+	is "auto_writeback of a new disk" "$(cat "$sys/auto_writeback")" "$AUTO"
 	must "backing_dev" put "$sys/backing_dev" "$backing"
 	must "comp_algorithm" put "$sys/comp_algorithm" lz4
+	must "recomp_algorithm" put "$sys/recomp_algorithm" "algo=zstd"
 	must "disksize" put "$sys/disksize" "${size}M"
 	step "hot_add, backing_dev, disksize" "$swap of $size MiB, with $(cat "$sys/backing_dev") behind it"
 	is "the algorithm, as zramctl says," "$(zramctl --output ALGORITHM --noheadings "$swap")" lz4
@@ -141,18 +153,55 @@ make_swap() {
 	[ "$(cat "/sys/module/$DRIVER/refcnt")" -gt 0 ] || wrong "$DRIVER is not in use with swap on its device"
 }
 
-# Writes the idle pages to the disk, compressed as they are in memory, several to a block.
-write_back() {
-	local sys=/sys/block/${swap#/dev/} from disk_before disk_after
+# uptime: prints the seconds since boot.
+uptime() {
+	local seconds
+	read -r seconds _ </proc/uptime
+	echo "${seconds%.*}"
+}
+
+# wait_for_cold_pages: waits until automatic turns have written back as many pages as are cold, and one has found no
+# more. Gives up when nothing happens for a minute.
+wait_for_cold_pages() {
+	local last=-1 since=$SECONDS pages shown=0
+	while true; do
+		pages=$(stats_of auto_writeback_pages)
+		[ "$pages" -lt "$cold" ] || [ "$(stats_of auto_writeback_ends_done)" = 0 ] || return 0
+		[ "$pages" = "$last" ] || last=$pages since=$SECONDS
+		[ $((SECONDS - since)) -lt 60 ] || {
+			wrong "automatic writeback has stopped after $pages pages: $(grep ^auto_ "/sys/block/${swap#/dev/}/stats")"
+			return
+		}
+		[ $((pages * 4)) -lt $(((shown + 1) * cold)) ] || {
+			shown=$((pages * 4 / cold))
+			printf '      %s of %s cold pages are on the disk\n' "$(grouped "$pages")" "$(grouped "$cold")"
+		}
+		sleep 0.5
+	done
+}
+
+# Has the driver write back the pages that were not used since so many seconds of uptime. No command does: it takes each
+# page as soon as the page is old enough, compressed, several to a block. The first pages are recompressed before.
+cold_pages_go() {
+	local sys=/sys/block/${swap#/dev/} disk_before disk_after
 	read -ra disk_before <"/sys/block/${backing#/dev/}/stat"
 	read -r _ _ idle_used _ <"$sys/mm_stat"
-	from=$(now)
-	must "writeback of idle pages" put "$sys/writeback" idle
-	wb_time=$(seconds_since "$from")
+	is "pages on the disk before they are old enough" "$(stats_of pages_device)" 0
+	wb_age=$(($(uptime) - $1))
+	must "auto_recompress" put "$sys/auto_recompress" "age=$wb_age every=3600 max=16M"
+	must "auto_writeback" put "$sys/auto_writeback" "age=$wb_age every=1 max=1G"
+	wait_for_cold_pages
+	# The turn that is on its way ends, so that the numbers below are of one moment.
+	must "auto_recompress" put "$sys/auto_recompress" off
+	must "auto_writeback" put "$sys/auto_writeback" "$AUTO"
 	read -r _ _ rest_used _ <"$sys/mm_stat"
 	read -r _ wb_back wb_written <"$sys/bd_stat"
-	read -r wb_pages wb_data wb_blocks _ <"$sys/bd_pack_stat"
+	read -r _ wb_data wb_blocks _ <"$sys/bd_pack_stat"
 	read -ra disk_after <"/sys/block/${backing#/dev/}/stat"
+	wb_pages=$(stats_of auto_writeback_pages)
+	wb_ms=$(stats_of auto_writeback_milliseconds)
+	re_pages=$(stats_of auto_recompress_pages)
+	re_bytes=$(stats_of auto_recompress_bytes)
 	wb_requests=$((disk_after[4] - disk_before[4]))
 	wb_bytes=$(((disk_after[6] - disk_before[6]) * 512))
 	# A process may have used a page since, which frees its swap slot.
@@ -160,15 +209,17 @@ write_back() {
 		wrong "$wb_written blocks were written, $wb_back pages read since, and $wb_blocks blocks are in use"
 	fi
 	is "what the disk was written, in blocks," $((wb_bytes / 4096)) "$wb_written"
+	is "what automatic turns have written, in blocks," $(($(stats_of auto_writeback_bytes) / 4096)) "$wb_written"
 	[ $((wb_blocks * 4096)) -lt $((wb_data * 5 / 4)) ] || wrong "$wb_data bytes of data take $wb_blocks blocks"
 	[ "$cold" -gt $((workload * 256 / 2 / 2)) ] || wrong "only $cold pages are idle"
 	[ "$wb_pages" -ge "$cold" ] || wrong "only $wb_pages pages of $cold were written back"
 	[ "$rest_used" -lt $((idle_used * 3 / 4)) ] || wrong "$idle_used bytes of memory became $rest_used"
-	step "echo idle >writeback" "$(grouped "$wb_pages") pages to $backing in $wb_time"
+	[ "$re_pages" -gt 0 ] && [ "$re_bytes" -gt 0 ] || wrong "recompression of $re_pages pages has saved $re_bytes bytes"
+	step "auto_writeback of what was cold" "$(grouped "$wb_pages") pages to $backing by themselves"
 }
 
 swap_out_and_in() {
-	local from watcher recorder sys=/sys/block/${swap#/dev/}
+	local from watcher recorder since sys=/sys/block/${swap#/dev/}
 	echo
 	echo "  $workload MiB of text, records, noise and zeros into $memory MiB of memory:"
 	from=$(now)
@@ -186,10 +237,13 @@ swap_out_and_in() {
 	eval "$(sed -n 's/^swapcheck: \(cold=[0-9]*\),.*/\1/p' /tmp/swapcheck)"
 	must "marking all as idle" put "$sys/idle" all
 	kill -USR1 $recorder
+	since=$(uptime)
+	# What is used from here on is younger.
+	sleep 1
 	: >/tmp/go
 	until_it_says 'one half is in use'
 	kill -USR1 $recorder
-	write_back
+	cold_pages_go "$since"
 	kill -USR1 $recorder
 	rm /tmp/go
 	wait $pid || wrong "swapcheck ended with $?"
@@ -285,13 +339,14 @@ report() {
 	row "  pages out $(grouped "$out") (and $(grouped "$zero") zero pages), pages in $(grouped "$in")"
 	row "  ratio $(ratio "$original" "$used") : 1, memory saved $(mib $((original - used))) MiB, time $swap_time"
 	row ""
-	row "writeback of what was idle to $backing, packed"
+	row "writeback by itself to $backing, packed: not used for $wb_age s"
 	bar "  memory before" "$(mib "$idle_used")" "$full"
 	bar "  memory after" "$(mib "$rest_used")" "$full"
 	bar "  on the disk" "$(mib $((wb_blocks * 4096)))" "$full"
 	bar "  data in that" "$(mib "$wb_data")" "$full"
 	row "  $(grouped "$wb_pages") pages in $(grouped "$wb_blocks") blocks, $(ratio $((wb_blocks * 4096)) "$wb_data") times their data"
-	row "  $(grouped "$wb_requests") requests, time $wb_time, memory saved $(mib $((idle_used - rest_used))) MiB"
+	row "  $(grouped "$wb_requests") requests, memory saved $(mib $((idle_used - rest_used))) MiB"
+	row "  the turns took $wb_ms ms; zstd made $(grouped "$re_pages") pages $(grouped $((re_bytes >> 10))) KiB smaller"
 	row "  pages read back from the disk, decompressed: $(grouped "$rb_pages")"
 	row ""
 	row "ext4 on zram, zstd"
