@@ -385,26 +385,4 @@ test_no_free_memory() {
 	does close
 }
 
-# A suspend waits for a slice; after it the turn goes on.
-test_suspend() {
-	local began count
-	[ -w /sys/power/pm_test ] || skip "this kernel has no pm_test"
-	begin_long_turn wb0
-	stores /sys/power/pm_test freezer
-	now
-	began=$now
-	bd_stat
-	count=$bd_count
-	stores /sys/power/state mem
-	# The test keeps the tasks frozen for 5 s.
-	takes_at_most 12 "$began"
-	bd_stat
-	[ "$bd_count" -lt 8192 ] || fail "the turn went on in suspend"
-	note "$((bd_count - count)) pages were written while the machine was suspended for $((now - began)) ms"
-	stores /sys/power/pm_test none
-	wait_for_blocks 30 8192
-	does bulkcheck 0 8192 random 1
-	does close
-}
-
 run_tests
