@@ -748,7 +748,7 @@ impl Device {
     /// - `EINVAL`: the disk is not initialised, or does not pack pages.
     /// - `ENODEV`: the disk has no backing device.
     /// - `ERESTARTSYS`: a signal interrupted the wait.
-    /// - Those of [`writeback::compact`].
+    /// - Those of [`writeback::compact::run`].
     pub(crate) fn compact_backing(&self) -> Result {
         let _guard = self.post_processing.lock_interruptible()?;
         // Take a reference: the configuration must not be locked during the compaction.
@@ -763,7 +763,7 @@ impl Device {
         let batch_size = self.batch_size();
         self.events.note_budget(self.budget.is_used_up());
         let result = turn::run(&store, turn::Kind::Compact, || {
-            writeback::compact(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
+            writeback::compact::run(&store, backing, &self.budget, batch_size, Gfp::KERNEL)
         });
         self.events.note_budget(self.budget.is_used_up());
         result

@@ -217,6 +217,9 @@ pub(crate) fn write(device: &Device, out: &mut Formatter<'_>) -> Result {
     for (name, stat) in [("writeback", writeback), ("recompress", recompress)] {
         line(fmt!("auto_{name}_turns"), stat.turns)?;
         line(fmt!("auto_{name}_pages"), stat.pages)?;
+        if name == "writeback" {
+            line(fmt!("auto_{name}_moved"), stat.moved)?;
+        }
         line(fmt!("auto_{name}_bytes"), stat.bytes)?;
         line(
             fmt!("auto_{name}_milliseconds"),

@@ -6,6 +6,9 @@
 //! ages, to find which are the oldest, if it may not take all. Then it walks the slots once more,
 //! and processes the pages in slices of at most 1 MiB.
 //!
+//! If the backing device has packed pages and few free blocks, a turn of writeback first compacts
+//! it, in such slices, too.
+//!
 //! Each slice is one call of the work function, in which the worker has the right to post-process
 //! the disk. Between two slices it does not have it: a task that waits for it goes first, and so
 //! does what waits for the work: a reset, a removal, and the freezer, which holds the workqueue.
@@ -148,6 +151,8 @@ pub(crate) struct TurnStat {
     pub(crate) turns: u64,
     /// Number of pages that were recompressed or written back.
     pub(crate) pages: u64,
+    /// Number of pages that were moved on the backing device, to free blocks.
+    pub(crate) moved: u64,
     /// Bytes that were written to the backing device, or that recompression has freed.
     pub(crate) bytes: u64,
     /// Nanoseconds that workers spent.

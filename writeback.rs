@@ -21,7 +21,7 @@
 
 mod ascending;
 pub(crate) mod budget;
-mod compact;
+pub(crate) mod compact;
 mod engine;
 pub(crate) mod group;
 mod packer;
@@ -44,7 +44,6 @@ use crate::{
 };
 use ascending::Pieces;
 use budget::Budget;
-pub(crate) use compact::run as compact;
 use engine::{
     Each,
     Engine,
@@ -71,7 +70,9 @@ const REQUEST_BLOCKS: usize = 32;
 
 /// Returns whether a device has few free blocks, and so many sparse ones that compaction is worth
 /// it.
-fn is_short(store: &Store, backing: &Backing) -> bool {
+///
+/// May sleep.
+pub(crate) fn is_short(store: &Store, backing: &Backing) -> bool {
     let blocks = backing.blocks.len();
     store.sharing().is_packed()
         && backing.blocks.without_owner() < blocks / SHORT
@@ -158,7 +159,7 @@ pub(crate) fn run(
     }
     if is_short(store, backing) {
         // Without free memory for it, the writeback goes first.
-        let compacted = compact(store, backing, budget, batch_size, Gfp::NOWAIT);
+        let compacted = compact::run(store, backing, budget, batch_size, Gfp::NOWAIT);
         if let Err(error @ (EINTR | ERESTARTSYS)) = compacted {
             return Err(error);
         }

@@ -46,6 +46,10 @@ pub(crate) const MAX_SHARES: usize = MAX_WEIGHT;
 /// Maximum weight of a block that is sparse: less than half of it is live.
 const SPARSE: usize = FULL / 2 - 1;
 
+/// Maximum weight of a block whose pages gain by being moved whatever the others are: half of it is
+/// live.
+pub(crate) const HALF: usize = FULL / 2;
+
 /// Maximum weight of a block whose pages can be moved to other blocks: three quarters of it are live.
 pub(crate) const MAX_MOVED: usize = FULL * 3 / 4;
 

@@ -35,6 +35,7 @@ use crate::{
     writeback::{
         self,
         budget::Budget,
+        compact,
         group::{
             GroupEnd,
             SetAside, //
@@ -138,13 +139,25 @@ impl Task {
     }
 }
 
+/// What the next slice of a turn does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The first slice.
+    Begin,
+    /// Pack pages of sparse blocks of the backing device anew.
+    Compact,
+    /// Count pages by their ages.
+    Count,
+    /// Process pages.
+    Process,
+}
+
 /// A turn in progress.
 pub(super) struct Turn {
     pub(super) task: Task,
     /// When the turn began, in seconds since boot.
     began: u32,
-    /// Whether the pages have been counted.
-    counted: bool,
+    phase: Phase,
     /// The next slot to look at.
     next: usize,
     oldest: Oldest,
@@ -152,6 +165,8 @@ pub(super) struct Turn {
     left: usize,
     /// Number of pages that were processed.
     pub(super) pages: u64,
+    /// Number of pages that were moved on the backing device.
+    moved: u64,
     /// Bytes that were written to the backing device, or that recompression has freed.
     bytes: u64,
     /// Nanoseconds that the worker spent.
@@ -168,11 +183,12 @@ impl Turn {
         Self {
             task,
             began,
-            counted: false,
+            phase: Phase::Begin,
             next: 0,
             oldest: Oldest::NONE,
             left: task.max(),
             pages: 0,
+            moved: 0,
             bytes: 0,
             nanoseconds: 0,
             store: None,
@@ -219,6 +235,7 @@ impl Turn {
         let stat = self.task.stat(stat);
         stat.turns += 1;
         stat.pages += self.pages;
+        stat.moved += self.moved;
         stat.bytes += self.bytes;
         stat.nanoseconds += self.nanoseconds;
         if let Some(count) = stat.ends.get_mut(end as usize) {
@@ -245,9 +262,23 @@ impl Turn {
         tools: &mut Tools,
     ) -> Option<TurnEnd> {
         self.store = Some(store.number());
-        if !self.counted {
-            return self.count_ages(store, tools);
+        if self.phase == Phase::Begin {
+            self.phase = match (self.task, store.backing()) {
+                (Task::Writeback { .. }, Some(backing)) if writeback::is_short(store, backing) => {
+                    Phase::Compact
+                }
+                _ => Phase::Count,
+            };
         }
+        match self.phase {
+            Phase::Compact => self.compact(store, budget, tools),
+            Phase::Begin | Phase::Count => self.count_ages(store, tools),
+            Phase::Process => self.process(store, budget, tools),
+        }
+    }
+
+    /// Processes the pages of some slots.
+    fn process(&mut self, store: &Store, budget: &Budget, tools: &mut Tools) -> Option<TurnEnd> {
         if let Task::Writeback { what, pressed } = self.task {
             let enough = match pressed {
                 true => !is_pressed(&what),
@@ -279,6 +310,36 @@ impl Turn {
         }
     }
 
+    /// Packs pages of some slots anew that are in sparse blocks of the backing device.
+    fn compact(&mut self, store: &Store, budget: &Budget, tools: &mut Tools) -> Option<TurnEnd> {
+        let (Some(backing), Task::Writeback { pressed, .. }) = (store.backing(), self.task) else {
+            return Some(TurnEnd::Stopped);
+        };
+        if budget.blocks() == 0 {
+            return Some(TurnEnd::Limit);
+        }
+        let before = store.stats.bd_writes.get();
+        let end = self.next.saturating_add(SLICE_SLOTS).min(store.table.len());
+        let mut slots = self.next..end;
+        let (group, set_aside) = (&mut tools.group, &mut tools.set_aside);
+        let result = compact::slice(
+            store, backing, budget, &mut slots, group, set_aside, pressed,
+        );
+        self.next = slots.start;
+        self.bytes += (store.stats.bd_writes.get() - before) * PAGE_SIZE as u64;
+        self.moved += pages_on_device(store, group);
+        match result {
+            Ok(()) if self.next < store.table.len() => return None,
+            Err(EINTR | ERESTARTSYS) => return Some(TurnEnd::Stopped),
+            // Writeback tells whether the limit or the device is the reason, and needs no free
+            // memory.
+            _ => (),
+        }
+        self.phase = Phase::Count;
+        self.next = 0;
+        None
+    }
+
     /// Counts the pages in question in some slots by their ages.
     fn count_ages(&mut self, store: &Store, tools: &mut Tools) -> Option<TurnEnd> {
         if self.next == 0 {
@@ -295,7 +356,7 @@ impl Turn {
         if end < store.table.len() {
             return None;
         }
-        self.counted = true;
+        self.phase = Phase::Process;
         self.next = 0;
         self.oldest = tools.ages.oldest(self.left);
         tools.ages.is_empty().then_some(TurnEnd::Done)
@@ -343,13 +404,9 @@ impl Turn {
         let end = writeback::group::run(store, backing, budget, group, set_aside, urgent);
         // Only the task with the right to post-process the disk writes to the device.
         self.bytes += (store.stats.bd_writes.get() - before) * PAGE_SIZE as u64;
-        let on_device = |index: &usize| {
-            let slot = store.table.lock(*index);
-            slot.is_some_and(|slot| slot.is_written_back())
-        };
-        let pages = group.slots().filter(on_device).count();
-        self.pages += pages as u64;
-        self.left = self.left.saturating_sub(pages);
+        let pages = pages_on_device(store, group);
+        self.pages += pages;
+        self.left = self.left.saturating_sub(pages as usize);
         match end {
             GroupEnd::Written => None,
             GroupEnd::Limit => Some(TurnEnd::Limit),
@@ -405,6 +462,15 @@ impl Turn {
         }
         end
     }
+}
+
+/// Returns how many pages of a group are on the backing device.
+fn pages_on_device(store: &Store, group: &Sorter) -> u64 {
+    let on_device = |index: &usize| {
+        let slot = store.table.lock(*index);
+        slot.is_some_and(|slot| slot.is_written_back())
+    };
+    group.slots().filter(on_device).count() as u64
 }
 
 /// Returns whether the machine has less available memory than the user wants.

@@ -6,6 +6,9 @@
 //! moving back into memory, a group at a time, and writes each group back like any other pages
 //! before it reads the next one. So at no time is a page in two places, and what ends a compaction
 //! early leaves at most one group of pages in memory.
+//!
+//! A worker compacts in slices of one group, of some slots each, and without a plan: it moves the
+//! pages of blocks of which at most half is live.
 
 use super::{
     budget::Budget,
@@ -14,6 +17,10 @@ use super::{
         Job,
         Quota,
         Role, //
+    },
+    group::{
+        SetAside,
+        REQUESTS, //
     },
     packer::Packer,
     plan, //
@@ -33,7 +40,10 @@ use crate::{
     },
     backing::{
         blocks::PinnedBlock,
-        share::Location,
+        share::{
+            Location,
+            HALF, //
+        },
         Backing, //
     },
     select::Sorter,
@@ -41,6 +51,7 @@ use crate::{
     stats::Footprint,
     store::Store, //
 };
+use core::ops::Range;
 use kernel::prelude::*;
 
 /// Maximum number of pages in a group.
@@ -104,31 +115,91 @@ pub(crate) fn run(
         Writer::with(device, gfp, |writer| {
             let mut engine = Engine::new(&job, Role::Submitter, writer, quota)?;
             let mut end = Ok(());
-            let mut next = 0;
+            let mut slots = 0..store.table.len();
             while end.is_ok() {
-                // As many pages as can be written back again, whatever their sizes.
-                let blocks = backing.blocks.without_owner().max(GROUP_WITHOUT_BLOCKS);
-                let max = GROUP.min(blocks).min(budget.blocks());
-                group.clear();
-                end = match max {
-                    0 => Err(EIO),
-                    _ => fetcher.fetch_group(&mut next, &mut group, max),
-                };
+                end = move_group(&mut fetcher, &mut engine, &mut slots, &mut group);
                 if group.is_empty() {
                     break;
-                }
-                let written = engine.write(&Packer::new(group.batch()));
-                end = end.and(written).and(engine.drain());
-                if end.is_err() {
-                    // Those that were not written stay in memory.
-                    for slot in group.slots() {
-                        store.table.deselect(slot);
-                    }
                 }
             }
             engine.finish(end).and(fetcher.result)
         })
     })
+}
+
+/// Packs the next group of pages of these slots anew, in the background, and takes the slots that
+/// it has looked at from `slots`. `group` is that group afterwards. The requests are of the idle
+/// class unless they are urgent.
+///
+/// # Context
+///
+/// May sleep, but not for memory. The caller has the right to post-process the disk.
+///
+/// # Errors
+///
+/// Those of [`run`], or `ENOMEM`: there is no free memory to read pages. An error of a page that
+/// could not be read comes at once.
+pub(crate) fn slice(
+    store: &Store,
+    backing: &Backing,
+    budget: &Budget,
+    slots: &mut Range<usize>,
+    group: &mut Sorter,
+    set_aside: &mut SetAside,
+    urgent: bool,
+) -> Result {
+    let job = Job {
+        store,
+        backing,
+        budget,
+        submitter: kernel::current!(),
+    };
+    group.clear();
+    Writer::with(backing.source.device(), Gfp::NOWAIT, |reader| {
+        if !urgent {
+            reader.set_idle();
+        }
+        let mut fetcher = Fetcher::new(&job, reader, REQUESTS, HALF, Gfp::NOWAIT)?;
+        let (end, result) = set_aside.with_engine(&job, GROUP, urgent, |engine| {
+            move_group(&mut fetcher, engine, slots, group)
+        })?;
+        end.and(result).and(fetcher.result)
+    })
+}
+
+/// Reads the next group of pages of these slots to memory and writes it back packed. `group` is
+/// empty if there was no such page, and its slots are not selected any more.
+///
+/// # Errors
+///
+/// Those of [`run`] that end the compaction, or of a page that could not be written.
+fn move_group(
+    fetcher: &mut Fetcher<'_, '_>,
+    engine: &mut Engine<'_, '_>,
+    slots: &mut Range<usize>,
+    group: &mut Sorter,
+) -> Result {
+    let job = fetcher.job;
+    // As many pages as can be written back again, whatever their sizes.
+    let blocks = (job.backing.blocks.without_owner()).max(GROUP_WITHOUT_BLOCKS);
+    let max = GROUP.min(blocks).min(job.budget.blocks());
+    group.clear();
+    let mut end = match max {
+        0 => Err(EIO),
+        _ => fetcher.fetch_group(slots, group, max),
+    };
+    if group.is_empty() {
+        return end;
+    }
+    let written = engine.write(&Packer::new(group.batch()));
+    end = end.and(written).and(engine.drain());
+    if end.is_err() {
+        // Those that were not written stay in memory.
+        for slot in group.slots() {
+            job.store.table.deselect(slot);
+        }
+    }
+    end
 }
 
 /// Reads pages from the backing device to memory, several at a time.
@@ -180,21 +251,20 @@ impl<'a, 'w> Fetcher<'a, 'w> {
         })
     }
 
-    /// Reads at most `max` pages that are worth moving to memory, selects their slots, and adds
-    /// these to `group`. `next` is the first slot to look at, and then the first for the next
-    /// group.
+    /// Reads at most `max` pages of these slots that are worth moving to memory, selects their
+    /// slots, and adds these to `group`. What is left of `slots` is for the next group.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: there is no free memory for a page.
     /// - Those of [`Job::check_stop`].
-    fn fetch_group(&mut self, next: &mut usize, group: &mut Sorter, max: usize) -> Result {
+    fn fetch_group(&mut self, slots: &mut Range<usize>, group: &mut Sorter, max: usize) -> Result {
         let mut end = Ok(());
-        let len = self.job.store.table.len();
         let mut left = group.room().min(max);
-        while left > 0 && *next < len && end.is_ok() {
-            let slot = *next;
-            *next += 1;
+        while left > 0 && end.is_ok() {
+            let Some(slot) = slots.next() else {
+                break;
+            };
             if slot % 1024 == 0 {
                 end = self.job.check_stop();
                 cond_resched();

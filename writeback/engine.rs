@@ -296,9 +296,10 @@ impl Quota {
     pub(super) fn new(batch_size: u32, pages: usize, total: usize) -> Self {
         let pages = pages.min((total / MEMORY_SHARE).max(REQUEST_BLOCKS)).max(1);
         let requests = (batch_size as usize).clamp(1, pages);
+        let each = pages.checked_div(requests).unwrap_or(1);
         Self {
             requests,
-            each: (pages / requests).clamp(1, REQUEST_BLOCKS),
+            each: each.clamp(1, REQUEST_BLOCKS),
         }
     }
 

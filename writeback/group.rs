@@ -35,7 +35,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// Maximum number of requests in flight: few, as the device has other users.
-const REQUESTS: u32 = 4;
+pub(super) const REQUESTS: u32 = 4;
 
 /// What it takes to write back pages without free memory.
 pub(crate) struct SetAside {
@@ -55,6 +55,39 @@ impl SetAside {
             memory: WriterMemory::new(Gfp::KERNEL)?,
             requests: Some(Requests::new(Gfp::KERNEL)?),
         })
+    }
+
+    /// Has `write` write back at most `pages` pages with an engine whose requests are of the idle
+    /// class, unless they are urgent, and returns its result and that of the engine.
+    ///
+    /// # Context
+    ///
+    /// May sleep, but not for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: the memory is in use, which never happens.
+    pub(super) fn with_engine(
+        &mut self,
+        job: &Job<'_>,
+        pages: usize,
+        urgent: bool,
+        write: impl FnOnce(&mut Engine<'_, '_>) -> Result,
+    ) -> Result<(Result, Result)> {
+        let requests = self.requests.take().ok_or(ENOMEM)?;
+        let quota = Quota::new(REQUESTS, pages, totalram_pages());
+        let device = job.backing.source.device();
+        let (end, result, requests) = Writer::with_memory(device, &mut self.memory, |writer| {
+            if !urgent {
+                writer.set_idle();
+            }
+            let mut engine = Engine::with_requests(job, Role::Helper, writer, quota, requests);
+            let end = write(&mut engine);
+            let (result, requests) = engine.finish_with_requests(end);
+            (end, result, requests)
+        });
+        self.requests = Some(requests);
+        Ok((end, result))
     }
 }
 
@@ -100,26 +133,21 @@ pub(crate) fn run(
             store.table.deselect(index);
         }
     };
-    let Some(requests) = set_aside.requests.take() else {
-        deselect_all(group);
-        return GroupEnd::Failed(ENOMEM);
-    };
-    let quota = Quota::new(REQUESTS, group.len(), totalram_pages());
-    let device = backing.source.device();
-    let (end, result, requests) = Writer::with_memory(device, &mut set_aside.memory, |writer| {
-        if !urgent {
-            writer.set_idle();
-        }
-        let mut engine = Engine::with_requests(&job, Role::Helper, writer, quota, requests);
+    let pages = group.len();
+    let written = set_aside.with_engine(&job, pages, urgent, |engine| {
         let batch = group.batch();
-        let end = match store.sharing().is_packed() {
+        match store.sharing().is_packed() {
             false => engine.write(Each(Queue::new(batch.slots).slots(End::Front))),
             true => engine.write(&Packer::new(batch)),
-        };
-        let (result, requests) = engine.finish_with_requests(end);
-        (end, result, requests)
+        }
     });
-    set_aside.requests = Some(requests);
+    let (end, result) = match written {
+        Ok(results) => results,
+        Err(error) => {
+            deselect_all(group);
+            return GroupEnd::Failed(error);
+        }
+    };
     if end.is_err() {
         deselect_all(group);
     }

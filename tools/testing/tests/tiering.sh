@@ -293,6 +293,74 @@ test_budget() {
 	does close
 }
 
+# stat_of NAME: sets $value to a number of the file stats.
+stat_of() {
+	local name
+	# A read that ends within a line, as that of the shell, would not end.
+	cat "$sys/stats" >"$TMP/stats"
+	while read -r name value; do
+		[ "$name" != "$1" ] || return 0
+	done <"$TMP/stats"
+	fail "stats has no $1"
+	value=0
+}
+
+has_at_most_blocks() {
+	pack_stat
+	[ "$packed_blocks" -le "$1" ]
+}
+
+has_written() {
+	bd_stat
+	[ "$bd_writes" -ge "$1" ]
+}
+
+# A turn compacts a device that is nearly full, within the budget, also when no page is old enough.
+test_turn_compacts() {
+	local index blocks writes
+	blocks wb0 124
+	backed "$mapped" 2M zstd packed
+	does open "$dev" direct
+	# Three of them fill a block.
+	does bulk 0 360 hex 17
+	writes_back page_indexes=0-359
+	for ((index = 1; index < 360; index += 2)); do
+		does discard $((index * PAGE)) $PAGE
+	done
+	pack_stat
+	blocks=$packed_blocks
+	at_least "blocks" "$blocks" 110
+	at_least "sparse blocks" "$sparse" 10
+	bd_stat
+	writes=$bd_writes
+	stores "$sys/writeback_budget" $((3 * PAGE))/100000
+	sleep 2
+	bd_stat
+	is "blocks written while it is off" "$bd_writes" "$writes"
+	stores "$sys/auto_writeback" 'age=1000000 every=1'
+	eventually 20 has_written $((writes + 3)) || fail "$((bd_writes - writes)) blocks were written, should be 3"
+	sleep 3
+	bd_stat
+	is "blocks written within the budget" $((bd_writes - writes)) 3
+	stat_of auto_writeback_ends_limit
+	at_least "turns that the limit has ended" "$value" 1
+	stores "$sys/writeback_budget" off
+	eventually 30 has_at_most_blocks $((blocks - 20)) || fail "$packed_blocks blocks are in use, $blocks before"
+	stores "$sys/auto_writeback" off
+	is "pages on the device" "$packed_pages" 180
+	stat_of auto_writeback_moved
+	at_least "pages that were moved" "$value" 60
+	stat_of auto_writeback_pages
+	is "pages of automatic writeback" "$value" 0
+	bd_stat
+	stat_of auto_writeback_bytes
+	is "bytes of automatic writeback" "$value" $(((bd_writes - writes) * PAGE))
+	for ((index = 0; index < 360; index += 2)); do
+		does check $index 1 hex 17
+	done
+	does close
+}
+
 # A disk without a backing device, or without the algorithm, has nothing to do.
 test_nothing_to_do() {
 	disk 1M lzo
