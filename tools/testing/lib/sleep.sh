@@ -6,6 +6,8 @@
 # The guest's output goes through a port of virtio-serial, which stands still after a suspend: the driver asks the host
 # whether the port is open before it can hear the answer, and waits for that answer. So the output waits in the pipe that
 # tools/env/guest/init has made, and goes on through a port of the driver's next binding.
+#
+# shellcheck disable=SC2154 # variables from test.sh
 
 RTC=/sys/class/rtc/rtc0
 OUTPUT=/run/zr.out
