@@ -1021,6 +1021,8 @@ static const char * const valid[] = {
 	"32", "4096", "1", "86400", "BACKING", "1000000", "compact",
 	"off", "age=1", "age=0 every=1", "age=0 every=1 available=100%", "age=1 above=50% max=1M",
 	"age=2 huge_age=0 every=1", "age=0 every=1 algo=zstd threshold=100", "1M/60", "64K/1", "1G/day",
+	"memory=90% device=80% budget=1 errors=1", "memory=2% hysteresis=1%", "device=50%",
+	"latency=1", "latency=0",
 };
 
 static const char * const words[] = {
@@ -1032,6 +1034,7 @@ static const char * const words[] = {
 	"9223372036854775807", "9223372036854775808", "99999999999999999999999999",
 	"-9223372036854775808",
 	"age", "huge_age", "every", "max", "above", "available", "off", "day", "/", "%",
+	"memory", "device", "budget", "errors", "hysteresis", "latency", "100%", "2%",
 	"1P", "16E", "1KK", "%s%n", "../..", "/dev/", "\xff\xfe", "\xc3\xa9", "\x7f", "\x01",
 };
 

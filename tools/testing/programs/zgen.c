@@ -659,6 +659,36 @@ static void nonsense(void)
 		dev->algorithm[0] = -1;
 }
 
+/* What only zram_rs has: it may be set at any time, and changes nothing that C zram has, too. */
+static void ours(void)
+{
+	switch (below(5)) {
+	case 0:
+		emit("ours %d event_marks %s", number,
+		     ONE_OF("off", "memory=2%", "memory=90% hysteresis=3%", "budget=1 errors=1",
+			    "device=10% budget=1"));
+		break;
+	case 1:
+		/* Packed pages of a device that is short of blocks would move. */
+		emit("ours %d auto_writeback %s", number,
+		     percent(30) ? "off" : no_blocks ? "age=1000000 every=100000" :
+		     ONE_OF("age=1000000 every=1", "age=1000000 every=1 available=0%",
+			    "age=1000000 huge_age=1000000 every=1 max=4K above=0%"));
+		break;
+	case 2:
+		emit("ours %d auto_recompress %s", number,
+		     ONE_OF("off", "age=1000000 every=1",
+			    "age=1000000 every=1 priority=2 threshold=100"));
+		break;
+	case 3:
+		emit("ours %d stats latency=%u", number, below(2));
+		break;
+	default:
+		emit("ours %d %s", number, ONE_OF("stats", "event_marks", "auto_writeback",
+						  "auto_recompress", "writeback_budget"));
+	}
+}
+
 static void random_step(int wild)
 {
 	int i;
@@ -683,6 +713,10 @@ static void random_step(int wild)
 	}
 	if (percent(3)) {
 		add_device();
+		return;
+	}
+	if (percent(3)) {
+		ours();
 		return;
 	}
 	if (!dev->ready) {

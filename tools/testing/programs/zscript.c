@@ -34,6 +34,8 @@
  *   raw D ATTRIBUTE VALUE      write(2) of VALUE as it is
  *   get D ATTRIBUTE            the contents, byte for byte
  *   words D ATTRIBUTE          the contents without spaces and NULs
+ *   ours D ATTRIBUTE [VALUE...]   the same as set, or as get without a VALUE, for an attribute that
+ *                              C zram lacks: prints nothing, as it must not change what C zram has
  *   setp PATH VALUE            getp PATH              the same for any file
  *   stats D                    all statistics in one line, times masked
  *   state D                    block_state: ranges of slots that are in the same state; the time of
@@ -586,6 +588,27 @@ static void do_set(int raw)
 	done = store(attribute_path(step.word[1], step.word[2]), value, len);
 	if (done >= 0 && is(2, "reset"))
 		forget(number(1));
+}
+
+/* Writes or reads an attribute, which need not be there, and tells nothing. */
+static void do_ours(const char *path)
+{
+	static char text[1 << 16];
+	size_t len = 0;
+	int i;
+
+	if (step.count < 4) {
+		slurp(path, text, sizeof(text));
+		return;
+	}
+	for (i = 3; i < step.count && len + step.len[i] + 2 < sizeof(text); i++) {
+		if (i > 3)
+			text[len++] = ' ';
+		memcpy(text + len, step.word[i], step.len[i]);
+		len += step.len[i];
+	}
+	text[len++] = '\n';
+	spill(path, text, len);
 }
 
 static void do_get(const char *path, int words)
@@ -1312,6 +1335,8 @@ static int run_step(const char *line)
 		do_hot_remove();
 	} else if (!strcmp(verb, "set") || !strcmp(verb, "raw")) {
 		do_set(*verb == 'r');
+	} else if (!strcmp(verb, "ours") && step.count > 2) {
+		do_ours(attribute_path(one, step.word[2]));
 	} else if (!strcmp(verb, "get") || !strcmp(verb, "words")) {
 		do_get(attribute_path(one, step.count > 2 ? step.word[2] : ""), *verb == 'w');
 	} else if (!strcmp(verb, "setp")) {
