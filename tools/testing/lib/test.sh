@@ -40,8 +40,6 @@ export LC_ALL=C
 
 DRIVER=${DRIVER:-${ZR_DRIVER:-zram_rs}}
 CONTROL=/sys/class/zram-control
-# shellcheck disable=SC2034 # for the tests
-PAGE=4096
 SCRIPT=${0##*/}
 HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 TMP=${TMP:-/tmp/zram-test.$$}
@@ -63,6 +61,19 @@ on_uml() {
 		[[ $line != *"User Mode Linux"* ]] || return 0
 	done </proc/cpuinfo
 	return 1
+}
+
+# The size of a page of this machine, the unit of what the tests write.
+PAGE=4096
+on_uml || PAGE=$(getconf PAGESIZE)
+# Files that count pages and blocks count in 4 KiB, so many of them a page.
+UNITS=$((PAGE / 4096))
+
+# grow SIZE: sets $grown to the size of a disk that has as many pages as one of SIZE has with pages of 4 KiB. A size
+# without a suffix, in bytes, stays as it is.
+grow() {
+	grown=$1
+	[[ ! $1 =~ ^([0-9]+)([KMG])$ ]] || grown=$((BASH_REMATCH[1] * UNITS))${BASH_REMATCH[2]}
 }
 
 # --- Assertions -----------------------------------------------------------------------------------
@@ -195,8 +206,13 @@ put_bare() {
 	errno_of "$message"
 }
 
-# stores FILE VALUE [ERRNO]: a write of VALUE and a newline must return ERRNO (default OK).
+# stores FILE VALUE [ERRNO]: a write of VALUE and a newline must return ERRNO (default OK). A disksize grows with the
+# pages of the machine (see grow).
 stores() {
+	[[ $1 != */disksize ]] || {
+		grow "$2"
+		set -- "$1" "$grown" "${@:3}"
+	}
 	put "$1" "$2"
 	is "the result of 'echo $2 > $1'" "$errno" "${3:-OK}"
 }
@@ -309,7 +325,7 @@ tidy() {
 
 # --- Statistics -----------------------------------------------------------------------------------
 
-# mm_stat, io_stat, bd_stat: set variables to the columns of these files.
+# mm_stat, io_stat, bd_stat: set variables to the columns of these files; those of bd_stat to numbers of pages.
 # shellcheck disable=SC2034 # for the tests
 mm_stat() {
 	local text
@@ -327,6 +343,7 @@ io_stat() {
 # shellcheck disable=SC2034 # for the tests
 bd_stat() {
 	read -r bd_count bd_reads bd_writes <"$sys/bd_stat"
+	bd_count=$((bd_count / UNITS)) bd_reads=$((bd_reads / UNITS)) bd_writes=$((bd_writes / UNITS))
 }
 
 # no_failed_io: no read or write of the disk has failed.

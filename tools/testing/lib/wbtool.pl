@@ -16,8 +16,9 @@ use strict;
 use warnings;
 use Errno;
 use Fcntl;
+use POSIX ();
 
-use constant PAGE => 4096;
+use constant PAGE => POSIX::sysconf(POSIX::_SC_PAGESIZE);
 
 sub outcome {
 	my ($good) = @_;

@@ -34,9 +34,9 @@ tidy() {
 # --- Backing devices ------------------------------------------------------------------------------
 
 # nullb NAME MEGABYTES [ATTRIBUTE VALUE]...: makes a null_blk device that stores data; sets $nullb to its file. NAME
-# must begin with wb.
+# must begin with wb. The device grows with the pages of the machine (see grow), as disks do.
 nullb() {
-	local path=$NULLB/$1 size=$2
+	local path=$NULLB/$1 size=$(($2 * UNITS))
 	[ -d $NULLB ] || {
 		modprobe null_blk nr_devices=0 2>/dev/null || skip "this kernel has no null_blk"
 		[ -d $NULLB ] || ok mount -t configfs configfs /sys/kernel/config
@@ -57,14 +57,15 @@ slow_nullb() {
 	nullb "$1" "$2" irqmode 2 completion_nsec "$3" "${@:4}"
 }
 
-# bad_sectors NAME FIRST LAST: makes reads and writes of these sectors of a null_blk device fail.
+# bad_sectors NAME FIRST LAST: makes reads and writes of these sectors of a null_blk device fail: of the same pages,
+# whatever the size of a page.
 bad_sectors() {
-	echo "+$2-$3" >"$NULLB/$1/badblocks"
+	echo "+$(($2 * UNITS))-$((($3 + 1) * UNITS - 1))" >"$NULLB/$1/badblocks"
 }
 
 # good_sectors NAME FIRST LAST: makes them succeed again.
 good_sectors() {
-	echo "-$2-$3" >"$NULLB/$1/badblocks"
+	echo "-$(($2 * UNITS))-$((($3 + 1) * UNITS - 1))" >"$NULLB/$1/badblocks"
 }
 
 # loop [OPTION]...: makes a loop device of 1 MiB with these options of losetup; sets $loop to its file. Fails if the
@@ -105,14 +106,14 @@ remap() {
 delayed() {
 	nullb "$1n" "$2"
 	ok modprobe -q dm-delay
-	mapped "$1" "0 $(($2 * 2048)) delay $nullb 0 $3 $nullb 0 $4"
+	mapped "$1" "0 $(($2 * UNITS * 2048)) delay $nullb 0 $3 $nullb 0 $4"
 }
 
 # holdable NAME BLOCKS: makes a device of so many blocks, whose reads can be held; sets $mapped. Its reads, but not its
 # writes, go through another device, NAMEheld. Sets $inflight to the file with the numbers of its requests in flight.
 holdable() {
 	local sectors=$(($2 * PAGE / 512)) held
-	nullb "$1n" $(($2 * PAGE / 1048576 + 1))
+	nullb "$1n" $(($2 / 256 + 1))
 	mapped "$1held" "0 $sectors linear $nullb 0"
 	held=$mapped
 	ok modprobe -q dm-delay
@@ -137,7 +138,7 @@ reads_in_flight() {
 # blocks NAME COUNT: makes a device of exactly so many blocks; sets $mapped to its file.
 blocks() {
 	nullb "$1n" $(($2 / 256 + 1))
-	mapped "$1" "0 $(($2 * 8)) linear $nullb 0"
+	mapped "$1" "0 $(($2 * PAGE / 512)) linear $nullb 0"
 }
 
 # The forms in which pages are written back: 0 (raw), 1 (compressed), packed (compressed, and several in a block).
@@ -217,9 +218,11 @@ counts() {
 	is "bd_stat $1" "$bd_count $bd_reads $bd_writes" "$2 $3 $4"
 }
 
-# pack_stat: sets $packed_pages, $packed_bytes, $packed_blocks and $sparse to the columns of bd_pack_stat.
+# pack_stat: sets $packed_pages, $packed_bytes, $packed_blocks and $sparse to the columns of bd_pack_stat, with pages
+# and blocks of the size of a page.
 pack_stat() {
 	read -r packed_pages packed_bytes packed_blocks sparse <"$sys/bd_pack_stat"
+	packed_pages=$((packed_pages / UNITS)) packed_blocks=$((packed_blocks / UNITS)) sparse=$((sparse / UNITS))
 }
 
 # device_pages: sets $device_pages to the number of pages on the backing device.

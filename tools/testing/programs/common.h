@@ -27,7 +27,10 @@
 
 #define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
 
+/* The unit of most programs; one may have another. */
+#ifndef PAGE
 #define PAGE		4096UL
+#endif
 #define WORDS		(PAGE / sizeof(uint64_t))
 
 #define HOT_REMOVE	"/sys/class/zram-control/hot_remove"

@@ -16,7 +16,8 @@ FULL=ENOSPC
 [ "$DRIVER" != zram ] || FULL=EIO
 
 test_mem_limit() {
-	local value want
+	local value want hex
+	printf -v hex 0x%x $((2 * PAGE))
 	add
 	for value in garbage '' -1 M; do
 		stores "$sys/mem_limit" "$value" EINVAL
@@ -28,11 +29,11 @@ test_mem_limit() {
 			mm_stat
 			is "the limit after '$value'" "$limit" "$want"
 		done <<-END
-			1 4096
-			4097 8192
+			1 $PAGE
+			$((PAGE + 1)) $((2 * PAGE))
 			10M 10485760
 			1Ggarbage 1073741824
-			0x2000 8192
+			$hex $((2 * PAGE))
 			2T 2199023255552
 			0 0
 		END
@@ -50,7 +51,7 @@ test_mem_limit() {
 test_writes_fail_at_mem_limit() {
 	local slot
 	disk 8M lz4
-	stores "$sys/mem_limit" 1M
+	stores "$sys/mem_limit" $((256 * PAGE))
 	does open "$dev" direct
 	does write 0 100 random 1
 	does write 100 156 random 1
@@ -85,15 +86,15 @@ test_writes_fail_at_mem_limit() {
 	does bulkcheck 3 253 random 1
 	does check 256 10 same 4
 	# Writes succeed again after the limit was raised or removed, or after a discard.
-	stores "$sys/mem_limit" 2M
+	stores "$sys/mem_limit" $((512 * PAGE))
 	does write 512 100 random 6
-	stores "$sys/mem_limit" 4K
+	stores "$sys/mem_limit" $PAGE
 	refuses $FULL write 612 1 random 6
 	stores "$sys/mem_limit" 0
 	does write 612 100 random 6
 	does bulkcheck 512 200 random 6
-	stores "$sys/mem_limit" 4K
-	does discard 0 $((8 << 20))
+	stores "$sys/mem_limit" $PAGE
+	does discard 0 $((2048 * PAGE))
 	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
 	does write 0 1 random 7
 	refuses $FULL write 1 1 random 7
@@ -113,7 +114,7 @@ test_mem_used_max() {
 	mm_stat
 	at_least "mem_used_max with 512 random pages" "$used_max" $((512 * PAGE))
 	stores "$sys/mem_used_max" 1 EINVAL
-	does discard 0 $((4 << 20))
+	does discard 0 $((1024 * PAGE))
 	eventually 5 pool_is_empty || fail "$used bytes are in use after discard"
 	at_least "mem_used_max after discard" "$used_max" $((512 * PAGE))
 	stores "$sys/mem_used_max" 0

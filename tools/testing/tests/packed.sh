@@ -117,7 +117,7 @@ test_no_stale_memory_on_the_device() {
 		packed "$nullb" 256K $algorithm
 		# One request, which no helper has.
 		stores "$sys/writeback_batch_size" 1
-		stores "$sys/writeback_limit" 1000
+		stores "$sys/writeback_limit" $((1000 * UNITS))
 		stores "$sys/writeback_limit_enable" 1
 		does bulk 0 32 random 1
 		does bulk 32 20 text 1
@@ -165,7 +165,7 @@ test_the_limit_counts_blocks() {
 	packed "$nullb" 1M zstd
 	does bulk 0 128 hex 3
 	stores "$sys/writeback_limit_enable" 1
-	stores "$sys/writeback_limit" 10
+	stores "$sys/writeback_limit" $((10 * UNITS))
 	writes_back page_indexes=0-127 EIO
 	pack_stat
 	bd_stat
@@ -349,7 +349,7 @@ test_compaction_within_the_limit() {
 	packed "$nullb" 8M zstd
 	make_sparse
 	stores "$sys/writeback_limit_enable" 1
-	stores "$sys/writeback_limit" 3
+	stores "$sys/writeback_limit" $((3 * UNITS))
 	writes_back compact EIO
 	reads writeback_limit $'0\n'
 	pack_stat

@@ -19,6 +19,8 @@ FAILSLAB=/sys/kernel/debug/failslab
 # The number of pages, of tasks that write to each page, and of moves of the pages. A read of the backing device takes
 # read_ms milliseconds.
 pages=4 tasks=3 moves=10 read_ms=500
+# The blocks of a page.
+parts=$((PAGE / 512))
 
 need_small_blocks() {
 	local size
@@ -54,12 +56,12 @@ check_blocks() {
 	read_pages "$TMP/is"
 	does bulk 0 $pages "${2:-hex}" "$1"
 	read_pages "$TMP/was"
-	wrong=$(perl -e 'local $/; my ($tasks, @text) = (shift, map { open(my $f, "<", $_) or die; <$f> } @ARGV);
+	wrong=$(perl -e 'local $/; my ($tasks, $parts, @text) = (shift, shift, map { open(my $f, "<", $_) or die; <$f> } @ARGV);
 		for my $block (0 .. length($text[1]) / 512 - 1) {
 			my ($is, $was) = map { substr($_, $block * 512, 512) } @text;
-			my $of_task = $block % 8 >= 1 && $block % 8 <= $tasks;
+			my $of_task = $block % $parts >= 1 && $block % $parts <= $tasks;
 			print "$block " unless $is eq $was || $of_task && $is eq "x" x 512;
-		}' $tasks "$TMP/is" "$TMP/was" 2>&1)
+		}' $tasks $parts "$TMP/is" "$TMP/was" 2>&1)
 	is "the list of wrong blocks" "$wrong" ""
 }
 
@@ -82,7 +84,7 @@ write_to_moving_pages() {
 		writers=()
 		for ((task = 1; task <= tasks; task++)); do
 			for ((page = 0; page < pages; page++)); do
-				dd if="$TMP/x" of="$dev" bs=512 seek=$((page * 8 + task)) count=1 oflag=direct conv=notrunc status=none &
+				dd if="$TMP/x" of="$dev" bs=512 seek=$((page * parts + task)) count=1 oflag=direct conv=notrunc status=none &
 				writers+=($!)
 			done
 		done
@@ -176,7 +178,7 @@ test_more_reads_of_a_shared_block_than_can_be_counted() {
 	is "blocks" "$bd_count" 1
 	hold_reads wb1
 	for ((count = 0; count < 2 * pages; count++)); do
-		write_block $((count % pages * 8 + 1 + count / pages))
+		write_block $((count % pages * parts + 1 + count / pages))
 	done
 	eventually 30 reads_in_flight 14 || fail "$reads reads are under way"
 	sleep 1

@@ -107,7 +107,7 @@ test_bad_blocks_cost_their_pages() {
 		save 64
 		writes_back page_indexes=0-63
 		for block in 0 17 18 40; do
-			bad_sectors "wb$form" $((block * PAGE / 512)) $(((block + 1) * PAGE / 512 - 1))
+			bad_sectors "wb$form" $((block * 8)) $((block * 8 + 7))
 		done
 		not_ok dd if="$dev" of="$TMP/after" bs=$((64 * PAGE)) count=1 iflag=direct
 		io_stat
@@ -127,7 +127,7 @@ test_bad_blocks_cost_their_pages() {
 		done
 		[ "$DRIVER" = zram ] || is "pages that can be read" $good $((64 - bad))
 		for block in 0 17 18 40; do
-			good_sectors "wb$form" $((block * PAGE / 512)) $(((block + 1) * PAGE / 512 - 1))
+			good_sectors "wb$form" $((block * 8)) $((block * 8 + 7))
 		done
 		reads_back 64
 		remove
