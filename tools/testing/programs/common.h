@@ -27,9 +27,17 @@
 
 #define ARRAY_SIZE(x)	(sizeof(x) / sizeof(*(x)))
 
-/* The unit of most programs; one may have another. */
+/* The unit of most programs; that of others is the page of this machine: page_size. */
 #ifndef PAGE
 #define PAGE		4096UL
+#else
+static unsigned long page_size;
+
+static void __attribute__((constructor)) find_page_size(void)
+{
+	page_size = sysconf(_SC_PAGESIZE);
+}
+
 #endif
 #define WORDS		(PAGE / sizeof(uint64_t))
 

@@ -92,11 +92,10 @@ static inline uint64_t begin_generation(struct page *page, enum kind kind)
 static inline enum verdict judge(const struct page *page, const uint64_t *got, uint64_t program,
 				 uint64_t index, size_t least, uint64_t oldest)
 {
-	static const uint64_t zeros[WORDS];
 	uint64_t wanted[WORDS], generation = got[0] & GENERATION;
 
 	if (!got[0]) {
-		if (memcmp(got, zeros, PAGE))
+		if (memcmp(got, got + 1, PAGE - sizeof(*got)))
 			return TORN;
 		return page->discarded >= oldest ? RIGHT : LOST;
 	}

@@ -42,8 +42,10 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#define PAGE page_size
 #include "data.h"
 
+#define UNITS		(PAGE / 4096)	/* of 4 KiB in a page, which files count */
 #define RUN		8		/* pages in one read or write, at most */
 #define LARGE		160UL		/* the same of a large one, with which idle CPUs help */
 #define LEAST_LARGE	16
@@ -224,7 +226,8 @@ static void change(struct worker *worker, int fd, int disk, uint64_t first, size
 			problem("write of %zu pages at %lu of disk %d: %s", count, first, disk,
 				strerror(errno));
 	} else {
-		switch (dice(worker, 4)) {
+		/* A disk with larger pages cannot zero: the block layer writes zeros, or fails. */
+		switch (PAGE == 4096 ? dice(worker, 4) : 2) {
 		case 0:
 			done = !ioctl(fd, BLKZEROOUT, range);
 			break;
@@ -355,7 +358,10 @@ static bool packs(int disk)
 	return disk == PACKED || disk == SWAP + 1 || disk == FILES + 1;
 }
 
-/* Columns of a file of statistics; a counter below zero shows as a very large one. */
+/*
+ * Columns of a file of statistics, with pages of this machine for units of 4 KiB; a counter below
+ * zero shows as a very large one.
+ */
 static int columns(int id, const char *name, uint64_t *to, int most)
 {
 	char text[512], *at = text, *end;
@@ -369,6 +375,9 @@ static int columns(int id, const char *name, uint64_t *to, int most)
 			break;
 		if (*at == '-' || to[count] >> 60)
 			problem("%s of zram%d has %s", name, id, at);
+		/* The second column of bd_pack_stat has bytes. */
+		if (!strncmp(name, "bd_", 3) && (strcmp(name, "bd_pack_stat") || count != 1))
+			to[count] /= UNITS;
 		at = end;
 		count++;
 	}
@@ -453,13 +462,14 @@ static void do_limits(struct worker *worker)
 		/* File systems take it ill when writes fail. */
 		if (disk == FILES || disk == FILES + 1)
 			return;
-		error = set(ids[disk], "mem_limit", "%luK", dice(worker, 3) * 64);
+		error = set(ids[disk], "mem_limit", "%luK", dice(worker, 3) * 64 * UNITS);
 		break;
 	case 1:
 		error = set(ids[disk], "mem_used_max", "0");
 		break;
 	case 2:
-		error = set(ids[disk], "writeback_limit", "%lu", dice(worker, DISK_PAGES));
+		error = set(ids[disk], "writeback_limit", "%lu",
+			    dice(worker, DISK_PAGES) * UNITS);
 		break;
 	case 3:
 		error = set(ids[disk], "writeback_limit_enable", "%lu", dice(worker, 2));
@@ -467,8 +477,8 @@ static void do_limits(struct worker *worker)
 	case 4:
 		/* While it is set, the limit is busy. C zram does not have it. */
 		error = dice(worker, 2) ? set(ids[disk], "writeback_budget", "off") :
-			set(ids[disk], "writeback_budget", "%luK/%lu", 64 + dice(worker, 256),
-			    1 + dice(worker, 3));
+			set(ids[disk], "writeback_budget", "%luK/%lu",
+			    (64 + dice(worker, 256)) * UNITS, 1 + dice(worker, 3));
 		break;
 	case 5:
 		/* C zram has no such file. */
@@ -502,7 +512,8 @@ static void do_automatic(struct worker *worker)
 	switch (dice(worker, 4)) {
 	case 0:
 		error = set(ids[disk], "auto_writeback", "age=%lu every=1 max=%luK available=%lu%%",
-			    dice(worker, 3), 4 + dice(worker, 4096), dice(worker, 2) * 100);
+			    dice(worker, 3), (4 + dice(worker, 4096)) * UNITS,
+			    dice(worker, 2) * 100);
 		break;
 	case 1:
 		error = set(ids[disk], "auto_recompress", "age=0 every=1 priority=%lu",
@@ -686,7 +697,7 @@ static void do_hotplug(struct worker *worker)
 	}
 	if (dice(worker, 4)) {
 		set(id, "comp_algorithm", "lz4");
-		error = set(id, "disksize", "256K");
+		error = set(id, "disksize", "%luK", 256 * UNITS);
 		if (error)
 			problem("disksize of a new disk: %s", strerror(error));
 		own_pages(worker, id, generation, true);

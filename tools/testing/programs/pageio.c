@@ -23,8 +23,6 @@
  * smaller).
  */
 #define _GNU_SOURCE
-/* Of this machine. */
-static unsigned long page_size;
 #define PAGE page_size
 #include "common.h"
 
@@ -249,7 +247,6 @@ int main(void)
 {
 	char line[512];
 
-	page_size = sysconf(_SC_PAGESIZE);
 	memory = alloc_aligned(MEMORY);
 	expected = alloc_aligned(BULK_PAGES * PAGE);
 	memset(memory, CANARY, MEMORY);
