@@ -580,6 +580,8 @@ mod tests {
     #[test]
     fn room_does_not_change_the_result() -> Result {
         const LIMIT: usize = PAGE_SIZE / 16 * 13;
+        // As many bytes in all, whatever the size of a page.
+        const STEP: usize = (PAGE_SIZE / 4096) * (PAGE_SIZE / 4096) * 3;
         let copy = OwnedPage::new(Gfp::KERNEL)?;
         let copy = copy.as_page();
         let page = copy.map();
@@ -587,7 +589,7 @@ mod tests {
             let setup = Setup::new(algorithm, &Params::default())?;
             let mut stream = Stream::new(&setup)?;
             let (mut fit, mut failed) = (0, 0);
-            for loose in (LIMIT - LIMIT / 4..LIMIT + LIMIT / 8).step_by(3) {
+            for loose in (LIMIT - LIMIT / 4..LIMIT + LIMIT / 8).step_by(STEP) {
                 page.write(0, &contents(loose)?);
                 page.clear_from(loose);
                 stream.gave_up = false;
