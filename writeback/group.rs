@@ -135,10 +135,13 @@ pub(crate) fn run(
     };
     let pages = group.len();
     let written = set_aside.with_engine(&job, pages, urgent, |engine| {
-        let batch = group.batch();
-        match store.sharing().is_packed() {
-            false => engine.write(Each(Queue::new(batch.slots).slots(End::Front))),
-            true => engine.write(&Packer::new(batch)),
+        if store.sharing().is_packed() {
+            engine.write(&Packer::new(group.batch()))
+        } else if job.has_room_for(pages) {
+            // In the order in which the turn has found them.
+            engine.write(Each(group.slots()))
+        } else {
+            engine.write(Each(Queue::new(group.batch().slots).slots(End::Front)))
         }
     });
     let (end, result) = match written {
