@@ -52,7 +52,7 @@ test_neighbours_are_one_request() {
 			reads_back 256 $n
 			requests
 			note "$form: $((requests - before)) requests"
-			[ $((requests - before)) -le 16 ] ||
+			[ $((requests - before)) -le 12 ] ||
 				fail "reading 256 pages took $((requests - before)) requests"
 			[ $((requests - before)) -ge 8 ] ||
 				fail "reading 256 pages took $((requests - before)) requests"
