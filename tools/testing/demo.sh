@@ -344,7 +344,8 @@ report() {
 	bar "  memory after" "$(mib "$rest_used")" "$full"
 	bar "  on the disk" "$(mib $((wb_blocks * 4096)))" "$full"
 	bar "  data in that" "$(mib "$wb_data")" "$full"
-	row "  $(grouped "$wb_pages") pages in $(grouped "$wb_blocks") blocks, $(ratio $((wb_blocks * 4096)) "$wb_data") times their data"
+	row "  $(grouped "$wb_pages") pages in $(grouped "$wb_blocks") blocks," \
+		"$(ratio $((wb_blocks * 4096)) "$wb_data") times their data"
 	row "  $(grouped "$wb_requests") requests, memory saved $(mib $((idle_used - rest_used))) MiB"
 	row "  the turns took $wb_ms ms; zstd made $(grouped "$re_pages") pages $(grouped $((re_bytes >> 10))) KiB smaller"
 	row "  pages read back from the disk, decompressed: $(grouped "$rb_pages")"
@@ -354,7 +355,8 @@ report() {
 	bar "  which took" "$(mib "$file_used")" "$full"
 	row "  ratio $(ratio "$file_original" "$file_used") : 1, $file_count files, time $file_time"
 	rule
-	row "$(grouped "$pages") pages and $file_count files verified, $mismatches mismatches, $(seconds_since "$begun") in all"
+	row "$(grouped "$pages") pages and $file_count files verified, $mismatches mismatches," \
+		"$(seconds_since "$begun") in all"
 	rule
 }
 
