@@ -4,6 +4,7 @@
 # The file compressed_writeback: the values that it accepts, and the blocks that such a writeback writes.
 #
 # Guest: uml-debug group=writeback
+# Guest: arm64-64k-debug group=packed memory=2G seconds=1800
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -5,6 +5,7 @@
 # of their results as one KTAP list; with TESTS, those of these suites.
 #
 # Guest: uml-debug group=basic quick
+# Guest: arm64-64k-debug group=basic memory=2G seconds=1200
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

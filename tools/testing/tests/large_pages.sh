@@ -5,6 +5,7 @@
 # written back.
 #
 # Guest: arm64-16k group=basic memory=2G
+# Guest: arm64-64k-debug group=basic memory=2G seconds=1200
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

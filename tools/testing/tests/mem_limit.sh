@@ -7,6 +7,7 @@
 #
 # Guest: uml-debug group=basic quick
 # Guest: stock group=basic memory=2G
+# Guest: arm64-64k-debug group=basic memory=2G seconds=1200
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -5,6 +5,7 @@
 # pages go one by one, and compaction.
 #
 # Guest: uml-debug group=packed seconds=600
+# Guest: arm64-64k-debug group=packed memory=2G seconds=1800
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

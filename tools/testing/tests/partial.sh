@@ -8,6 +8,7 @@
 # has only that reserve.
 #
 # Guest: uml-debug build=small-blocks seconds=540
+# Guest: arm64-64k-debug build=small-blocks memory=2G seconds=1800
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"

@@ -9,6 +9,7 @@
 # an invalid request writes nothing.
 #
 # Guest: uml-debug seconds=600
+# Guest: arm64-64k-debug memory=2G seconds=3000
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
