@@ -155,8 +155,8 @@ impl Job<'_> {
         self.store.check_stop(self.submitter)
     }
 
-    /// Returns whether the limit and the free blocks are enough to write back so many pages, each to
-    /// a block of its own.
+    /// Returns whether the limit and the free blocks are enough to write back so many pages, each
+    /// to a block of its own.
     ///
     /// Then their order does not decide which of them are written.
     pub(super) fn has_room_for(&self, pages: usize) -> bool {
