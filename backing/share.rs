@@ -50,7 +50,8 @@ const SPARSE: usize = FULL / 2 - 1;
 /// live.
 pub(crate) const HALF: usize = FULL / 2;
 
-/// Maximum weight of a block whose pages can be moved to other blocks: three quarters of it are live.
+/// Maximum weight of a block whose pages can be moved to other blocks: three quarters of it are
+/// live.
 pub(crate) const MAX_MOVED: usize = FULL * 3 / 4;
 
 /// Returns the weight of a share that begins at `offset` of its block and has `size` bytes.
