@@ -2,9 +2,10 @@
 
 //! Reads of the backing device on behalf of a bio, as few requests as there can be.
 //!
-//! The pages of a bio that are on the device are gathered, and sorted by their blocks: neighbours of
-//! a bio may lie apart from each other, or in another order. Pages in one block or in blocks that follow one another are a run, and become one request. Gathering
-//! takes free memory only: without any, each page is a request.
+//! The pages of a bio that are on the device are gathered, and sorted by their blocks: neighbours
+//! of a bio may lie apart from each other, or in another order. Pages in one block, or in blocks
+//! that follow one another, are a run, and become one request. Gathering takes free memory only:
+//! without any, each page is a request.
 
 use crate::{
     abstractions::{

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Selects slots for post-processing and orders them: the largest objects first, or by their indices.
+//! Selects slots for post-processing and orders them: the largest objects first, or by their
+//! indices.
 //!
-//! If the largest come first, then among slots of about the same size those with higher indices do, as in
-//! C zram: users can see which pages a limited writeback or recompression takes.
+//! If the largest come first, then among slots of about the same size those with higher indices do,
+//! as in C zram: users can see which pages a limited writeback or recompression takes.
 //!
 //! The selector first walks all slots in question, marks the wanted ones as selected, and counts
 //! them by size. Then it returns the slots that are still marked in batches. From the largest sizes

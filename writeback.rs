@@ -12,9 +12,9 @@
 //! all that it has are in flight, from free memory only: it never waits for memory that it is about
 //! to free.
 //!
-//! If there is room for all pages, they are written in ascending order of their slots, so that those
-//! which are neighbours on the disk are neighbours on the device. If there are many, too, a helper
-//! takes part: a worker on another CPU, with up to half of the requests.
+//! If there is room for all pages, they are written in ascending order of their slots, so that
+//! neighbours on the disk are neighbours on the device. If there are also many, a helper takes
+//! part: a worker on another CPU, with up to half of the requests.
 //!
 //! The only lock that is held while requests are in flight is the one that serialises
 //! post-processing of the disk.

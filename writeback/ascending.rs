@@ -2,8 +2,8 @@
 
 //! The slots of a batch in ascending order, which the submitter and its helper take from the front.
 //!
-//! Both take pieces of neighbours, and claim blocks at about the same time, so that what one of them
-//! writes lies beside what the other one writes.
+//! Both take pieces of neighbours, and claim blocks at about the same time, so that what one of
+//! them writes lies beside what the other one writes.
 
 use super::{
     window::WINDOW,
