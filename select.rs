@@ -101,44 +101,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Slots in ascending order of their indices.
-#[derive(Clone, Copy)]
-pub(crate) struct Ascending<'a>(&'a [usize]);
-
-/// The factor of the index of a slot in an entry of [`Ascending`]; the rest is the bucket.
-const BUCKET_RADIX: usize = (BUCKETS + 1).next_power_of_two();
-
-/// # Context
-///
-/// Any context.
-impl<'a> Ascending<'a> {
-    /// Returns the number of slots.
-    pub(crate) fn len(self) -> usize {
-        self.0.len()
-    }
-
-    /// Returns a part of the slots.
-    pub(crate) fn part(self, range: Range<usize>) -> Self {
-        Self(self.0.get(range).unwrap_or_default())
-    }
-
-    /// Returns the number of slots whose index is less than `index`.
-    pub(crate) fn count_below(self, index: usize) -> usize {
-        (self.0).partition_point(|entry| entry / BUCKET_RADIX < index)
-    }
-
-    /// Returns the index of a slot and the bucket that the size of its object was in.
-    pub(crate) fn get(self, at: usize) -> Option<(usize, usize)> {
-        let entry = self.0.get(at)?;
-        Some((entry / BUCKET_RADIX, entry % BUCKET_RADIX))
-    }
-
-    /// Returns the indices of the slots.
-    pub(crate) fn slots(self) -> impl Iterator<Item = usize> + 'a {
-        self.0.iter().map(|entry| entry / BUCKET_RADIX)
-    }
-}
-
 /// Slots that their user collects, to be sorted into a batch.
 ///
 /// # Context
@@ -414,7 +376,7 @@ impl<'a> Selector<'a> {
     /// # Context
     ///
     /// May sleep, but not for memory.
-    pub(crate) fn next_ascending(&mut self) -> Option<Ascending<'_>> {
+    pub(crate) fn next_ascending(&mut self) -> Option<&[usize]> {
         if self.len() == 0 {
             return None;
         }
@@ -435,10 +397,9 @@ impl<'a> Selector<'a> {
                 };
                 self.next = index + 1;
                 if let Some(size) = slot.object_size().filter(|_| slot.is_selected()) {
-                    let bucket = bucket(size);
-                    *entry = index * BUCKET_RADIX + bucket;
+                    *entry = index;
                     len += 1;
-                    if let Some(left) = self.histogram.0.get_mut(bucket) {
+                    if let Some(left) = self.histogram.0.get_mut(bucket(size)) {
                         *left = left.saturating_sub(1);
                     }
                 }
@@ -450,7 +411,7 @@ impl<'a> Selector<'a> {
             self.histogram.0 = [0; BUCKETS];
             return None;
         }
-        Some(Ascending(batch.get(..len).unwrap_or_default()))
+        batch.get(..len)
     }
 
     /// Drops the selector without a walk if all slots were in a batch. Any context; does not sleep
@@ -475,27 +436,6 @@ impl Drop for Selector<'_> {
             });
         }
     }
-}
-
-/// Calls `f` with slots of these indices, in ascending order, and sizes; for unit tests.
-///
-/// # Context
-///
-/// May sleep.
-///
-/// # Errors
-///
-/// `ENOMEM`: there is no memory.
-#[cfg(CONFIG_KUNIT = "y")]
-pub(crate) fn with_test_slots<T>(
-    slots: impl Iterator<Item = (usize, usize)>,
-    f: impl FnOnce(Ascending<'_>) -> T,
-) -> Result<T> {
-    let mut entries = KVVec::new();
-    for (index, size) in slots {
-        entries.push(index * BUCKET_RADIX + bucket(size), GFP_KERNEL)?;
-    }
-    Ok(f(Ascending(&entries)))
 }
 
 #[kunit_tests(zram_rs_select)]
@@ -599,10 +539,8 @@ mod tests {
                 .filter(|&index| index != 20);
             while let Some(batch) = selector.next_ascending() {
                 assert!(batch.len() >= 1 && batch.len() <= max);
-                for at in 0..batch.len() {
-                    let (index, size) = batch.get(at).ok_or(EINVAL)?;
+                for &index in batch {
                     assert_eq!(Some(index), wanted.next());
-                    assert_eq!(size, bucket(sizes[index] * (PAGE_SIZE / 4096)));
                     table.lock(index).ok_or(EINVAL)?.set_selected(false);
                 }
             }

@@ -12,9 +12,9 @@
 //! all that it has are in flight, from free memory only: it never waits for memory that it is about
 //! to free.
 //!
-//! If there is room for all pages, they are written in ascending order of their slots, so that
-//! neighbours on the disk are neighbours on the device. If there are also many, a helper takes
-//! part: a worker on another CPU, with up to half of the requests.
+//! If there is room for all pages, and they share no blocks, they are written in ascending order of
+//! their slots, so that neighbours on the disk are neighbours on the device. If there is room for
+//! many pages, a helper takes part: a worker on another CPU, with up to half of the requests.
 //!
 //! The only lock that is held while requests are in flight is the one that serialises
 //! post-processing of the disk.
@@ -29,7 +29,6 @@ pub(crate) mod period;
 mod plan;
 mod queue;
 pub(crate) mod selection;
-mod window;
 
 use crate::{
     abstractions::{
@@ -60,7 +59,6 @@ use queue::{
     Queue, //
 };
 use selection::Selection;
-use window::Windows;
 
 /// Maximum number of requests in flight, unless the user sets another.
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 32;
@@ -90,8 +88,6 @@ const WORTH: usize = 64;
 enum Order<'a> {
     /// In ascending order, each to a block of its own.
     Ascending(Pieces<'a>),
-    /// In ascending order as far as blocks can be filled with neighbours.
-    Windows(Pieces<'a>),
     /// The largest objects first, each to a block of its own.
     Size(Queue<'a>),
     /// Those that fill blocks.
@@ -102,7 +98,7 @@ impl Order<'_> {
     /// Returns the number of slots.
     fn len(&self) -> usize {
         match self {
-            Order::Ascending(pieces) | Order::Windows(pieces) => pieces.len(),
+            Order::Ascending(pieces) => pieces.len(),
             Order::Size(queue) => queue.len(),
             Order::Packed(packer) => packer.len(),
         }
@@ -112,7 +108,6 @@ impl Order<'_> {
     fn take<T>(&self, end: End, write: impl FnOnce(&mut dyn Source) -> T) -> T {
         match self {
             Order::Ascending(pieces) => write(&mut Each(pieces.slots())),
-            Order::Windows(pieces) => write(&mut Windows::new(pieces)),
             Order::Size(queue) => write(&mut Each(queue.slots(end))),
             Order::Packed(packer) => write(&mut &*packer),
         }
@@ -120,7 +115,7 @@ impl Order<'_> {
 }
 
 /// Writes back the pages of a selection: in ascending order of their slots if there is room for all
-/// of them, otherwise the largest first.
+/// of them and each has a block of its own, otherwise the largest first.
 ///
 /// # Context
 ///
@@ -165,7 +160,7 @@ pub(crate) fn run(
         }
     }
     let packed = store.sharing().is_packed();
-    let in_order = job.has_room_for(selector.len());
+    let in_order = !packed && job.has_room_for(selector.len());
     let quota = Quota::new(batch_size, selector.len(), totalram_pages());
     let halves = quota.halves().filter(|_| job.is_helped(selector.len()));
     let own = halves.map_or(quota, |(own, _)| own);
@@ -174,19 +169,12 @@ pub(crate) fn run(
         let mut end = Ok(());
         let mut helped = Ok(());
         loop {
-            let order = match (in_order, packed) {
-                (true, false) => selector
-                    .next_ascending()
-                    .map(Pieces::of_pages)
-                    .map(Order::Ascending),
-                (true, true) => selector
-                    .next_ascending()
-                    .map(Pieces::of_windows)
-                    .map(Order::Windows),
-                (false, false) => {
-                    (selector.next_batch()).map(|batch| Order::Size(Queue::new(batch.slots)))
-                }
-                (false, true) => selector.next_batch().map(Packer::new).map(Order::Packed),
+            let order = if in_order {
+                (selector.next_ascending()).map(|slots| Order::Ascending(Pieces::new(slots)))
+            } else if packed {
+                selector.next_batch().map(Packer::new).map(Order::Packed)
+            } else {
+                (selector.next_batch()).map(|batch| Order::Size(Queue::new(batch.slots)))
             };
             let Some(order) = order else { break };
             // The workqueue may have to create a worker, and reclaims memory for it.

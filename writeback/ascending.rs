@@ -5,11 +5,7 @@
 //! Both take pieces of neighbours, and claim blocks at about the same time, so that what one of
 //! them writes lies beside what the other one writes.
 
-use super::{
-    window::WINDOW,
-    REQUEST_BLOCKS, //
-};
-use crate::select::Ascending;
+use super::REQUEST_BLOCKS;
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -18,34 +14,22 @@ use kernel::{
     },
 };
 
-/// The slots of a batch, in pieces.
+/// The slots of a batch, in pieces of what a request can take.
 ///
 /// # Context
 ///
 /// Any context.
 pub(super) struct Pieces<'a> {
-    slots: Ascending<'a>,
-    /// Maximum number of slots in a piece.
-    max: usize,
-    /// Number of slots that were taken.
+    slots: &'a [usize],
+    /// Number of pieces that were taken.
     taken: Atomic<usize>,
 }
 
 impl<'a> Pieces<'a> {
-    /// Creates pieces of what a request can take, each page in a block of its own.
-    pub(super) fn of_pages(slots: Ascending<'a>) -> Self {
-        Self::new(slots, REQUEST_BLOCKS)
-    }
-
-    /// Creates pieces whose pages share blocks.
-    pub(super) fn of_windows(slots: Ascending<'a>) -> Self {
-        Self::new(slots, WINDOW)
-    }
-
-    fn new(slots: Ascending<'a>, max: usize) -> Self {
+    /// Creates the pieces.
+    pub(super) fn new(slots: &'a [usize]) -> Self {
         Self {
             slots,
-            max,
             taken: Atomic::new(0),
         }
     }
@@ -57,94 +41,55 @@ impl<'a> Pieces<'a> {
 
     /// Returns an iterator over the slots, until all have been taken.
     pub(super) fn slots(&self) -> impl Iterator<Item = usize> + '_ {
-        core::iter::from_fn(|| self.take()).flat_map(Ascending::slots)
+        core::iter::from_fn(|| self.take()).flatten().copied()
     }
 
     /// Takes a piece, if there is one left.
-    pub(super) fn take(&self) -> Option<Ascending<'a>> {
-        let mut from = self.taken.load(Relaxed);
-        while from < self.slots.len() {
-            let to = self.end(from);
-            match self.taken.cmpxchg(from, to, Relaxed) {
-                Ok(_) => return Some(self.slots.part(from..to)),
-                Err(now) => from = now,
-            }
-        }
-        None
-    }
-
-    /// Returns the end of the piece that begins at `from`.
-    ///
-    /// It ends where large reads of the disk do, at a multiple of its size, unless that makes it
-    /// less than half as long.
-    fn end(&self, from: usize) -> usize {
-        let most = self.slots.len().min(from + self.max);
-        let Some((next, _)) = self.slots.get(most) else {
-            return most;
-        };
-        let border = self.slots.count_below(next - next % self.max);
-        match border > from + self.max / 2 {
-            true => border,
-            false => most,
-        }
+    fn take(&self) -> Option<&'a [usize]> {
+        // A task calls this once more after the last piece, so that the number does not wrap.
+        let number = self.taken.fetch_add(1, Relaxed);
+        self.slots.chunks(REQUEST_BLOCKS).nth(number)
     }
 }
 
 #[kunit_tests(zram_rs_ascending)]
 mod tests {
     use super::*;
-    use crate::{
-        abstractions::workqueue::with_scoped_work,
-        select::with_test_slots, //
-    };
-
-    /// Returns the first slot and the length of each piece of these slots.
-    fn pieces(indices: impl Iterator<Item = usize>) -> Result<KVec<(usize, usize)>> {
-        with_test_slots(indices.map(|index| (index, 0)), |slots| {
-            let pieces = Pieces::of_pages(slots);
-            let mut taken = KVec::new();
-            while let Some(piece) = pieces.take() {
-                let (first, _) = piece.get(0).ok_or(EINVAL)?;
-                taken.push((first, piece.len()), GFP_KERNEL)?;
-            }
-            Ok(taken)
-        })?
-    }
+    use crate::abstractions::workqueue::with_scoped_work;
 
     #[test]
-    fn pieces_end_at_multiples() -> Result {
-        const MAX: usize = REQUEST_BLOCKS;
-        assert_eq!(pieces(0..0)?[..], []);
-        assert_eq!(pieces(5..6)?[..], [(5, 1)]);
-        assert_eq!(pieces(0..2 * MAX)?[..], [(0, MAX), (MAX, MAX)]);
-        // Less than half of a piece is before the border, and more than half.
-        assert_eq!(
-            pieces(MAX - 3..3 * MAX)?[..],
-            [(MAX - 3, MAX), (2 * MAX - 3, MAX), (3 * MAX - 3, 3)]
-        );
-        assert_eq!(pieces(3..2 * MAX)?[..], [(3, MAX - 3), (MAX, MAX)]);
-        // Slots that are far apart.
-        let far = (0..MAX + 1).map(|number| 1000 * number);
-        assert_eq!(pieces(far)?[..], [(0, MAX), (1000 * MAX, 1)]);
-        Ok(())
+    fn pieces_are_neighbours() {
+        const LEN: usize = 2 * REQUEST_BLOCKS + 3;
+        let slots: [usize; LEN] = core::array::from_fn(|number| 7 * number);
+        let pieces = Pieces::new(&slots);
+        assert_eq!(pieces.len(), LEN);
+        // What two tasks take by turns.
+        let (mut one, mut other) = (pieces.slots(), pieces.slots());
+        for number in 0..REQUEST_BLOCKS {
+            assert_eq!(one.next(), Some(slots[number]));
+            assert_eq!(other.next(), Some(slots[REQUEST_BLOCKS + number]));
+        }
+        assert!(other.eq(slots[2 * REQUEST_BLOCKS..].iter().copied()));
+        assert_eq!(one.next(), None);
+        assert_eq!(Pieces::new(&[]).slots().next(), None);
     }
 
     #[test]
     fn pieces_give_each_slot_to_one() -> Result {
         const LEN: usize = 10_000;
+        let mut slots = KVec::new();
         let mut times = KVec::new();
-        for _ in 0..LEN {
+        for index in 0..LEN {
+            slots.push(index, GFP_KERNEL)?;
             times.push(Atomic::new(0), GFP_KERNEL)?;
         }
-        with_test_slots((0..LEN).map(|index| (index, 0)), |slots| {
-            let pieces = Pieces::of_pages(slots);
-            let take = || {
-                for index in pieces.slots() {
-                    times[index].add(1, Relaxed);
-                }
-            };
-            with_scoped_work(&mut || take(), take);
-        })?;
+        let pieces = Pieces::new(&slots);
+        let take = || {
+            for index in pieces.slots() {
+                times[index].add(1, Relaxed);
+            }
+        };
+        with_scoped_work(&mut || take(), take);
         assert!(times.iter().all(|times| times.load(Relaxed) == 1));
         Ok(())
     }
