@@ -78,10 +78,10 @@ test_pages_on_the_device() {
 	writes_back page_index=4 EIO
 	good_sectors wbtrace 0 2047
 	trace 0
-	traced 'turn_begin: # kind=writeback' "slot_writeback: # index=3 block=0 size=$PAGE" \
-		"slot_writeback: # index=2 block=1 size=$PAGE" 'turn_end: # kind=writeback written=2 error=0' \
+	traced 'turn_begin: # kind=writeback' "slot_writeback: # index=2 block=0 size=$PAGE" \
+		"slot_writeback: # index=3 block=1 size=$PAGE" 'turn_end: # kind=writeback written=2 error=0' \
 		'turn_begin: # kind=writeback' 'turn_end: # kind=writeback written=0 error=0' \
-		'slot_readback: # index=3 block=0 error=0' 'slot_readback: # index=2 block=1 error=-5' \
+		'slot_readback: # index=3 block=1 error=0' 'slot_readback: # index=2 block=0 error=-5' \
 		"slot_write: # index=4 size=$PAGE" 'turn_begin: # kind=writeback' 'turn_end: # kind=writeback written=0 error=-5'
 	does close
 }
