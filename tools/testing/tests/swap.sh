@@ -24,26 +24,27 @@ disk_stat() {
 }
 
 test_disk_statistics() {
-	disk 4M
+	local sectors=$((PAGE / 512))
+	disk $((1024 * PAGE))
 	disk_stat
 	is "writes of a new device" "$writes" 0
 	does open "$dev" direct
 	does write 0 100 mixed 1
 	disk_stat
 	is "writes" "$writes" 100
-	is "sectors written" "$write_sectors" 800
+	is "sectors written" "$write_sectors" $((100 * sectors))
 	is "reads" "$reads" 0
 	does check 0 50 mixed 1
 	disk_stat
 	is "reads" "$reads" 50
-	is "sectors read" "$read_sectors" 400
+	is "sectors read" "$read_sectors" $((50 * sectors))
 	is "writes" "$writes" 100
 	does bulk 256 512 mixed 2
 	disk_stat
-	is "sectors written" "$write_sectors" $((800 + 8 * 512))
+	is "sectors written" "$write_sectors" $(((100 + 512) * sectors))
 	does bulkcheck 256 256 mixed 2
 	disk_stat
-	is "sectors read" "$read_sectors" $((400 + 8 * 256))
+	is "sectors read" "$read_sectors" $(((50 + 256) * sectors))
 	is "in flight" "$in_flight" 0
 }
 
