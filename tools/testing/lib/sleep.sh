@@ -37,7 +37,7 @@ clocks() {
 # milliseconds that it was asleep.
 sleep_in_memory() {
 	local before output
-	# The pipe is open, whoever reads it.
+	# The pipe stays open while no process reads it.
 	exec {output}<>$OUTPUT
 	find_reader
 	eventually 30 is_waiting "$reader" || fail "the output does not reach the host"

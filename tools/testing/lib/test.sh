@@ -69,8 +69,8 @@ on_uml || PAGE=$(getconf PAGESIZE)
 # Files that count pages and blocks count in 4 KiB, so many of them a page.
 UNITS=$((PAGE / 4096))
 
-# grow SIZE: sets $grown to the size of a disk that has as many pages as one of SIZE has with pages of 4 KiB. A size
-# without a suffix, in bytes, stays as it is.
+# grow SIZE: sets $grown to the size of a disk that has as many pages as one of SIZE has with pages of 4 KiB. It
+# does not change a size in bytes, which has no suffix.
 grow() {
 	grown=$1
 	[[ ! $1 =~ ^([0-9]+)([KMG])$ ]] || grown=$((BASH_REMATCH[1] * UNITS))${BASH_REMATCH[2]}

@@ -290,3 +290,15 @@ check_both_ways() {
 	does bulkcheck "$@"
 	does open "$dev" direct
 }
+
+# stat_of NAME: sets $value to a number of the file stats.
+stat_of() {
+	local name
+	# The file is read at once: its numbers may change while the shell reads line by line.
+	cat "$sys/stats" >"$TMP/stats"
+	while read -r name value; do
+		[ "$name" != "$1" ] || return 0
+	done <"$TMP/stats"
+	fail "stats has no $1"
+	value=0
+}

@@ -600,7 +600,7 @@ static void own_pages(struct worker *worker, int id, uint64_t generation, bool w
 }
 
 /*
- * A large write and a large read of a disk that others reset as soon as it is closed. Both
+ * Writes and reads many pages at a time, of a disk that others reset as soon as it is closed. Both
  * instances have pages of their own, behind those of own_pages().
  */
 static void large_before_reset(struct worker *worker)

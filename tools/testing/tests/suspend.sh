@@ -22,18 +22,6 @@ has_blocks() {
 	[ "$bd_count" -ge "$1" ]
 }
 
-# stat_of NAME: sets $value to a number of the file stats.
-stat_of() {
-	local name
-	# A read that ends within a line, as that of the shell, would not end.
-	cat "$sys/stats" >"$TMP/stats"
-	while read -r name value; do
-		[ "$name" != "$1" ] || return 0
-	done <"$TMP/stats"
-	fail "stats has no $1"
-	value=0
-}
-
 # sectors_written DEVICE: sets $sectors to what the block layer has counted.
 sectors_written() {
 	read -r _ _ _ _ _ _ sectors _ <"/sys/block/${1#/dev/}/stat"

@@ -293,18 +293,6 @@ test_budget() {
 	does close
 }
 
-# stat_of NAME: sets $value to a number of the file stats.
-stat_of() {
-	local name
-	# A read that ends within a line, as that of the shell, would not end.
-	cat "$sys/stats" >"$TMP/stats"
-	while read -r name value; do
-		[ "$name" != "$1" ] || return 0
-	done <"$TMP/stats"
-	fail "stats has no $1"
-	value=0
-}
-
 has_at_most_blocks() {
 	pack_stat
 	[ "$packed_blocks" -le "$1" ]
