@@ -32,32 +32,36 @@ my ($packing, $quiet, $same, $blocks, $memory);
 # The number of pages by which the memory of objects may differ after a writeback: those of one zspage.
 use constant PACKING => 8;
 
+# Puts 0 in place of columns of a statistics file in a line of a transcript, together with the spaces that align them:
+# a number that has more digits has fewer spaces before it.
+sub without_columns {
+	my ($line, $file, @columns) = @_;
+	my %without = map { $_ => 1 } @columns;
+	$line =~ s{(\b$file(?:: | => ok "))((?:\s*\d+)+)}{
+		my ($before, $numbers, $column) = ($1, $2, 0);
+		$numbers =~ s/\s*\d+/$without{$column++} ? ' 0' : $&/ge;
+		"$before$numbers";
+	}ge;
+	return $line;
+}
+
 # A line of a transcript, without those numbers.
 sub without_stores {
-	my ($line) = @_;
-	my $of = qr/(?:: | => ok "\s*)/;
-	$line =~ s/(\bmm_stat$of(?:\d+\s+){4})\d+((?:\s+\d+){3}\s+)\d+/${1}0${2}0/g;
-	$line =~ s/(\bbd_stat$of\d+\s+)\d+/${1}0/g;
-	$line =~ s/(\bio_stat$of\d+\s+)\d+/${1}0/g;
-	return $line;
+	my $line = without_columns($_[0], 'mm_stat', 4, 8);
+	$line = without_columns($line, 'bd_stat', 1);
+	return without_columns($line, 'io_stat', 1);
 }
 
 # A line of a transcript, without the numbers that depend on how many pages share a block, and on whether pages were
 # moved to other blocks: those of blocks, and the maximum of memory used.
 sub without_blocks {
-	my ($line) = @_;
-	my $of = qr/(?:: | => ok "\s*)/;
-	$line =~ s/(\bmm_stat$of(?:\d+\s+){4})\d+/${1}0/g;
-	$line =~ s/(\bbd_stat$of)\d+\s+\d+\s+\d+/${1}0 0 0/g;
-	return $line;
+	my $line = without_columns($_[0], 'mm_stat', 4);
+	return without_columns($line, 'bd_stat', 0 .. 2);
 }
 
 # A line of a transcript, without the memory that objects take, its maximum, and what compaction has freed of it.
 sub without_memory {
-	my ($line) = @_;
-	my $of = qr/(?:: | => ok "\s*)/;
-	$line =~ s/(\bmm_stat$of\d+\s+\d+\s+)\d+(\s+\d+\s+)\d+(\s+\d+\s+)\d+/${1}0${2}0${3}0/g;
-	return $line;
+	return without_columns($_[0], 'mm_stat', 2, 4, 6);
 }
 
 # The next section of a transcript: its name, and a reference to its steps, each a list of lines.
