@@ -9,7 +9,7 @@
  * "list" prints the names of all operations. -s selects a sample: the first allocations, and fewer
  * of the later ones; SEED determines which. BACKING is a block device of at least 1 MiB that stores
  * data, DICTIONARY a file with a dictionary for compression. The module is loaded, except for the
- * operations "load", "load watched" and "unload", which get its path as BACKING.
+ * operations whose names begin with "load" or "unload", which get its path as BACKING.
  *
  * An operation may fail with ENOMEM, or with another error that its entry allows, or succeed all
  * the same. The state after that must be the state before the operation, or the one after its
@@ -602,17 +602,21 @@ static void after_discard(const struct operation *op, bool done)
 	}
 }
 
+#define AUTO_WRITEBACK "age=1000000 every=100000"
+#define OTHERS "writeback_budget=1M/60 packed_writeback=1 auto_recompress=age=9"
+#define DEFAULTS "num_devices=2 " OTHERS " auto_writeback=\"" AUTO_WRITEBACK "\""
+
+/* Loads the module with the parameters that the text has. */
 static int act_load(const struct operation *op, unsigned int n, bool *hit)
 {
 	int fd = open(backing, O_RDONLY | O_CLOEXEC);
 	int error = 0;
 
-	(void)op;
 	if (fd < 0)
 		return errno;
 	if (n)
 		arm(n);
-	if (syscall(SYS_finit_module, fd, "num_devices=2", 0))
+	if (syscall(SYS_finit_module, fd, op->text, 0))
 		error = errno;
 	if (n)
 		*hit = disarm();
@@ -703,6 +707,20 @@ static void after_load(const struct operation *op, bool done)
 	(void)op;
 	if (disks != (done ? 2 : 0))
 		problem("there are %d disks", disks);
+}
+
+/* The disks have the settings that the parameters give them. */
+static void after_load_with_defaults(const struct operation *op, bool done)
+{
+	char text[128];
+	int i, error;
+
+	after_load(op, done);
+	for (i = 0; done && i < 2; i++) {
+		error = get_nth(attribute(i, "auto_writeback"), text, sizeof(text), 0, NULL);
+		if (error || strncmp(text, AUTO_WRITEBACK " ", strlen(AUTO_WRITEBACK) + 1))
+			problem("auto_writeback of disk %d is '%s' (%s)", i, text, strerror(error));
+	}
 }
 
 /* Disks that were added while nothing was certain have all their files in the end. */
@@ -842,11 +860,16 @@ static const struct operation operations[] = {
 	   "discard"),
 	IO("zeroout", with_data, act_discard, after_discard, "zeroout"),
 	{ .name = "load", .before = nothing, .act = act_load, .after = after_load,
-	  .end = end_load, .allowed = EINVAL },
+	  .end = end_load, .text = "num_devices=2", .allowed = EINVAL },
+	{ .name = "load with defaults of disks", .before = nothing, .act = act_load,
+	  .after = after_load_with_defaults, .end = end_load,
+	  .text = DEFAULTS,
+	  .allowed = EINVAL, .stride = 100 },
 	{ .name = "load watched", .before = nothing, .act = act_load_watched,
-	  .after = after_load_watched, .end = end_load, .allowed = EINVAL, .stride = 40 },
+	  .after = after_load_watched, .end = end_load, .text = "num_devices=2",
+	  .allowed = EINVAL, .stride = 40 },
 	{ .name = "unload", .before = before_unload, .act = act_unload, .after = after_unload,
-	  .end = end_load },
+	  .end = end_load, .text = "num_devices=2" },
 };
 
 /* How far it is to the next allocation that is to fail. */

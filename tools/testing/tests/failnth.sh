@@ -48,7 +48,7 @@ seed=${1:-$((SRANDOM % 1000000 + 1))}
 sweep() {
 	local backing=$nullb report=
 	case $1 in
-	load | "load watched" | unload)
+	load* | unload)
 		unload
 		backing=$(modprobe --show-depends "$DRIVER" | sed -n '$s/^insmod \([^ ]*\).*/\1/p')
 		run_suites none
