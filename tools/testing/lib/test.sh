@@ -10,12 +10,12 @@
 #	# Guest: uml-debug group=writeback seconds=600
 #	# Guest: stock memory=512M disk=1G
 #
-# The first word is a kernel configuration. Then may follow: memory (default 1G), disk (the size of an empty disk; there
-# is none by default), seconds (the time that the script may take, default 300), systemd (boots systemd with the files of
-# testing/systemd/NAME), build (another build of the driver, by tools/build CONFIGURATION --NAME), and group: scripts with
-# the same needs share a guest if they have the same group (default: the name of the script). "quick" has
-# "tools/test --quick" run the script; "alone" has nothing else run beside its guest, for tests that measure time. The
-# line "# Guest: none" is for a script that tools/test does not run by itself.
+# The first word is a kernel configuration. Then may follow: memory (default 1G), processors (default 2), disk (the
+# size of an empty disk; there is none by default), seconds (the time that the script may take, default 300), systemd
+# (boots systemd with the files of testing/systemd/NAME), build (another build of the driver, by tools/build
+# CONFIGURATION --NAME), and group: scripts with the same needs share a guest if they have the same group (default: the
+# name of the script). "quick" has "tools/test --quick" run the script; "alone" has nothing else run beside its guest,
+# for tests that measure time. The line "# Guest: none" is for a script that tools/test does not run by itself.
 #
 # A test runs in a subshell with the module loaded and no disk but those that it adds. It checks its expectations with
 # the functions below. A difference fails the test and is printed in a "# " line; the test continues, to print other

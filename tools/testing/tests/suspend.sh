@@ -6,8 +6,10 @@
 #
 # Proves that a laptop may be closed at any time.
 #
-# Guest: none (an emulated machine on a busy host may lose a CPU, and interrupts, when it wakes up: run it alone, with
-# tools/vm stock --mem 512M --disk 64M tools/testing/tests/suspend.sh)
+# Guest: stock memory=512M disk=64M processors=1 seconds=400
+#
+# With one processor, since an emulated machine on a busy host may lose its second one when it wakes up ("CPU1 failed to
+# report alive state"), and with it an interrupt of its disk.
 
 # shellcheck source=tools/testing/lib/test.sh
 . "${0%/*}/../lib/test.sh"
