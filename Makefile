@@ -76,14 +76,14 @@ bindgen_functions := zs_.* LZ4_compress_(fast|HC)(_continue)? LZ4_decompress_saf
 	zstd_init_[cd]ctx zstd_compress_(cctx|using_cdict) zstd_decompress_(dctx|using_ddict) \
 	zstd_(create|free)_[cd]dict(_byreference)? zstd_is_error zstd_get_error_code \
 	kernel_read_file_from_path __vmalloc_noprof vfree mempool_(destroy|free) zram_rs_.* \
-	rust_do_trace_(slot|turn)_.*
+	rust_do_trace_zram_.*
 bindgen_types := zs_pool zs_pool_stats LZ4_stream(HC)?_t z_stream(_s|p)? Byte uLong internal_state \
 	(zstd|ZSTD)_[cdCD](ctx|Ctx|dict|Dict)(_s)? (zstd|ZSTD)_.*[pP]arameters (zstd|ZSTD)_strategy \
 	(zstd|ZSTD)_custom_?[mM]em ZSTD_(alloc|free)Function (zstd_error_code|ZSTD_ErrorCode) \
 	kernel_read_file_id mempool(_t)?
 bindgen_opaque := LZ4_stream(HC)?_t
 bindgen_vars := ZRAM_RS_.* LZ4_ACCELERATION_DEFAULT LZ4HC_.*_CLEVEL SW842_MEM_COMPRESS Z_[A-Z_]* \
-	MAX_MEM_LEVEL __tracepoint_(slot|turn)_.*
+	MAX_MEM_LEVEL __tracepoint_zram_.*
 
 # bindgen parses with libclang, even if the kernel's compiler is GCC: it gets the flags that affect
 # the contents of headers, but none that affect code generation.

@@ -26,7 +26,7 @@ macro_rules! tracepoints {
                 // SAFETY: C defines the key in the tracepoint, and it may be read at any time.
                 let is_on = unsafe {
                     kernel::jump_label::static_branch_unlikely!(
-                        crate::bindings::[<__tracepoint_ $name>],
+                        crate::bindings::[<__tracepoint_zram_ $name>],
                         kernel::bindings::tracepoint,
                         key
                     )
@@ -34,7 +34,7 @@ macro_rules! tracepoints {
                 if is_on {
                     let ($($arg,)*) = args();
                     // SAFETY: The function takes numbers of any value, in any context.
-                    unsafe { crate::bindings::[<rust_do_trace_ $name>]($($arg),*) };
+                    unsafe { crate::bindings::[<rust_do_trace_zram_ $name>]($($arg),*) };
                 }
             }
             #[cfg(not(CONFIG_TRACEPOINTS))]

@@ -29,19 +29,19 @@ DECLARE_EVENT_CLASS(zram_rs_slot,
 );
 
 /* A page was written to memory, where it takes @size bytes. */
-DEFINE_EVENT(zram_rs_slot, slot_write,
+DEFINE_EVENT(zram_rs_slot, zram_slot_write,
 	TP_PROTO(unsigned int dev, unsigned long index, unsigned int size),
 	TP_ARGS(dev, index, size)
 );
 
 /* A page was read from memory, where it takes @size bytes. */
-DEFINE_EVENT(zram_rs_slot, slot_read,
+DEFINE_EVENT(zram_rs_slot, zram_slot_read,
 	TP_PROTO(unsigned int dev, unsigned long index, unsigned int size),
 	TP_ARGS(dev, index, size)
 );
 
 /* A page that took @size bytes of memory is in @block of the backing device now. */
-TRACE_EVENT(slot_writeback,
+TRACE_EVENT(zram_slot_writeback,
 	TP_PROTO(unsigned int dev, unsigned long index, unsigned long block, unsigned int size),
 	TP_ARGS(dev, index, block, size),
 	TP_STRUCT__entry(
@@ -61,7 +61,7 @@ TRACE_EVENT(slot_writeback,
 );
 
 /* The read of a page from @block of the backing device ended with @error, 0 for none. */
-TRACE_EVENT(slot_readback,
+TRACE_EVENT(zram_slot_readback,
 	TP_PROTO(unsigned int dev, unsigned long index, unsigned long block, int error),
 	TP_ARGS(dev, index, block, error),
 	TP_STRUCT__entry(
@@ -80,7 +80,7 @@ TRACE_EVENT(slot_readback,
 		  MINOR(__entry->dev), __entry->index, __entry->block, __entry->error)
 );
 
-/* What turn_begin and turn_end call @kind: enum Kind in turn.rs. */
+/* What zram_turn_begin and zram_turn_end call @kind: enum Kind in turn.rs. */
 #define ZRAM_RS_TURN_KINDS		\
 	{ 0, "writeback" },		\
 	{ 1, "recompress" },		\
@@ -89,7 +89,7 @@ TRACE_EVENT(slot_readback,
 	{ 4, "auto_recompress" }
 
 /* Post-processing of a disk begins. */
-TRACE_EVENT(turn_begin,
+TRACE_EVENT(zram_turn_begin,
 	TP_PROTO(unsigned int dev, unsigned int kind),
 	TP_ARGS(dev, kind),
 	TP_STRUCT__entry(
@@ -108,7 +108,7 @@ TRACE_EVENT(turn_begin,
  * Post-processing of a disk ended with @error, 0 for none. It wrote @written blocks of the backing
  * device.
  */
-TRACE_EVENT(turn_end,
+TRACE_EVENT(zram_turn_end,
 	TP_PROTO(unsigned int dev, unsigned int kind, unsigned long written, int error),
 	TP_ARGS(dev, kind, written, error),
 	TP_STRUCT__entry(

@@ -28,13 +28,13 @@ traced() {
 	local number want
 	number=$(<"$sys/dev")
 	printf -v want '%s\n' "${@//#/${number/:/,}}"
-	is "the trace" "$(sed -n 's/^.* \(\(slot\|turn\)_[a-z]*: .*\)$/\1/p' $TRACING/trace)"$'\n' "$want"
+	is "the trace" "$(sed -n 's/^.* zram_\([a-z_]*: .*\)$/\1/p' $TRACING/trace)"$'\n' "$want"
 }
 
 test_all_events_are_there() {
 	trace 0
 	is "the events" "$(cd $TRACING/events/zram_rs && echo */)" \
-		"slot_read/ slot_readback/ slot_write/ slot_writeback/ turn_begin/ turn_end/"
+		"zram_slot_read/ zram_slot_readback/ zram_slot_write/ zram_slot_writeback/ zram_turn_begin/ zram_turn_end/"
 }
 
 test_pages_in_memory() {
