@@ -3,6 +3,7 @@
 //! The marks of a disk: what users ask to be told of, and gauges that find out.
 
 use crate::abstractions::parse::{
+    percent,
     sysfs_streq,
     Args, //
 };
@@ -161,9 +162,9 @@ impl Words {
     /// Takes a word, or returns `None` if it is not valid.
     fn take(&mut self, name: &CStr, value: &CStr) -> Option<()> {
         match name.to_bytes() {
-            b"memory" => self.memory = Some(percent(value, 2)?),
-            b"device" => self.device = Some(percent(value, 2)?),
-            b"hysteresis" => self.hysteresis = Some(percent(value, 1)?),
+            b"memory" => self.memory = Some(share(value, 2)?),
+            b"device" => self.device = Some(share(value, 2)?),
+            b"hysteresis" => self.hysteresis = Some(share(value, 1)?),
             b"budget" => self.budget = kstrtobool(value).ok()?,
             b"errors" => self.errors = kstrtobool(value).ok()?,
             _ => return None,
@@ -195,14 +196,9 @@ impl Words {
     }
 }
 
-/// Parses a share in percent, `least` to 100, with the sign of a percentage behind it.
-fn percent(text: &CStr, least: u8) -> Option<u8> {
-    let digits = text.to_bytes().strip_suffix(b"%")?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let share = core::str::from_utf8(digits).ok()?.parse().ok()?;
-    (least..=100).contains(&share).then_some(share)
+/// Parses a share in percent, `least` to 100.
+fn share(text: &CStr, least: u8) -> Option<u8> {
+    percent(text).filter(|&share| share >= least)
 }
 
 /// A mark, with a second one below it: a value crosses the mark when it rises above it, and can

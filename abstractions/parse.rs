@@ -80,6 +80,20 @@ pub(crate) fn memsize(text: &CStr) -> Option<u64> {
     (is_digit && matches!(rest, b"" | b"\n")).then_some(size)
 }
 
+/// Parses a percentage from `0%` to `100%`, or returns `None` if the text is none.
+pub(crate) fn percent(text: &CStr) -> Option<u8> {
+    let digits = text.to_bytes().strip_suffix(b"%")?;
+    if !matches!(digits.len(), 1..=3) {
+        return None;
+    }
+    let add = |number: u16, &digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
+        Some(10 * number + digit)
+    };
+    let number = digits.iter().try_fold(0, add)?;
+    u8::try_from(number).ok().filter(|&percent| percent <= 100)
+}
+
 /// Returns whether two texts are equal, ignoring a newline at the end of either.
 pub(crate) fn sysfs_streq(a: &CStr, b: &CStr) -> bool {
     // SAFETY: `a` and `b` are C strings.
@@ -211,6 +225,20 @@ mod tests {
             c"7 apples",
         ] {
             assert_eq!(memsize(text), None);
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        assert_eq!(percent(c"0%"), Some(0));
+        assert_eq!(percent(c"7%"), Some(7));
+        assert_eq!(percent(c"007%"), Some(7));
+        assert_eq!(percent(c"100%"), Some(100));
+        for text in [
+            c"", c"%", c"7", c"101%", c"256%", c"999%", c"0007%", c"7%%", c"7 %", c"-1%", c"+1%",
+            c"1.5%",
+        ] {
+            assert_eq!(percent(text), None);
         }
     }
 

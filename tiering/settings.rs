@@ -7,6 +7,7 @@ use crate::{
         kstrtoint,
         kstrtouint,
         memsize,
+        percent,
         Args, //
     },
     comp::{
@@ -38,9 +39,9 @@ pub(crate) struct AutoWriteback {
     /// Maximum number of pages of a turn; at least 1.
     pub(super) max: usize,
     /// Percentage of the memory for pages from which on pages are written back.
-    pub(super) above: Option<u32>,
+    pub(super) above: Option<u8>,
     /// Percentage of the machine's memory: if less is available, pages of any age are written back.
-    pub(super) available: Option<u32>,
+    pub(super) available: Option<u8>,
 }
 
 /// When to recompress pages, and which.
@@ -95,20 +96,6 @@ fn positive_seconds(text: &CStr) -> Option<u32> {
 fn pages(text: &CStr) -> Option<usize> {
     let pages = memsize(text)? / PAGE_SIZE as u64;
     usize::try_from(pages).ok().filter(|&pages| pages > 0)
-}
-
-/// Parses a percentage; without an allocation, whose failure would not be the user's fault.
-fn percent(text: &CStr) -> Option<u32> {
-    let digits = text.to_bytes().strip_suffix(b"%")?;
-    if !matches!(digits.len(), 1..=3) {
-        return None;
-    }
-    let add = |number: u32, &digit: &u8| {
-        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
-        Some(10 * number + digit)
-    };
-    let number = digits.iter().try_fold(0, add)?;
-    (number <= 100).then_some(number)
 }
 
 /// Calls `word` with the names and values of a text, or returns `None` if the text is `off`.

@@ -476,13 +476,13 @@ fn pages_on_device(store: &Store, group: &Sorter) -> u64 {
 /// Returns whether the machine has less available memory than the user wants.
 pub(super) fn is_pressed(what: &AutoWriteback) -> bool {
     what.available
-        .is_some_and(|percent| available_pages() * 100 < totalram_pages() * percent as usize)
+        .is_some_and(|percent| available_pages() * 100 < totalram_pages() * usize::from(percent))
 }
 
 /// Returns whether the disk uses so much memory that pages are to be written back.
 fn is_above(what: &AutoWriteback, store: &Store) -> bool {
     what.above.is_none_or(|percent| {
         let whole = store.limit().unwrap_or_else(totalram_pages);
-        store.pool().pages() * 100 > whole * percent as usize
+        store.pool().pages() * 100 > whole * usize::from(percent)
     })
 }
