@@ -189,8 +189,8 @@ impl Job<'_> {
     pub(super) fn help(&self, slots: impl Source, quota: Quota, result: &mut Result) -> Result {
         let mut end = Ok(());
         let device = self.backing.source.device();
-        let _ = Writer::with(device, Role::Helper.gfp(), |writer| {
-            let mut engine = Engine::new(self, Role::Helper, writer, quota)?;
+        let _ = Writer::with(device, Role::Worker.gfp(), |writer| {
+            let mut engine = Engine::new(self, Role::Worker, writer, quota)?;
             end = engine.write(slots);
             *result = result.and(engine.finish(end));
             Ok(())
@@ -269,8 +269,8 @@ impl Job<'_> {
 pub(super) enum Role {
     /// The task asked for the writeback.
     Submitter,
-    /// The task is a worker that uses an idle CPU.
-    Helper,
+    /// The task is a worker, which leaves its CPU to others and does not wait for memory.
+    Worker,
 }
 
 impl Role {
@@ -278,7 +278,7 @@ impl Role {
     pub(super) fn gfp(self) -> Gfp {
         match self {
             Role::Submitter => Gfp::KERNEL,
-            Role::Helper => Gfp::NOWAIT,
+            Role::Worker => Gfp::NOWAIT,
         }
     }
 }
@@ -558,7 +558,7 @@ impl<'a, 'w> Engine<'a, 'w> {
             // A device that completes a bio when it is submitted never makes this task wait.
             match self.role {
                 Role::Submitter => cond_resched(),
-                Role::Helper => yield_now(),
+                Role::Worker => yield_now(),
             }
         }
         Ok(())

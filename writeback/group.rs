@@ -81,7 +81,7 @@ impl SetAside {
             if !urgent {
                 writer.set_idle();
             }
-            let mut engine = Engine::with_requests(job, Role::Helper, writer, quota, requests);
+            let mut engine = Engine::with_requests(job, Role::Worker, writer, quota, requests);
             let end = write(&mut engine);
             let (result, requests) = engine.finish_with_requests(end);
             (end, result, requests)
