@@ -662,7 +662,7 @@ static void nonsense(void)
 /* What only zram_rs has: it may be set at any time, and changes nothing that C zram has, too. */
 static void ours(void)
 {
-	switch (below(5)) {
+	switch (below(6)) {
 	case 0:
 		emit("ours %d event_marks %s", number,
 		     ONE_OF("off", "memory=2%", "memory=90% hysteresis=3%", "budget=1 errors=1",
@@ -681,6 +681,10 @@ static void ours(void)
 			    "age=1000000 every=1 priority=2 threshold=100"));
 		break;
 	case 3:
+		/* Turns begin, and find nothing that is old enough. */
+		emit("sleep 1100");
+		break;
+	case 4:
 		emit("ours %d stats latency=%u", number, below(2));
 		break;
 	default:
