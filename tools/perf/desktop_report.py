@@ -2,20 +2,23 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compares the runs of tools/perf/desktop: a table, and a plot over time.
 
-usage: desktop_report.py DIRECTORY SECONDS
+usage: desktop_report.py DIRECTORY SECONDS SEED...
 
-DIRECTORY has a record of each run, NAME.csv, and the last line of its load, NAME.load. The plot goes there as
-desktop.svg.
+DIRECTORY has a directory for each seed, with a record of each run, NAME.csv, and the last line of its load, NAME.load.
+The table has the medians of all seeds, with the least and the most in parentheses. The plot, of the first seed, goes to
+DIRECTORY as desktop.svg.
 """
 
 import csv
 import pathlib
+import statistics
 import sys
 
 MIB = 1 << 20
 PAGE = 4096
 RUNS = {
     "auto": ("zram_rs, by itself", "green"),
+    "packed": ("by itself, packed", "red"),
     "none": ("zram_rs, no writeback", "blue"),
     "cron": ("C zram, cron", "amber"),
 }
@@ -66,11 +69,21 @@ def figures_of(rows, load, seconds):
     }
 
 
+def with_spread(values):
+    """Returns the median of values, and the least and the most unless there is one only, as text."""
+    middle = f"{statistics.median(values):,.0f}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):,.0f} to {max(values):,.0f})"
+
+
 def table(runs):
-    """Returns the table of runs, each a title and its figures, as text."""
+    """Returns the table of runs, each a title and the figures of all seeds, as text."""
     titles = [title for title, _ in runs]
-    names = list(runs[0][1])
-    cells = [["", *titles]] + [[name, *(f"{figures[name]:,.0f}" for _, figures in runs)] for name in names]
+    names = list(runs[0][1][0])
+    cells = [["", *titles]] + [
+        [name, *(with_spread([figures[name] for figures in seeds]) for _, seeds in runs)] for name in names
+    ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles) + 1)]
     rule = "  ".join("=" * width for width in widths)
     lines = [
@@ -107,22 +120,28 @@ def draw(records, path):
     save(made, path, title)
 
 
-def main(directory, seconds):
+def load_run(directory, name, seconds):
+    """Returns the rows and the figures of a run."""
+    rows = parse_record((directory / f"{name}.csv").read_text(encoding="utf-8").splitlines())
+    if len([row for row in rows if row["time"] <= seconds * 1000]) < 2:
+        sys.exit(f"{directory}/{name}.csv has fewer than two looks: let the load run longer.")
+    load = parse_load((directory / f"{name}.load").read_text(encoding="utf-8"))
+    return rows, figures_of(rows, load, seconds)
+
+
+def main(directory, seconds, *seeds):
     directory = pathlib.Path(directory)
     records, runs = [], []
     for name, (title, colour) in RUNS.items():
-        rows = parse_record((directory / f"{name}.csv").read_text(encoding="utf-8").splitlines())
-        if len([row for row in rows if row["time"] <= int(seconds) * 1000]) < 2:
-            sys.exit(f"{directory}/{name}.csv has fewer than two looks: let the load run longer.")
-        records.append((title, colour, rows))
-        load = parse_load((directory / f"{name}.load").read_text(encoding="utf-8"))
-        runs.append((title, figures_of(rows, load, int(seconds))))
-    print(f"An hour in {seconds} s; memory is the mean of the second half.\n")
+        of_seeds = [load_run(directory / seed, name, int(seconds)) for seed in seeds]
+        records.append((title, colour, of_seeds[0][0]))
+        runs.append((title, [figures for _, figures in of_seeds]))
+    print(f"An hour in {seconds} s, with seeds {', '.join(seeds)}; memory is the mean of the second half.\n")
     print(table(runs))
     draw(records, directory / "desktop.svg")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: desktop_report.py DIRECTORY SECONDS")
+    if len(sys.argv) < 4:
+        sys.exit("usage: desktop_report.py DIRECTORY SECONDS SEED...")
     main(*sys.argv[1:])

@@ -37,8 +37,12 @@ class DesktopReport(unittest.TestCase):
         self.assertEqual(figures["all tasks wait, s"], 1)
 
     def test_table(self):
-        text = report.table([("one", {"pages": 1234}), ("other", {"pages": 5})])
+        text = report.table([("one", [{"pages": 1234}]), ("other", [{"pages": 5}])])
         self.assertEqual(text.splitlines()[3], "pages  1,234      5")
+
+    def test_table_of_several_seeds(self):
+        text = report.table([("one", [{"pages": 7}, {"pages": 1234}, {"pages": 9}])])
+        self.assertEqual(text.splitlines()[3], "pages  9 (7 to 1,234)")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
 # program desktop with these arguments for an hour, which is so many seconds long, and prints what the machine and the
 # disk count, each second, in lines that begin with "csv ". HOW is what is done with cold pages:
 #
-#	auto	the driver writes them back by itself
+#	auto	the driver writes them back by itself, compressed
+#	packed	the same, packed
 #	none	they stay in memory
 #	cron	a script marks pages by their age and writes back what is idle, once a minute
 
@@ -25,13 +26,15 @@ put() {
 	}
 }
 
-parameters=()
-[ "$how" != auto ] ||
-	parameters=(compressed_writeback=1 "auto_writeback=\"age=$age huge_age=$huge_age every=$minute available=5%\"")
+parameters=() form=compressed_writeback
+case $how in
+packed) form=packed_writeback ;&
+auto) parameters=("$form=1" "auto_writeback=\"age=$age huge_age=$huge_age every=$minute available=5%\"") ;;
+esac
 modprobe "$driver" "${parameters[@]}" || exit 1
 sys=/sys/block/zram0
 put $sys/comp_algorithm lz4
-[ "$how" = none ] || put $sys/compressed_writeback 1
+[ "$how" = none ] || put $sys/$form 1
 [ "$how" = none ] || put $sys/backing_dev "$disk"
 put $sys/disksize 1G
 # The swap code allocates tables of its clusters to swap out, and prints a warning when it cannot.
