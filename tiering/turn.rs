@@ -161,7 +161,7 @@ pub(super) struct Turn {
     /// The next slot to look at.
     next: usize,
     oldest: Oldest,
-    /// How many more pages may be processed.
+    /// How many more pages may be processed, or moved on the backing device.
     left: usize,
     /// Number of pages that were processed.
     pub(super) pages: u64,
@@ -320,14 +320,21 @@ impl Turn {
         }
         let before = store.stats.bd_writes.get();
         let end = self.next.saturating_add(SLICE_SLOTS).min(store.table.len());
-        let mut slots = self.next..end;
+        let mut slice = compact::Slice {
+            slots: self.next..end,
+            max: self.left,
+            urgent: pressed,
+        };
         let (group, set_aside) = (&mut tools.group, &mut tools.set_aside);
-        let result = compact::slice(
-            store, backing, budget, &mut slots, group, set_aside, pressed,
-        );
-        self.next = slots.start;
+        let result = compact::slice(store, backing, budget, &mut slice, group, set_aside);
+        self.next = slice.slots.start;
         self.bytes += (store.stats.bd_writes.get() - before) * PAGE_SIZE as u64;
-        self.moved += pages_on_device(store, group);
+        let moved = pages_on_device(store, group);
+        self.moved += moved;
+        self.left = self.left.saturating_sub(moved as usize);
+        if self.left == 0 {
+            return Some(TurnEnd::Max);
+        }
         match result {
             Ok(()) if self.next < store.table.len() => return None,
             Err(EINTR | ERESTARTSYS) => return Some(TurnEnd::Stopped),

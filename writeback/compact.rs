@@ -117,7 +117,7 @@ pub(crate) fn run(
             let mut end = Ok(());
             let mut slots = 0..store.table.len();
             while end.is_ok() {
-                end = move_group(&mut fetcher, &mut engine, &mut slots, &mut group);
+                end = move_group(&mut fetcher, &mut engine, &mut slots, &mut group, GROUP);
                 if group.is_empty() {
                     break;
                 }
@@ -127,9 +127,17 @@ pub(crate) fn run(
     })
 }
 
-/// Packs the next group of pages of these slots anew, in the background, and takes the slots that
-/// it has looked at from `slots`. `group` is that group afterwards. The requests are of the idle
-/// class unless they are urgent.
+/// What a slice of a compaction may do.
+pub(crate) struct Slice {
+    /// The slots to look at; those that were looked at are taken from it.
+    pub(crate) slots: Range<usize>,
+    /// Maximum number of pages to move; at least 1.
+    pub(crate) max: usize,
+    /// Whether the requests are not of the idle class.
+    pub(crate) urgent: bool,
+}
+
+/// Packs the next group of pages anew, in the background. `group` is that group afterwards.
 ///
 /// # Context
 ///
@@ -143,10 +151,9 @@ pub(crate) fn slice(
     store: &Store,
     backing: &Backing,
     budget: &Budget,
-    slots: &mut Range<usize>,
+    slice: &mut Slice,
     group: &mut Sorter,
     set_aside: &mut SetAside,
-    urgent: bool,
 ) -> Result {
     let job = Job {
         store,
@@ -156,19 +163,19 @@ pub(crate) fn slice(
     };
     group.clear();
     Writer::with(backing.source.device(), Gfp::NOWAIT, |reader| {
-        if !urgent {
+        if !slice.urgent {
             reader.set_idle();
         }
         let mut fetcher = Fetcher::new(&job, reader, REQUESTS, HALF, Gfp::NOWAIT)?;
-        let (end, result) = set_aside.with_engine(&job, GROUP, urgent, |engine| {
-            move_group(&mut fetcher, engine, slots, group)
+        let (end, result) = set_aside.with_engine(&job, GROUP, slice.urgent, |engine| {
+            move_group(&mut fetcher, engine, &mut slice.slots, group, slice.max)
         })?;
         end.and(result).and(fetcher.result)
     })
 }
 
-/// Reads the next group of pages of these slots to memory and writes it back packed. `group` is
-/// empty if there was no such page, and its slots are not selected any more.
+/// Reads the next group of pages of these slots, at most `max`, to memory and writes it back
+/// packed. `group` is empty if there was no such page, and its slots are not selected any more.
 ///
 /// # Errors
 ///
@@ -178,15 +185,16 @@ fn move_group(
     engine: &mut Engine<'_, '_>,
     slots: &mut Range<usize>,
     group: &mut Sorter,
+    max: usize,
 ) -> Result {
     let job = fetcher.job;
     // As many pages as can be written back again, whatever their sizes.
     let blocks = (job.backing.blocks.without_owner()).max(GROUP_WITHOUT_BLOCKS);
-    let max = GROUP.min(blocks).min(job.budget.blocks());
+    let max = max.min(GROUP).min(blocks);
     group.clear();
-    let mut end = match max {
+    let mut end = match job.budget.blocks() {
         0 => Err(EIO),
-        _ => fetcher.fetch_group(slots, group, max),
+        allowed => fetcher.fetch_group(slots, group, max.min(allowed)),
     };
     if group.is_empty() {
         return end;

@@ -303,9 +303,15 @@ has_written() {
 	[ "$bd_writes" -ge "$1" ]
 }
 
+# moves_in_turns COUNT: succeeds if there were so many turns since $turns.
+moves_in_turns() {
+	stat_of auto_writeback_turns
+	[ $((value - turns)) -ge "$1" ]
+}
+
 # A turn compacts a device that is nearly full, within the budget, also when no page is old enough.
 test_turn_compacts() {
-	local index blocks writes
+	local index blocks writes moved turns
 	blocks wb0 124
 	backed "$mapped" 2M zstd packed
 	does open "$dev" direct
@@ -332,7 +338,21 @@ test_turn_compacts() {
 	is "blocks written within the budget" $((bd_writes - writes)) 3
 	stat_of auto_writeback_ends_limit
 	at_least "turns that the limit has ended" "$value" 1
+	# A page a turn, which takes a block for each that it frees.
+	stores "$sys/auto_writeback" 'age=1000000 every=1 max=4K'
+	stat_of auto_writeback_moved
+	moved=$value
+	stat_of auto_writeback_turns
+	turns=$value
 	stores "$sys/writeback_budget" off
+	eventually 20 moves_in_turns 3 || fail "there were $((value - turns)) turns with a maximum, should be 3"
+	stores "$sys/auto_writeback" off
+	stat_of auto_writeback_turns
+	turns=$((value - turns))
+	stat_of auto_writeback_moved
+	at_least "pages that $turns turns of one have moved" $((value - moved)) 2
+	[ $((value - moved)) -le $turns ] || fail "$turns turns of one page have moved $((value - moved))"
+	stores "$sys/auto_writeback" 'age=1000000 every=1'
 	eventually 30 has_at_most_blocks $((blocks - 20)) || fail "$packed_blocks blocks are in use, $blocks before"
 	stores "$sys/auto_writeback" off
 	is "pages on the device" "$packed_pages" 180
