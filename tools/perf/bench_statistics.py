@@ -23,6 +23,7 @@ TITLES = {
     "scale": "As many jobs as processors (8)",
     "contention": "Many jobs on one page (9)",
     "free": "Freeing (11)",
+    "folios": "Swap of large folios (12)",
 }
 UNITS = {
     "ns": "ns a page",

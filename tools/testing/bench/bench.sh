@@ -150,7 +150,20 @@ visits_memory() {
 }
 
 visits_free() {
-	echo "free/lz4 free lz4 mixed $free_pages"
+	local kind
+	for kind in mixed text random same; do
+		echo "free/lz4/$kind free lz4 $kind $free_pages"
+	done
+}
+
+# On two processors, helpers take part in a folio of 64 KiB and more.
+visits_folios() {
+	local algorithm kib
+	for algorithm in lz4 zstd; do
+		for kib in 64 2048; do
+			echo "folios/$algorithm/mixed/${kib}k folios $algorithm mixed $kib $swap_pages"
+		done
+	done
 }
 
 visits_scale() {

@@ -15,6 +15,7 @@
  *        zbench blocks DEVICE GIB PAGES SECONDS
  *        zbench memory DEVICE
  *        zbench free ALGORITHM KIND PAGES
+ *        zbench folios ALGORITHM KIND KIB PAGES
  *        zbench loop ALGORITHM KIND PATTERN PAGES SECONDS
  *
  * Each prints lines "CELL METRIC VALUE", where less is better. Metrics: "ns", nanoseconds for a
@@ -1310,7 +1311,7 @@ static void free_result(uint64_t began, uint64_t cpu, uint64_t count, const char
 }
 
 /* Discards and resets a full disk, in rounds of which the first is for getting warm. */
-static void bench_free_disk(const char *algorithm, uint64_t count, bool shuffle)
+static void bench_free_disk(const char *algorithm, const char *kind, uint64_t count, bool shuffle)
 {
 	const char *order = shuffle ? "random" : "sequential";
 	uint64_t range[2] = { 0, count * PAGE }, began, cpu;
@@ -1325,7 +1326,7 @@ static void bench_free_disk(const char *algorithm, uint64_t count, bool shuffle)
 		began = now_ns();
 		if (ioctl(disk_fd, BLKDISCARD, range))
 			err(2, "discard");
-		snprintf(cell, sizeof(cell), "%s/discard-%s", algorithm, order);
+		snprintf(cell, sizeof(cell), "%s/%s/discard-%s", algorithm, kind, order);
 		if (round)
 			free_result(began, cpu, count, cell);
 		fill_for_free(count, shuffle, round + 1);
@@ -1334,7 +1335,7 @@ static void bench_free_disk(const char *algorithm, uint64_t count, bool shuffle)
 		cpu = cpu_of_all();
 		began = now_ns();
 		store("reset", "1");
-		snprintf(cell, sizeof(cell), "%s/reset-%s", algorithm, order);
+		snprintf(cell, sizeof(cell), "%s/%s/reset-%s", algorithm, kind, order);
 		if (round)
 			free_result(began, cpu, count, cell);
 	}
@@ -1342,7 +1343,7 @@ static void bench_free_disk(const char *algorithm, uint64_t count, bool shuffle)
 }
 
 /* Unmaps memory that is swapped out. */
-static void bench_free_swap(const char *algorithm, uint64_t count)
+static void bench_free_swap(const char *algorithm, const char *kind, uint64_t count)
 {
 	const char *path = add_swap(algorithm, count);
 	uint64_t began, cpu, out, before;
@@ -1359,7 +1360,7 @@ static void bench_free_swap(const char *algorithm, uint64_t count)
 		cpu = cpu_of_all();
 		began = now_ns();
 		munmap(memory, count * PAGE);
-		snprintf(cell, sizeof(cell), "%s/munmap", algorithm);
+		snprintf(cell, sizeof(cell), "%s/%s/munmap", algorithm, kind);
 		if (round)
 			free_result(began, cpu, out, cell);
 	}
@@ -1371,10 +1372,107 @@ static void bench_free_swap(const char *algorithm, uint64_t count)
 static void bench_free(const char *algorithm, const char *kind, uint64_t count)
 {
 	load_data(kind);
-	bench_free_disk(algorithm, count, false);
-	/* Requests of one page take long. */
-	bench_free_disk(algorithm, count / 4, true);
-	bench_free_swap(algorithm, count);
+	bench_free_disk(algorithm, kind, count, false);
+	/* One kind will do for what takes long: requests of one page, and swap. */
+	if (strcmp(kind, "mixed"))
+		return;
+	bench_free_disk(algorithm, kind, count / 4, true);
+	bench_free_swap(algorithm, kind, count);
+}
+
+/* --- Cell 12: swap of large folios ----------------------------------------------------------- */
+
+#define THP		"/sys/kernel/mm/transparent_hugepage"
+#define LARGEST_KIB	(LARGEST * PAGE / 1024)
+
+static const char *folio_path(uint64_t kib, const char *which)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), THP "/hugepages-%lukB/%s", kib, which);
+	return path;
+}
+
+/* Has new memory come in folios of that size and of no other one, or again as after boot if 0. */
+static void only_folios(uint64_t kib)
+{
+	for (uint64_t other = 2 * PAGE / 1024; other <= LARGEST_KIB; other *= 2) {
+		const char *value = other == LARGEST_KIB ? "inherit" : "never";
+
+		if (kib)
+			value = other == kib ? "always" : "never";
+		if (put(folio_path(other, "enabled"), value) && other == kib) {
+			fprintf(stderr, "this kernel has no folios of %lu KiB\n", kib);
+			exit(SKIPPED);
+		}
+	}
+}
+
+static uint64_t folios_swapped_out(uint64_t kib)
+{
+	char text[64];
+
+	fetch(folio_path(kib, "stats/swpout"), text, sizeof(text));
+	return strtoul(text, NULL, 10);
+}
+
+/* Swaps folios out whole, and in. */
+static void bench_folios(const char *algorithm, const char *kind, uint64_t kib, uint64_t count)
+{
+	uint64_t began, took, cpu, folios, sum = 0;
+	volatile unsigned char *memory;
+	const char *path;
+	char cell[128];
+	void *all;
+
+	only_folios(kib);
+	load_data(kind);
+	path = add_swap(algorithm, count);
+	all = mmap(NULL, (count + LARGEST) * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED)
+		err(2, "memory for %lu pages", count);
+	memory = (void *)(((uintptr_t)all + LARGEST * PAGE - 1) & -(LARGEST * PAGE));
+	snprintf(cell, sizeof(cell), "folios/%s/%s/%luk", algorithm, kind, kib);
+	for (int round = 0; round < 3; round++) {
+		for (uint64_t i = 0; i < count; i++)
+			memcpy((void *)(memory + i * PAGE), content(i, round * 7), PAGE);
+		folios = folios_swapped_out(kib);
+		cpu = cpu_of_all();
+		began = now_ns();
+		page_out(memory, count);
+		took = now_ns() - began;
+		cpu = cpu_of_all() - cpu;
+		folios = folios_swapped_out(kib) - folios;
+		if (folios * kib * 1024 < count * PAGE / 10 * 9)
+			errx(2, "only %lu folios of %lu KiB went out whole", folios, kib);
+		/* The first time is for getting warm. */
+		if (round) {
+			result("ns", (double)took / count, "%s/out", cell);
+			result("cpu", (double)cpu / count, "%s/out", cell);
+		}
+		cpu = cpu_of_all();
+		began = now_ns();
+		for (uint64_t i = 0; i < count; i++)
+			sum += memory[i * PAGE];
+		took = now_ns() - began;
+		cpu = cpu_of_all() - cpu;
+		if (round) {
+			result("ns", (double)took / count, "%s/in", cell);
+			result("cpu", (double)cpu / count, "%s/in", cell);
+		}
+		for (uint64_t i = 0; i < count; i += 97)
+			if (memcmp((void *)(memory + i * PAGE), content(i, round * 7), PAGE))
+				errx(2, "page %lu came back as another", i);
+		/* What came back in folios of another size goes. */
+		if (madvise((void *)memory, count * PAGE, MADV_DONTNEED))
+			err(2, "MADV_DONTNEED");
+	}
+	munmap(all, (count + LARGEST) * PAGE);
+	if (swapoff(path))
+		err(2, "swapoff");
+	remove_disk();
+	only_folios(0);
 }
 
 /* --- For profiles ---------------------------------------------------------------------------- */
@@ -1464,6 +1562,8 @@ int main(int argc, char **argv)
 		bench_memory(argv[2]);
 	} else if (is("free", argc, argv, 3)) {
 		bench_free(argv[2], argv[3], parse_ulong(argv[4]));
+	} else if (is("folios", argc, argv, 4)) {
+		bench_folios(argv[2], argv[3], parse_ulong(argv[4]), parse_ulong(argv[5]));
 	} else if (is("loop", argc, argv, 5)) {
 		loop(argv[2], argv[3], argv[4], parse_ulong(argv[5]), parse_ulong(argv[6]));
 	} else {
