@@ -93,7 +93,7 @@ impl Gathered {
             self.reads = KVec::with_capacity(room, flags).unwrap_or_default();
             self.order = KVec::with_capacity(room, flags).unwrap_or_default();
         }
-        let key = number(&read) * WINDOW + self.reads.len();
+        let key = key(number(&read), self.reads.len());
         let at = self.order.partition_point(|&other| other < key);
         // With memory for one of them only, there is no room in the other.
         if self.reads.len() == self.reads.capacity()
@@ -161,19 +161,7 @@ impl Gathered {
     /// `max_blocks` blocks, or `None` at the end.
     fn run_at(&self, at: usize, max_blocks: usize) -> Option<usize> {
         let order = self.order.get(at..)?;
-        let first = order.first()? / WINDOW;
-        let mut last = first;
-        let follows = |key: &&usize| {
-            let number = *key / WINDOW;
-            let follows = match number - last {
-                0 => self.shares_block(*key % WINDOW),
-                distance => distance == 1 && number - first < max_blocks,
-            };
-            last = number;
-            follows
-        };
-        let most = ReadRun::<DeviceRead>::MAX - 1;
-        Some(1 + order.iter().skip(1).take(most).take_while(follows).count())
+        length_of_run(order, max_blocks, |index| self.shares_block(index))
     }
 
     /// Returns whether a read may get the memory of another one of the same block.
@@ -228,6 +216,35 @@ impl Gathered {
         }
         all
     }
+}
+
+/// Returns what orders a read by the number of its block, and then by its index.
+fn key(number: usize, index: usize) -> usize {
+    number * WINDOW + index
+}
+
+/// Returns how many of these keys, which ascend, are the first run, of at most `max_blocks` blocks;
+/// or `None` if there are none.
+///
+/// A read may be in the block of the read before it if `shares_block` returns `true` for its index.
+fn length_of_run(
+    keys: &[usize],
+    max_blocks: usize,
+    shares_block: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let first = keys.first()? / WINDOW;
+    let mut last = first;
+    let follows = |key: &&usize| {
+        let number = *key / WINDOW;
+        let follows = match number - last {
+            0 => shares_block(*key % WINDOW),
+            distance => distance == 1 && number - first < max_blocks,
+        };
+        last = number;
+        follows
+    };
+    let most = ReadRun::<DeviceRead>::MAX - 1;
+    Some(1 + keys.iter().skip(1).take(most).take_while(follows).count())
 }
 
 /// Returns the number of the block of a read that was gathered.
@@ -319,6 +336,91 @@ impl Store {
                 }
             }
             (_, found) => (ReadTarget::Page, found),
+        }
+    }
+}
+
+#[kunit_tests(zram_rs_gather)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = ReadRun::<DeviceRead>::MAX;
+
+    /// Returns the lengths of the runs that reads of these blocks are divided into, as a device
+    /// gets them that takes `max_blocks` at a time. Reads with an odd index may share a block.
+    fn runs(blocks: impl Iterator<Item = usize>, max_blocks: usize) -> Result<KVec<usize>> {
+        let mut keys = KVec::new();
+        for (index, number) in blocks.enumerate() {
+            keys.push(key(number, index), GFP_KERNEL)?;
+        }
+        keys.sort_unstable();
+        let mut runs = KVec::new();
+        let mut left = keys.as_slice();
+        while let Some(length) = length_of_run(left, max_blocks, |index| index % 2 != 0) {
+            runs.push(length, GFP_KERNEL)?;
+            left = left.get(length..).ok_or(EINVAL)?;
+        }
+        Ok(runs)
+    }
+
+    fn runs_of(blocks: &[usize], max_blocks: usize) -> Result<KVec<usize>> {
+        runs(blocks.iter().copied(), max_blocks)
+    }
+
+    #[test]
+    fn neighbours_are_one_run() -> Result {
+        assert_eq!(runs_of(&[], MAX)?.as_slice(), &[] as &[usize]);
+        assert_eq!(runs_of(&[0], MAX)?.as_slice(), &[1]);
+        assert_eq!(runs_of(&[7, 8, 9, 10], MAX)?.as_slice(), &[4]);
+        // In any order of the pages on the disk.
+        assert_eq!(runs_of(&[10, 7, 9, 8], MAX)?.as_slice(), &[4]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_hole_ends_a_run() -> Result {
+        assert_eq!(runs_of(&[1, 2, 4, 5, 6], MAX)?.as_slice(), &[2, 3]);
+        assert_eq!(runs_of(&[1, 3, 5], MAX)?.as_slice(), &[1, 1, 1]);
+        assert_eq!(runs_of(&[9, 2, 1, 8], MAX)?.as_slice(), &[2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_is_no_larger_than_the_device_takes() -> Result {
+        assert_eq!(runs(0..7, 3)?.as_slice(), &[3, 3, 1]);
+        assert_eq!(runs(0..4, 4)?.as_slice(), &[4]);
+        assert_eq!(runs(0..3, 1)?.as_slice(), &[1, 1, 1]);
+        // Pages in one block count once.
+        assert_eq!(runs_of(&[5, 5, 6, 6, 7], 2)?.as_slice(), &[4, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_has_at_most_as_many_reads_as_fit() -> Result {
+        assert_eq!(runs(0..MAX, usize::MAX)?.as_slice(), &[MAX]);
+        assert_eq!(runs(0..2 * MAX + 1, usize::MAX)?.as_slice(), &[MAX, MAX, 1]);
+        let halves = (0..2 * MAX).map(|index| index / 2);
+        assert_eq!(runs(halves, usize::MAX)?.as_slice(), &[MAX, MAX]);
+        Ok(())
+    }
+
+    #[test]
+    fn pages_share_a_block_if_they_may() -> Result {
+        assert_eq!(runs_of(&[3, 3], MAX)?.as_slice(), &[2]);
+        // The second of these, and the fourth.
+        assert_eq!(runs_of(&[3, 3, 3, 3], MAX)?.as_slice(), &[2, 2]);
+        assert_eq!(runs_of(&[2, 3, 4, 4], MAX)?.as_slice(), &[4]);
+        assert_eq!(runs_of(&[2, 3, 3, 4], MAX)?.as_slice(), &[2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn keys_have_room_for_all_reads_of_a_window() {
+        for number in [0, 1, usize::MAX / WINDOW] {
+            for index in [0, 1, WINDOW - 1] {
+                assert_eq!(key(number, index) / WINDOW, number);
+                assert_eq!(key(number, index) % WINDOW, index);
+            }
         }
     }
 }
