@@ -91,7 +91,9 @@ impl Store {
             }
             Ok(())
         };
-        let result = if spread::is_large(len) && this.is_worth_sharing(&bio) {
+        let result = if spread::is_large(len)
+            && this.is_worth_sharing((start >> PAGE_SHIFT) as usize, len)
+        {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, false);
             let help = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, true);
@@ -199,11 +201,11 @@ impl Store {
         Ok(Outcome::Done)
     }
 
-    /// Returns whether helpers should read a part of a large bio: whether its first page is in
-    /// memory, compressed, and takes long enough. The others often are like the first one.
-    fn is_worth_sharing(&self, bio: &Bio<'_>) -> bool {
-        let (start, bytes) = bio.range();
-        let Some(slot) = self.table.lock((start >> PAGE_SHIFT) as usize) else {
+    /// Returns whether helpers should read a part of a large bio of so many bytes: whether its
+    /// first page is in memory, compressed, and takes long enough. The others often are like the
+    /// first one.
+    fn is_worth_sharing(&self, first: usize, bytes: usize) -> bool {
+        let Some(slot) = self.table.lock(first) else {
             return false;
         };
         let View::Stored { priority, .. } = slot.view() else {
@@ -426,5 +428,226 @@ impl Store {
         let Some(slot) = slot else { return Ok(false) };
         self.put(slot, content, now);
         Ok(true)
+    }
+}
+
+#[kunit_tests(zram_rs_io)]
+mod tests {
+    use super::*;
+    use crate::{
+        abstractions::{
+            block::bio::with_test_segments,
+            cpu::cpuhp::PrepareState,
+            helpers::Helpers,
+            kunit::Tasks, //
+        },
+        comp::{
+            Algorithm,
+            AllStreams,
+            CompConfig,
+            HotplugState,
+            Priority, //
+        },
+        events::Events,
+        store::Parts,
+        zspool::Pool, //
+    };
+    use kernel::{
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+        time::Msecs, //
+    };
+
+    const PAGES: usize = 8;
+    const TIMEOUT: Msecs = 20_000;
+
+    /// A kind of page.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Same,
+        Compressible,
+        Incompressible,
+    }
+
+    const KINDS: [Kind; 3] = [Kind::Same, Kind::Compressible, Kind::Incompressible];
+
+    impl Kind {
+        fn fill(self, page: &MappedPage<'_>) {
+            page.fill(0);
+            let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+            for at in (0..PAGE_SIZE).step_by(8) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                match self {
+                    Kind::Same => (),
+                    Kind::Compressible => page.write(at, &[1, 2, 3, (at / 512) as u8]),
+                    Kind::Incompressible => page.write(at, &state.to_ne_bytes()),
+                }
+            }
+        }
+    }
+
+    /// Creates a store that compresses with an algorithm.
+    fn new_store(algorithm: Algorithm) -> Result<impl PinInit<Store, Error>> {
+        let mut config = CompConfig::default();
+        config.set_algorithm(Priority::PRIMARY, algorithm);
+        let hotplug = HotplugState::new(PrepareState::Dynamic, c"zram_rs_kunit")?;
+        let parts = Parts {
+            pool: Pool::new(c"zram_rs_kunit")?,
+            streams: AllStreams::new(&config, &Arc::new(hotplug, GFP_KERNEL)?)?,
+            helpers: Arc::new(Helpers::new(c"zram_rs_kunit")?, GFP_KERNEL)?,
+            events: Arc::new(Events::new(0), GFP_KERNEL)?,
+        };
+        Ok(Store::new(PAGES, parts, false, false))
+    }
+
+    /// Calls `f` with the segments of a bio of as many pages as a store has. All of them have the
+    /// same memory.
+    fn with_segments(f: impl FnMut(&PageSegment<'_>, PageRef<'_>) -> Result) -> Result {
+        let mut f = f;
+        with_test_segments(PAGES as u16, |segments| {
+            for segment in segments {
+                f(&segment, segment.whole_page().ok_or(EINVAL)?)?;
+            }
+            Ok(())
+        })?
+    }
+
+    /// A store whose pages a task processes as a helper does.
+    #[pin_data]
+    struct Helped {
+        #[pin]
+        store: Store,
+        /// How many outcomes were the expected ones.
+        right: Atomic<usize>,
+        /// How many were others.
+        wrong: Atomic<usize>,
+    }
+
+    impl Helped {
+        fn new() -> Result<Arc<Tasks<Self>>> {
+            let store = new_store(Algorithm::default())?;
+            Tasks::new(try_pin_init!(Self {
+                store <- store,
+                right: Atomic::new(0),
+                wrong: Atomic::new(0),
+            }? Error))
+        }
+
+        fn expect(&self, expectation: bool) {
+            let count = if expectation {
+                &self.right
+            } else {
+                &self.wrong
+            };
+            count.add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn helpers_do_not_wait_for_slots() -> Result {
+        const BUSY: usize = 3;
+        let tasks = Helped::new()?;
+        let slot = tasks.store.table.lock(BUSY).ok_or(EINVAL)?;
+        tasks.spawn(|tasks| {
+            let store = &tasks.store;
+            let result = with_segments(|segment, page| {
+                // Twice, so that each kind of page also replaces one of its own.
+                for kind in [KINDS, KINDS].as_flattened() {
+                    let (written, read) = match segment.index {
+                        BUSY => (Outcome::Ended, Outcome::Left),
+                        _ => (Outcome::Done, Outcome::Done),
+                    };
+                    for _ in 0..2 {
+                        kind.fill(&page.map());
+                        tasks.expect(store.help_write(segment, 0, Gfp::NOIO)? == written);
+                        tasks.expect(store.read_from_memory(segment, 0, true)? == read);
+                    }
+                }
+                Ok(())
+            });
+            tasks.expect(result.is_ok());
+        })?;
+        let left = tasks.wait(TIMEOUT);
+        drop(slot);
+        assert_eq!((left, tasks.wait(TIMEOUT)), (0, 0));
+        assert_eq!(tasks.wrong.load(Relaxed), 0);
+        assert_eq!(tasks.right.load(Relaxed), PAGES * 2 * KINDS.len() * 4 + 1);
+        Ok(())
+    }
+
+    /// A task that has the stream of its CPU stands for two tasks. It may move to another CPU
+    /// before it asks for a stream again, and gets one then.
+    #[test]
+    fn helpers_do_not_wait_for_streams() -> Result {
+        let tasks = Helped::new()?;
+        tasks.spawn(|tasks| {
+            let store = &tasks.store;
+            let result = with_segments(|segment, page| {
+                let streams = store.streams.get(Priority::PRIMARY).ok_or(EINVAL)?;
+                Kind::Compressible.fill(&page.map());
+                store.write(segment.index, page, 0)?;
+                let is_busy = |f: &dyn Fn() -> Result<bool>| -> Result {
+                    for _ in 0..1000 {
+                        if streams.with(|_| f())? {
+                            tasks.expect(true);
+                            return Ok(());
+                        }
+                    }
+                    tasks.expect(false);
+                    Ok(())
+                };
+                is_busy(&|| Ok(store.read_from_memory(segment, 0, true)? == Outcome::Ended))?;
+                let to = page.map();
+                is_busy(&|| {
+                    let done = store.decompress_from(&to, 0, 1, Priority::PRIMARY, &to, true);
+                    Ok(matches!(done, Ok(false)))
+                })?;
+                for kind in [Kind::Compressible, Kind::Incompressible] {
+                    kind.fill(&to);
+                    is_busy(&|| Ok(store.help_write(segment, 0, Gfp::NOIO)? == Outcome::Ended))?;
+                }
+                Ok(())
+            });
+            tasks.expect(result.is_ok());
+        })?;
+        assert_eq!(tasks.wait(TIMEOUT), 0);
+        assert_eq!(tasks.wrong.load(Relaxed), 0);
+        assert_eq!(tasks.right.load(Relaxed), PAGES * 4 + 1);
+        Ok(())
+    }
+
+    /// Helpers read compressed pages only, and a part of a bio of less than [`MIN_BYTES_FAST`] only
+    /// if the algorithm takes long to decompress.
+    ///
+    /// [`MIN_BYTES_FAST`]: spread::MIN_BYTES_FAST
+    #[test]
+    fn reads_are_shared_if_that_pays() -> Result {
+        const FAST: [&CStr; 4] = [c"lz4", c"lz4hc", c"lzo", c"lzo-rle"];
+        const MANY: usize = spread::MIN_BYTES_FAST;
+        for &algorithm in Algorithm::ALL {
+            let store = KBox::try_pin_init(new_store(algorithm)?, GFP_KERNEL)?;
+            with_segments(|segment, page| {
+                let Some(kind) = KINDS.get(segment.index) else {
+                    return Ok(());
+                };
+                kind.fill(&page.map());
+                store.write(segment.index, page, 0)
+            })?;
+            for index in 0..PAGES {
+                let is_compressed = KINDS.get(index) == Some(&Kind::Compressible);
+                let is_slow = !FAST.contains(&algorithm.name());
+                let few = store.is_worth_sharing(index, MANY - PAGE_SIZE);
+                assert_eq!(few, is_compressed && is_slow);
+                assert_eq!(store.is_worth_sharing(index, MANY), is_compressed);
+            }
+        }
+        Ok(())
     }
 }
