@@ -413,14 +413,20 @@ impl Device {
         let device = disk.data();
         let _guards = device.end_post_processing();
         let mut config = device.config().write();
-        drop(match &config.ready {
-            // If it waits for the end of I/O, that takes as long as freeing many pages.
-            Some(ready) => {
-                let store = &ready.store;
-                store.free_all(claim.waits(), || claim.deactivate())
+        match &config.ready {
+            // It waits for the end of I/O, which takes as long as freeing many pages.
+            Some(ready) if claim.waits() => {
+                drop(ready.store.free_all(true, || claim.deactivate()));
             }
-            None => claim.deactivate(),
-        });
+            _ => {
+                let store = claim.deactivate();
+                config.ready = None;
+                // Nothing else has the store: I/O and post-processing, which would, have ended.
+                if let Some(mut store) = store.and_then(Arc::into_unique_or_drop) {
+                    store.as_mut().free_unused();
+                }
+            }
+        }
         *config = Config {
             compressed_writeback: config.compressed_writeback,
             packed_writeback: config.packed_writeback,

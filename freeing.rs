@@ -17,10 +17,12 @@ use crate::{
     },
     slot::{
         Content,
-        Peek, //
+        Peek,
+        UnusedSlots, //
     },
     stats::FootprintSum,
-    store::Store, //
+    store::Store,
+    zspool::Pool, //
 };
 use core::ops::Range;
 use kernel::{
@@ -95,6 +97,50 @@ fn helpers_for(slots: usize) -> usize {
         .min(num_online_cpus() as usize - 1)
 }
 
+/// The division of what there is to free into shares.
+///
+/// Tasks that free objects of the same size class would wait for the lock of that class. So each
+/// share consists of some classes.
+struct Shares {
+    count: usize,
+    /// The share of the objects of a size, by the size in steps. Each task looks at all slots. It
+    /// must not ask zsmalloc for the class of each object.
+    of_size: [u8; PAGE_SIZE / STEP + 1],
+}
+
+impl Shares {
+    /// Divides what `helpers` and a task free.
+    fn new(pool: &Pool, helpers: usize) -> Self {
+        let count = (helpers + 1) * SHARES_OF_TASK;
+        let mut of_size = [0; PAGE_SIZE / STEP + 1];
+        for (step, share) in of_size.iter_mut().enumerate() {
+            *share = (pool.class(step * STEP) as usize % count) as u8;
+        }
+        Self { count, of_size }
+    }
+
+    /// Returns whether a share has what there is to free in a slot.
+    fn has(&self, share: usize, peek: Peek) -> bool {
+        match peek {
+            Peek::Object(size) => self
+                .of_size
+                .get(size.div_ceil(STEP))
+                .is_none_or(|&of| usize::from(of) == share),
+            _ => share == 0,
+        }
+    }
+}
+
+/// Frees what there is in `len` slots, as far as `is_mine` returns `true` for it.
+fn free_each(slots: &UnusedSlots<'_>, len: usize, is_mine: impl Fn(Peek) -> bool) {
+    for start in (0..len).step_by(PART) {
+        for index in start..len.min(start + PART) {
+            slots.free(index, &is_mine);
+        }
+        cond_resched();
+    }
+}
+
 impl Store {
     /// Frees the pages that lie within the range of a bio; pages that the range covers in part stay
     /// as they are.
@@ -127,29 +173,41 @@ impl Store {
         self.free_range(0..slots, helpers, during)
     }
 
-    /// Frees the pages of a range of slots with some helpers, and returns the result of `during`.
+    /// Frees the pages of a store that nothing else uses, without locks and without counting.
     ///
-    /// Tasks that free objects of the same size class would wait for the lock of that class. So
-    /// each share consists of some classes.
+    /// Few pages, for which there is no helper, are left to dropping the store.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn free_unused(self: Pin<&mut Self>) {
+        let len = self.table.len();
+        let helpers = helpers_for(len);
+        if helpers == 0 {
+            return;
+        }
+        let shares = Shares::new(self.pool(), helpers);
+        let slots = self.unused_slots();
+        share_out(
+            shares.count,
+            helpers,
+            || (),
+            |share| {
+                free_each(&slots, len, |peek| shares.has(share, peek));
+            },
+        );
+    }
+
+    /// Frees the pages of a range of slots with some helpers, and returns the result of `during`.
     fn free_range<R>(&self, range: Range<usize>, helpers: usize, during: impl FnOnce() -> R) -> R {
         if helpers == 0 {
             let result = during();
             self.free_slots(range, |_| true);
             return result;
         }
-        let shares = (helpers + 1) * SHARES_OF_TASK;
-        // Each task looks at all slots. It must not ask zsmalloc for the class of each object.
-        let mut share_of = [0; PAGE_SIZE / STEP + 1];
-        for (step, share) in share_of.iter_mut().enumerate() {
-            *share = (self.pool().class(step * STEP) as usize % shares) as u8;
-        }
-        let result = share_out(shares, helpers, during, |share| {
-            self.free_slots(range.clone(), |peek| match peek {
-                Peek::Object(size) => share_of
-                    .get(size.div_ceil(STEP))
-                    .is_none_or(|&of| usize::from(of) == share),
-                _ => share == 0,
-            });
+        let shares = Shares::new(self.pool(), helpers);
+        let result = share_out(shares.count, helpers, during, |share| {
+            self.free_slots(range.clone(), |peek| shares.has(share, peek));
         });
         // What was recompressed meanwhile may have escaped all of them.
         self.free_slots(range, |_| true);

@@ -9,6 +9,7 @@ use crate::{
     abstractions::{
         sched::cond_resched,
         sync::bit_lock::{
+            Drain,
             Guard,
             LockedTable, //
         },
@@ -231,6 +232,33 @@ pub(crate) struct Table {
     slots: LockedTable<Objects>,
 }
 
+/// The slots of a disk that nothing else uses.
+///
+/// # Context
+///
+/// Any context except interrupts; [`free`](Self::free) does not sleep.
+pub(crate) struct UnusedSlots<'a>(Drain<'a, Objects>);
+
+impl UnusedSlots<'_> {
+    /// Frees the object in a slot and empties the slot, if `is_mine` returns `true` for what there
+    /// is to free.
+    ///
+    /// A block of the backing device keeps its user: the disk does not use the device any more.
+    #[inline]
+    pub(crate) fn free(&self, index: usize, is_mine: impl FnOnce(Peek) -> bool) {
+        // An object frees itself.
+        drop(self.0.take(index, |tag| is_mine(Peek::of(tag))));
+    }
+}
+
+impl Peek {
+    /// Returns what there is to free in a slot with this tag.
+    #[inline]
+    fn of(tag: usize) -> Self {
+        Objects::size_of(tag).map_or(Self::Other, Self::Object)
+    }
+}
+
 impl Table {
     /// Creates a table of `pages` empty slots for objects of `pool`.
     ///
@@ -302,8 +330,13 @@ impl Table {
     pub(crate) fn peek(&self, index: usize) -> Peek {
         match self.slots.peek(index) {
             None => Peek::Pristine,
-            Some(tag) => Objects::size_of(tag).map_or(Peek::Other, Peek::Object),
+            Some(tag) => Peek::of(tag),
         }
+    }
+
+    /// Returns the slots as those of a table that nothing else uses. Any context.
+    pub(crate) fn unused(self: Pin<&mut Self>) -> UnusedSlots<'_> {
+        UnusedSlots(self.project().slots.drain())
     }
 
     /// Deselects a slot. May sleep.

@@ -41,6 +41,7 @@ use crate::{
         Content,
         SlotGuard,
         Table,
+        UnusedSlots,
         View, //
     },
     stats::Stats,
@@ -155,6 +156,11 @@ impl Store {
             number: NEXT.fetch_add(1, Relaxed),
             gauges <- Gauges::new(parts.events),
         })
+    }
+
+    /// Returns the slots of a store that nothing else uses. Any context.
+    pub(crate) fn unused_slots(self: Pin<&mut Self>) -> UnusedSlots<'_> {
+        self.project().table.unused()
     }
 
     /// Returns the pool of the objects in the slots. Any context.

@@ -317,6 +317,61 @@ impl<P: Packed> LockedTable<P> {
     }
 }
 
+/// A [`LockedTable`] that nothing else uses, whose values tasks take without locks.
+///
+/// # Invariants
+///
+/// Only this object uses the table during `'a`.
+///
+/// # Context
+///
+/// Any context; [`take`](Self::take) does not sleep.
+pub(crate) struct Drain<'a, P: Packed> {
+    table: &'a LockedTable<P>,
+    _exclusive: PhantomData<&'a mut LockedTable<P>>,
+}
+
+impl<P: Packed> LockedTable<P> {
+    /// Returns what takes values out of the table, which has no other user meanwhile.
+    ///
+    /// # Context
+    ///
+    /// Any context.
+    pub(crate) fn drain(self: Pin<&mut Self>) -> Drain<'_, P> {
+        // INVARIANT: The exclusive reference is borrowed for as long as the object exists.
+        Drain {
+            table: self.into_ref().get_ref(),
+            _exclusive: PhantomData,
+        }
+    }
+}
+
+impl<P: Packed> Drain<'_, P> {
+    /// Takes the value of an entry out, and leaves zeroes, if `f` returns `true` for its tag.
+    ///
+    /// Returns `None` if the entry is beyond the end of the table, if all of it is zero, if another
+    /// task has taken its value, or if its [`Guard`] was forgotten instead of dropped.
+    #[inline]
+    pub(crate) fn take(&self, index: usize, f: impl FnOnce(usize) -> bool) -> Option<P::Value<'_>> {
+        let entry = self.table.entries.get(index)?;
+        // SAFETY: The word is valid and aligned, and lives as long as the table. By the type
+        // invariants only this function accesses it, and does so atomically.
+        let word = unsafe { Atomic::<usize>::from_ptr(entry.word.get()) };
+        let old = word.load(Relaxed);
+        if old == 0 || old & LOCK != 0 || !f(Guard::<P>::tag_of(old)) {
+            return None;
+        }
+        word.cmpxchg(old, 0, Relaxed).ok()?;
+        // INVARIANT: `value` and the tag are zero when this function returns.
+        // SAFETY: By the type invariants only this function accesses `value`, and of the tasks that
+        // call it only the one that has cleared the word comes here.
+        let value = unsafe { core::mem::take(&mut *entry.value.get()) };
+        // SAFETY: The entry was not locked, so that by its invariants this is a packed form that
+        // was not unpacked. The word and the value are zero now.
+        Some(unsafe { P::unpack(&self.table.context, value, Guard::<P>::tag_of(old)) })
+    }
+}
+
 #[pinned_drop]
 impl<P: Packed> PinnedDrop for LockedTable<P> {
     /// Drops all values.
@@ -456,7 +511,10 @@ impl<P: Packed> Drop for Guard<'_, P> {
 #[kunit_tests(zram_rs_bit_lock)]
 mod tests {
     use super::*;
-    use crate::abstractions::kunit::Tasks;
+    use crate::abstractions::{
+        kunit::Tasks,
+        workqueue::with_scoped_work, //
+    };
     use kernel::time::{
         delay::fsleep,
         Delta,
@@ -526,6 +584,48 @@ mod tests {
                 let _ = guard.replace(count + 1);
             }
         }
+    }
+
+    /// Tasks that drain a table at the same time get each value once, and those that they want.
+    #[test]
+    fn each_value_is_taken_once() -> Result {
+        const LEN: usize = 4096;
+        let table = LockedTable::<Numbers>::new(LEN, (), c"zram_rs_kunit");
+        let mut table = KBox::try_pin_init(table, GFP_KERNEL)?;
+        for index in (0..LEN).step_by(2) {
+            let mut guard = table.lock(index).ok_or(EINVAL)?;
+            let _ = guard.replace(index + 1);
+            guard.set_bits(1);
+        }
+        let drain = table.as_mut().drain();
+        assert!((0..LEN).all(|index| drain.take(index, |_| false).is_none()));
+        // As if another task took the value when this one has looked at the entry.
+        let mut first = None;
+        let second = drain.take(0, |_| {
+            first = drain.take(0, |_| true);
+            true
+        });
+        assert_eq!((first, second), (Some(1), None));
+        let (sum, count) = (Atomic::new(0), Atomic::new(0));
+        let take_all = || {
+            for index in 0..=LEN {
+                if let Some(value) = drain.take(index, |tag| tag == 0) {
+                    sum.add(value, Relaxed);
+                    count.add(1, Relaxed);
+                }
+                cond_resched();
+            }
+        };
+        let mut help = take_all;
+        with_scoped_work(&mut help, take_all);
+        assert_eq!(count.load(Relaxed), LEN / 2 - 1);
+        let wanted = (2..LEN).step_by(2).map(|index| index + 1).sum();
+        assert_eq!(sum.load(Relaxed), wanted);
+        for index in 0..LEN {
+            assert_eq!(table.peek(index), None);
+            assert_eq!(table.lock(index).ok_or(EINVAL)?.value(), 0);
+        }
+        Ok(())
     }
 
     /// All tasks but the first sleep when the first one unlocks. With one turn each, no other task
