@@ -175,6 +175,7 @@ CONFIGURATIONS="
 	arm64     qemu    arm64        cloud-arm64 /cache/linux       $ARM64
 	arm64-16k qemu    arm64        arm64-16k   /cache/linux       $ARM64
 	kcsan     qemu    amd64        -           /cache/linux-kcsan ARCH=x86_64 LLVM=-$LLVM_VERSION
+	arm64-kcsan     qemu arm64 -       /cache/linux-kcsan ARCH=arm64 LLVM=-$LLVM_VERSION
 	arm64-64k-debug qemu arm64 -       /cache/linux       ARCH=arm64 LLVM=-$LLVM_VERSION
 "
 
@@ -183,7 +184,7 @@ configurations() { awk 'NF { print $1 }' <<<"$CONFIGURATIONS"; }
 
 # by_name_only NAME: succeeds if tools/test uses the kernel configuration only where its name is given, as its kernel
 # takes long to build.
-by_name_only() { [[ $1 == kcsan || $1 == arm64-64k-debug ]]; }
+by_name_only() { [[ $1 == *kcsan || $1 == arm64-64k-debug ]]; }
 
 # stock_of VERSION: prints the name of the kernel configuration with Debian's kernel of this version, or fails.
 stock_of() {

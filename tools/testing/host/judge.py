@@ -104,7 +104,7 @@ def counts(report, driver):
         first = re.search(" by (?:task|interrupt)", line) is not None
         if first:
             called = True
-        elif re.search(" asm_(?:sysvec|common_interrupt)", line):
+        elif re.search(" (?:asm_(?:sysvec|common_interrupt)|el[01][ht]_64_irq)", line):
             # What an interrupt came in between did not call it.
             called = False
     return below and races not in EXCUSED_RACES
@@ -173,7 +173,7 @@ def judge(console, guest):
         reason = f"the guest's kernel reported a problem; its whole log is in {guest.called}.script."
         return Verdict(COMPLAINED, lines, shown[:SHOWN], reason)
     note = ""
-    if guest.config == "kcsan":
+    if guest.config.endswith("kcsan"):
         reports = sum("BUG: KCSAN" in line for line in lines)
         note = f"KCSAN: {reports} reports, none of them in the driver"
     status, reason = end_of(lines, guest)

@@ -181,7 +181,7 @@ class Races(unittest.TestCase):
         self.assertEqual(self.complained(*race("kernfs_refresh_inode / kernfs_iop_permission", *accesses)), [])
 
     def test_excuses_what_interrupted_the_driver(self):
-        for entry in ("asm_sysvec_apic_timer_interrupt", "asm_common_interrupt"):
+        for entry in ("asm_sysvec_apic_timer_interrupt", "asm_common_interrupt", "el1h_64_irq", "el0t_64_irq"):
             accesses = access("tick_sched_do_timer", entry, "other") + foreign("ktime_get")
             accesses.insert(3, ours("<zram_rs::device::Disk>::write"))
             self.assertEqual(self.complained(*race("tick_sched_do_timer / ktime_get", *accesses)), [])
@@ -272,8 +272,9 @@ class Judge(unittest.TestCase):
     def test_counts_the_reports_of_kcsan(self):
         log = ["zr: script starts", *race("zs_malloc / zs_free", *access("zs_malloc")) * 2, "zr: script ended with 0"]
         self.assertEqual(self.judged(*log).note, "")
-        verdict = self.judged(*log, config="kcsan")
-        self.assertEqual((verdict.status, verdict.note), (0, "KCSAN: 2 reports, none of them in the driver"))
+        for config in ("kcsan", "arm64-kcsan"):
+            verdict = self.judged(*log, config=config)
+            self.assertEqual((verdict.status, verdict.note), (0, "KCSAN: 2 reports, none of them in the driver"))
         self.assertEqual(self.judged(*log, config="kcsan", status=137).note, verdict.note)
 
 
