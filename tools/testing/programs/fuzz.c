@@ -5,7 +5,7 @@
  *
  * usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING BACKING
  *
- * BACKING are block devices of 1 MiB or more that store data and are not in use. There are five
+ * BACKING are block devices of 256 pages or more that store data and are not in use. There are five
  * disks, each with one of them:
  *
  * - Three, one for each form of writeback, are written and read, in every way: any offset, length
@@ -48,8 +48,10 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#define PAGE page_size
 #include "common.h"
 
+#define BLOCK		4096UL		/* what direct I/O takes; pages may be larger */
 #define SHARE		48UL		/* pages of each process */
 #define SHARES		3UL		/* on each disk; the last is of unknown contents */
 #define DISK		(SHARE * SHARES * PAGE)
@@ -197,6 +199,7 @@ static struct {
 	unsigned char *buffer;		/* of the user, MOST bytes and a page */
 	unsigned char *fresh;		/* what is to be written, MOST bytes */
 	unsigned char *scratch;	/* MOST bytes and two pages */
+	unsigned char *zero;		/* MOST bytes */
 	aio_context_t aio;
 } io;
 
@@ -218,12 +221,15 @@ static void unlimited(int i)
 /* A range of one's own; mostly in whole pages, which is what direct I/O takes. */
 static void some_range(uint64_t *from, size_t *length)
 {
+	size_t unit;
+
 	if (dice(3)) {
 		*from = dice(SHARE) * PAGE;
 		*length = (1 + dice(dice(3) ? 4 : dice(2) ? 16 : SHARE)) * PAGE;
 	} else if (dice(2)) {
-		*from = dice(SHARE * 8) * 512;
-		*length = (1 + dice(64)) * 512;
+		unit = dice(2) ? 512 : BLOCK;
+		*from = dice(SHARE * PAGE / unit) * unit;
+		*length = (1 + dice(64)) * unit;
 	} else {
 		*from = dice(SHARE * PAGE);
 		*length = dice(USUAL);
@@ -278,7 +284,7 @@ static int some_flags(void)
 static int some_vectors(struct iovec *vectors, int most, unsigned char *buffer, size_t length,
 			bool *bad)
 {
-	static const size_t units[] = { 1, 512, PAGE };
+	const size_t units[] = { 1, 512, PAGE };
 	size_t unit = aligned ? PAGE : units[dice(ARRAY_SIZE(units))];
 	int count = 0;
 
@@ -727,15 +733,16 @@ static void do_discard(void)
 		FALLOC_FL_WRITE_ZEROES, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
 		FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE, 0
 	};
-	static unsigned char zero[MOST];
 	int fd = some_file(), result;
-	uint64_t range[2], from;
+	uint64_t range[2], from, first, end;
 	unsigned long request;
 	size_t length;
 
 	some_range(&from, &length);
 	range[0] = io.from + from;
 	range[1] = length;
+	first = from;
+	end = from + length;
 	/*
 	 * The block layer empties the page cache before it finds that a range of 512 bytes is too
 	 * short for this disk. So nothing may be there only, and nothing may stay there.
@@ -753,18 +760,29 @@ static void do_discard(void)
 		judge_error("discard", from, length, errno);
 		posix_fadvise(io.buffered, io.from + (from & -PAGE), length + 2 * PAGE,
 			      POSIX_FADV_DONTNEED);
-		reconcile("a discard", from, length, zero);
+		reconcile("a discard", from, length, io.zero);
 		return;
 	}
-	memset(io.model + from, 0, length);
+	if (request == BLKDISCARD && (from | length) % PAGE) {
+		/*
+		 * Where pages are larger than blocks, a disk keeps what it has in the parts of
+		 * pages at both ends. The page cache has zeros there.
+		 */
+		posix_fadvise(io.buffered, io.from + (from & -PAGE), length + 2 * PAGE,
+			      POSIX_FADV_DONTNEED);
+		first = (from + PAGE - 1) & -PAGE;
+		end = (from + length) & -PAGE;
+	}
+	if (first < end)
+		memset(io.model + first, 0, end - first);
 	reconcile("a discard", from, length, NULL);
 }
 
 /* None of it is about what others own. */
 static void do_beyond(void)
 {
-	static const uint64_t ends[] = { 1UL << 31, 1UL << 32, 1UL << 40, 1UL << 62, -1UL >> 1,
-					 -1UL, -PAGE, 1UL << 63 };
+	const uint64_t ends[] = { 1UL << 31, 1UL << 32, 1UL << 40, 1UL << 62, -1UL >> 1, -1UL,
+				  -PAGE, 1UL << 63 };
 	uint64_t from = dice(4) ? DISK + dice(64 * PAGE) : ends[dice(ARRAY_SIZE(ends))];
 	uint64_t range[2] = { from, dice(2) ? dice(16) * PAGE : ends[dice(ARRAY_SIZE(ends))] };
 	ssize_t done;
@@ -907,9 +925,11 @@ static void prepare_io(int disk, int share)
 	io.buffer = alloc_aligned(MOST + PAGE);
 	io.fresh = alloc_aligned(MOST);
 	io.scratch = alloc_aligned(MOST + 2 * PAGE);
+	io.zero = alloc_aligned(MOST);
 	if (io.direct < 0 || io.buffered < 0 || io.sync < 0 || io.nonblock < 0)
 		err(2, "zram%d", ids[disk]);
 	memset(io.model, 0, SHARE * PAGE);
+	memset(io.zero, 0, MOST);
 	if (syscall(SYS_io_setup, 16, &io.aio))
 		io.aio = 0;
 }
@@ -1038,12 +1058,14 @@ static const char * const words[] = {
 	"1P", "16E", "1KK", "%s%n", "../..", "/dev/", "\xff\xfe", "\xc3\xa9", "\x7f", "\x01",
 };
 
-static char input[3 * PAGE];
+#define INPUT		(3 * PAGE)	/* of one write, at most */
+
+static char *input;
 
 static size_t append(size_t length, const char *text, size_t more)
 {
-	if (length + more > sizeof(input))
-		more = sizeof(input) - length;
+	if (length + more > INPUT)
+		more = INPUT - length;
 	memcpy(input + length, text, more);
 	return length + more;
 }
@@ -1059,8 +1081,8 @@ static size_t some_valid(int i)
 
 static size_t some_input(int disk)
 {
-	static const size_t lengths[] = { 0, 1, 2, 16, 63, 64, 65, 255, 256, 4094, 4095, 4096, 4097,
-					  8192, 3 * PAGE };
+	const size_t lengths[] = { 0, 1, 2, 16, 63, 64, 65, 255, 256, PAGE - 2, PAGE - 1, PAGE,
+				   PAGE + 1, 2 * PAGE, INPUT };
 	size_t length = 0, i, n;
 	const char *word;
 
@@ -1109,7 +1131,7 @@ static size_t some_input(int disk)
 			}
 		}
 	}
-	if (dice(2) && length < sizeof(input))
+	if (dice(2) && length < INPUT)
 		input[length++] = '\n';
 	return length;
 }
@@ -1194,7 +1216,7 @@ static void write_hot_remove(void)
 	size_t length = some_input(0);
 	int fd = open(HOT_REMOVE, O_WRONLY | O_CLOEXEC), i;
 
-	input[length < sizeof(input) ? length : sizeof(input) - 1] = 0;
+	input[length < INPUT ? length : INPUT - 1] = 0;
 	for (i = 0; i < DISKS; i++) {
 		if (strtol(input, NULL, 10) == ids[i])
 			length = 0;
@@ -1240,8 +1262,8 @@ static void write_sense(void)
 		i = USED + dice(DISKS - USED);
 		i = open_id(ids[i], O_RDWR | O_NONBLOCK);
 		if (i >= 0) {
-			some_data((unsigned char *)input, sizeof(input));
-			if (pwrite(i, input, sizeof(input), dice(40) * PAGE) < 0)
+			some_data((unsigned char *)input, INPUT);
+			if (pwrite(i, input, INPUT, dice(40) * PAGE) < 0)
 				shared->errors++;
 			close(i);
 		}
@@ -1351,7 +1373,7 @@ static void must_work(int i)
 		problem("disk %d cannot be configured: %s", i, strerror(error));
 	fd = open_id(ids[i], O_RDWR | O_DIRECT);
 	some_data(pages, MOST);
-	if (fd < 0 || pwrite(fd, pages, MOST, 0) != MOST)
+	if (fd < 0 || pwrite(fd, pages, MOST, 0) != (ssize_t)MOST)
 		problem("disk %d cannot be written: %s", i, strerror(errno));
 	unlimited(i);
 	error = set(ids[i], "writeback", "page_indexes=0-7");
@@ -1363,7 +1385,7 @@ static void must_work(int i)
 	error = set(ids[i], "recompress", "threshold=0 priority=1");
 	if (error)
 		problem("disk %d cannot be recompressed: %s", i, strerror(error));
-	if (fd < 0 || pread(fd, got, MOST, 0) != MOST)
+	if (fd < 0 || pread(fd, got, MOST, 0) != (ssize_t)MOST)
 		problem("disk %d cannot be read: %s", i, strerror(errno));
 	else if (memcmp(pages, got, MOST))
 		problem("disk %d does not give what was written", i);
@@ -1485,6 +1507,7 @@ int main(int argc, char **argv)
 		errx(2, "usage: fuzz [-a] [-t SECONDS] [-S SEED] BACKING BACKING BACKING BACKING BACKING");
 	state = seed_state(seed);
 	shared = alloc_shared(sizeof(*shared));
+	input = alloc_aligned(INPUT);
 	sow(256 << 20);
 	sow_pipes(64);
 	fd = open("/tmp/fuzz.dictionary", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
