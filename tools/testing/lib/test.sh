@@ -69,6 +69,13 @@ on_uml || PAGE=$(getconf PAGESIZE)
 # Files that count pages and blocks count in 4 KiB, so many of them a page.
 UNITS=$((PAGE / 4096))
 
+# fewer COUNT LEAST: sets $fewer to COUNT, but where pages are larger than 4 KiB, to as many times less, and at least to
+# LEAST: for tests that need an amount of data, which an emulated machine takes long to compress.
+fewer() {
+	fewer=$(($1 / UNITS))
+	[ $fewer -ge "$2" ] || fewer=$2
+}
+
 # grow SIZE: sets $grown to the size of a disk that has as many pages as one of SIZE has with pages of 4 KiB. It
 # does not change a size in bytes, which has no suffix.
 grow() {

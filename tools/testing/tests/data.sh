@@ -148,7 +148,9 @@ test_overwrite_with_842() {
 }
 
 test_page_by_page_and_in_bulk() {
-	local algorithm pages=512
+	local algorithm fewer pages
+	fewer 512 64
+	pages=$fewer
 	algorithms
 	for algorithm in $ALGORITHMS; do
 		disk 8M "$algorithm"
@@ -169,7 +171,9 @@ test_page_by_page_and_in_bulk() {
 }
 
 test_buffered_and_direct_agree() {
-	local pages=512
+	local fewer pages
+	fewer 512 64
+	pages=$fewer
 	disk 4M
 	does open "$dev"
 	does bulk 0 $pages mixed 1
@@ -233,25 +237,26 @@ frees() {
 }
 
 test_discard_and_zeroout() {
-	local how
+	local how fewer
+	fewer 1024 256
 	for how in discard zeroout; do
 		disk 4M
 		does open "$dev" direct
-		does bulk 0 1024 random 1
+		does bulk 0 $fewer random 1
 		does $how $((100 * PAGE)) $((50 * PAGE))
 		mm_stat
-		! frees $how || is "orig_data_size after $how of 50 pages" "$orig" $((974 * PAGE))
-		is "huge_pages after $how of 50 pages" "$huge" 974
+		! frees $how || is "orig_data_size after $how of 50 pages" "$orig" $(((fewer - 50) * PAGE))
+		is "huge_pages after $how of 50 pages" "$huge" $((fewer - 50))
 		io_stat
 		! frees $how || is "notify_free after $how of 50 pages" "$notify_free" 50
 		does bulkcheck 0 100 random 1
 		does bulkcheck 100 50 zero 0
-		does bulkcheck 150 874 random 1
+		does bulkcheck 150 $((fewer - 150)) random 1
 		# A range that contains empty pages and others.
 		does $how $((90 * PAGE)) $((80 * PAGE))
 		does bulkcheck 0 90 random 1
 		does bulkcheck 90 80 zero 0
-		does bulkcheck 170 854 random 1
+		does bulkcheck 170 $((fewer - 170)) random 1
 		does $how 0 $((1024 * PAGE))
 		eventually 5 pool_is_empty || fail "$used bytes are in use after $how of all"
 		! frees $how || is "orig_data_size after $how of all" "$orig" 0
@@ -263,18 +268,20 @@ test_discard_and_zeroout() {
 }
 
 test_blkdiscard() {
-	local flag
+	local flag fewer part
+	fewer 1024 256
+	part=$((fewer / 4))
 	disk 4M
 	for flag in '' -z; do
 		does open "$dev" direct
-		does bulk 0 1024 mixed 1
+		does bulk 0 $fewer mixed 1
 		does close
 		# shellcheck disable=SC2086 # an option, or none
-		ok blkdiscard $flag --offset $((256 * PAGE)) --length $((256 * PAGE)) "$dev"
+		ok blkdiscard $flag --offset $((part * PAGE)) --length $((part * PAGE)) "$dev"
 		does open "$dev" direct
-		does bulkcheck 0 256 mixed 1
-		does bulkcheck 256 256 zero 0
-		does bulkcheck 512 512 mixed 1
+		does bulkcheck 0 $part mixed 1
+		does bulkcheck $part $part zero 0
+		does bulkcheck $((2 * part)) $((2 * part)) mixed 1
 		does close
 		# shellcheck disable=SC2086 # an option, or none
 		ok blkdiscard $flag "$dev"
@@ -288,7 +295,8 @@ test_blkdiscard() {
 
 # Each task has its own disk and its own algorithm.
 test_several_devices_at_once() {
-	local n algorithm pids=() count=0
+	local n algorithm pids=() count=0 fewer
+	fewer 1024 128
 	algorithms
 	for algorithm in $ALGORITHMS; do
 		disk 8M "$algorithm"
@@ -299,9 +307,9 @@ test_several_devices_at_once() {
 			use $n
 			for round in 1 2 3; do
 				does open "$dev" direct
-				does bulk 0 1024 mixed $((10 * n + round))
+				does bulk 0 $fewer mixed $((10 * n + round))
 				does discard 0 $((64 * PAGE))
-				does bulkcheck 64 960 mixed $((10 * n + round))
+				does bulkcheck 64 $((fewer - 64)) mixed $((10 * n + round))
 				does bulkcheck 0 64 zero 0
 				does close
 			done
@@ -315,12 +323,13 @@ test_several_devices_at_once() {
 # Four tasks write, read and discard the same pages. At the end, each page has the data of one of them or is empty, and
 # the counters are right.
 test_many_tasks_on_the_same_pages() {
-	local n round page pages=32 pids=() found
+	local n round page pages=32 pids=() found fewer
+	fewer 40 10
 	disk 1M lz4
 	for n in 1 2 3 4; do
 		(
 			does open "$dev" direct
-			for round in {1..40}; do
+			for ((round = 1; round <= fewer; round++)); do
 				does write 0 $pages mixed "$n"
 				does read 0 $((pages * PAGE))
 				does discard $((round % pages * PAGE)) $((4 * PAGE))
@@ -366,13 +375,14 @@ no_zspages() {
 
 # Reset, hot_remove and rmmod destroy the pool of a disk, which has its name. (Some kernels lack zsmalloc's statistics.)
 test_nothing_is_left() {
-	local n pools=/sys/kernel/debug/zsmalloc zspages=unknown
+	local n pools=/sys/kernel/debug/zsmalloc zspages=unknown fewer
+	fewer 1024 64
 	eventually 5 no_zspages || fail "nr_zspages is $zspages before the test"
 	for n in 0 1 2; do
 		disk 4M
 		[ ! -d $pools ] || [ -d $pools/zram$n ] || fail "there is no pool of zram$n"
 		does open "$dev" direct
-		does bulk 0 1024 mixed 1
+		does bulk 0 $fewer mixed 1
 		does close
 	done
 	count_zspages

@@ -269,7 +269,10 @@ test_nothing_to_write_back_to_or_from() {
 
 # write_back_in_batches ALGORITHM: writes back and reads pages, in all forms, with several batch sizes.
 write_back_in_batches() {
-	local form batch seed=0 count reads writes batches='1 2 32 1000 4294967295'
+	local form batch seed=0 count reads writes batches='1 2 32 1000 4294967295' fewer from to
+	fewer 512 128
+	from=$((fewer * 100 / 512))
+	to=$((fewer * 250 / 512))
 	[ "$DRIVER" != zram ] || batches='1 2 32 1000'
 	for form in $FORMS; do
 		nullb "wb$form" 2
@@ -281,10 +284,10 @@ write_back_in_batches() {
 		for batch in $batches; do
 			stores "$sys/writeback_batch_size" "$batch"
 			seed=$((seed + 1))
-			does bulk 0 512 mixed $seed
+			does bulk 0 $fewer mixed $seed
 			mm_stat
 			count=$((orig / PAGE - same))
-			at_least "the number of pages that can be written back" $count 128
+			at_least "the number of pages that can be written back" $count $((fewer / 4))
 			stores "$sys/idle" all
 			writes_back idle
 			writes=$((writes + count))
@@ -294,15 +297,15 @@ write_back_in_batches() {
 			mm_stat
 			is "compr_data_size of $1, batch $batch" "$compr" 0
 			eventually 5 pool_is_empty || fail "$used bytes are in use"
-			check_both_ways 0 512 mixed $seed
+			check_both_ways 0 $fewer mixed $seed
 			reads=$((reads + 2 * count))
 			on_device "of $1, batch $batch, $form, after reads" $count
 			[ "$form" = packed ] || counts "of $1, batch $batch, after reads" $count $reads $writes
 			# Overwrites some of the pages.
-			does bulk 100 150 mixed $((seed + 100))
-			check_both_ways 100 150 mixed $((seed + 100))
-			check_both_ways 0 100 mixed $seed
-			check_both_ways 250 262 mixed $seed
+			does bulk $from $((to - from)) mixed $((seed + 100))
+			check_both_ways $from $((to - from)) mixed $((seed + 100))
+			check_both_ways 0 $from mixed $seed
+			check_both_ways $to $((fewer - to)) mixed $seed
 			bd_stat
 			reads=$bd_reads
 		done
@@ -533,11 +536,11 @@ test_ext4() {
 		stores "$sys/idle" all
 		writes_back idle
 		bd_stat
-		at_least "bd_count" "$bd_count" 1000
+		at_least "bd_count" "$bd_count" $((1000 / UNITS))
 		echo 3 >/proc/sys/vm/drop_caches
 		is "hash of all files" "$(cd "$TMP/mnt" && find . -type f -exec sha256sum {} + | sort | sha256sum)" "$want"
 		bd_stat
-		at_least "bd_reads" "$bd_reads" 1000
+		at_least "bd_reads" "$bd_reads" $((1000 / UNITS))
 		# Changes some of the files, and writes these back, too.
 		rm "$TMP"/mnt/[a-c]*
 		cp /usr/bin/[n-p]* "$TMP/mnt/" 2>/dev/null
@@ -554,7 +557,8 @@ test_ext4() {
 }
 
 test_several_disks_at_once() {
-	local n pids=() forms=(0 1 0)
+	local n pids=() forms=(0 1 0) fewer
+	fewer 512 128
 	[ "$DRIVER" = zram ] || forms[2]=packed
 	for n in 0 1 2; do
 		nullb wb$n 2
@@ -565,12 +569,12 @@ test_several_disks_at_once() {
 			use $n
 			does open "$dev" direct
 			for round in 1 2 3 4; do
-				does bulk 0 512 mixed $((10 * n + round))
+				does bulk 0 $fewer mixed $((10 * n + round))
 				mm_stat
 				count=$((orig / PAGE - same))
-				writes_back page_indexes=0-511
+				writes_back page_indexes=0-$((fewer - 1))
 				on_device "of zram$n" $count
-				does bulkcheck 0 512 mixed $((10 * n + round))
+				does bulkcheck 0 $fewer mixed $((10 * n + round))
 			done
 			exit $failed
 		) &
