@@ -369,8 +369,10 @@ test_compaction_to_a_bad_device() {
 	local live
 	nullb wb0 8
 	packed "$nullb" 8M zstd
+	# One request, which no helper has: the blocks in use are at the start of the device. They can be read.
+	stores "$sys/writeback_batch_size" 1
 	make_sparse
-	# The blocks in use are at the start of the device. They can be read.
+	stores "$sys/writeback_batch_size" 32
 	bd_stat
 	bad_sectors wb0 $((bd_writes * 8)) 16383
 	writes_back compact EIO
@@ -441,7 +443,8 @@ writes_back_some() {
 	esac
 }
 
-# Pages of all sizes are written, discarded and written back at random, for 200 rounds, on a small device.
+# Pages of all sizes are written, discarded and written back at random, for 200 rounds, or for at least 20 on a slow
+# machine, on a small device.
 test_churn() {
 	local model=() kinds=(text hex random) total=192 round index n most full=0 worst=0 until=$((SECONDS + 15))
 	local -A count
@@ -450,7 +453,7 @@ test_churn() {
 	for ((index = 0; index < total; index++)); do
 		model[index]="zero 0"
 	done
-	for ((round = 1; round <= 200 && SECONDS < until; round++)); do
+	for ((round = 1; round <= 20 || round <= 200 && SECONDS < until; round++)); do
 		for n in {1..16}; do
 			index=$((RANDOM % total))
 			if [ $((RANDOM % 4)) = 0 ]; then
@@ -480,7 +483,6 @@ test_churn() {
 		[ $((round % 40)) != 0 ] || check_model
 	done
 	note "$((round - 1)) rounds, the device was full $full times, blocks up to $worst percent of the bound"
-	at_least "rounds" $round 20
 	check_model
 	stores "$sys/writeback" page_indexes=0-$((total - 1))
 	mm_stat
