@@ -753,10 +753,15 @@ static void backed_disk(const char *device, const char *algorithm, const char *m
 
 static void write_back(uint64_t count)
 {
+	store("writeback", "page_indexes=0-%lu", count - 1);
+}
+
+/* Not in the time of a writeback: the file bd_pack_stat looks at all blocks of the device. */
+static void check_written(uint64_t count)
+{
 	bool packs = !access(attribute(id, "bd_pack_stat"), F_OK);
 	uint64_t written;
 
-	store("writeback", "page_indexes=0-%lu", count - 1);
 	/* Blocks are pages where the driver does not pack. */
 	column(packs ? "bd_pack_stat" : "bd_stat", 0, &written);
 	/* In units of 4 KiB; same-filled pages stay. */
@@ -782,6 +787,7 @@ static void bench_writeback(const char *label, const char *device, const char *m
 		write_back(n);
 		took = now_ns() - began;
 		cpu = cpu_of_all() - cpu;
+		check_written(n);
 		result("ns", (double)took / n, "writeback/%s/%s/%luk/batch-%s", label, mode,
 		       count / 1024, batches[i]);
 		result("cpu", (double)cpu / n, "writeback/%s/%s/%luk/batch-%s", label, mode,
@@ -843,6 +849,7 @@ static void written_back_disk(const char *device, const char *mode, const char *
 	backed_disk(device, "lz4", mode, count);
 	fill_disk(0, count, 0);
 	write_back(count);
+	check_written(count);
 	sync();
 }
 
@@ -1116,6 +1123,7 @@ static void bench_stat(const char *device, const char *kind, uint64_t count)
 		usleep(1000);
 	}
 	pthread_join(thread, NULL);
+	check_written(count);
 	/* For comparison: how long there was a writeback at all. */
 	printf("# mm_stat was read %lu times during %lu ms of writeback\n", n,
 	       (now_ns() - began) / 1000000);
@@ -1504,6 +1512,7 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 		backed_disk("/dev/ram0", algorithm, strchr(name, '-') + 1, total);
 		fill_disk(0, total, 0);
 		write_back(total);
+		check_written(total);
 		read_pages(&queue, shuffle, total, DEEP, buffer);
 	} else {
 		errx(2, "there is no pattern '%s'", name);
