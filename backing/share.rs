@@ -54,6 +54,9 @@ pub(crate) const HALF: usize = FULL / 2;
 /// live.
 pub(crate) const MAX_MOVED: usize = FULL * 3 / 4;
 
+/// How many blocks are looked at before others may have the CPU.
+const SLICE: usize = 64 * 1024;
+
 /// Returns the weight of a share that begins at `offset` of its block and has `size` bytes.
 fn weight(offset: usize, size: usize) -> usize {
     ((offset + size) / UNIT - offset / UNIT).max(1)
@@ -281,11 +284,6 @@ impl Sharing {
         Some(Block::from_number(number))
     }
 
-    /// Returns whether a block is packed, and less than half of it is live.
-    pub(crate) fn is_sparse(&self, number: usize) -> bool {
-        (1..=SPARSE).contains(&self.weight_of(number))
-    }
-
     /// Returns the weight of a block: how many eighths of it are live, about; 0 without packing.
     pub(crate) fn weight_of(&self, number: usize) -> usize {
         (self.packed.as_ref()).map_or(0, |packed| packed.weights.count(number))
@@ -301,11 +299,9 @@ impl Sharing {
             return PackStat::default();
         };
         let mut sparse = 0;
-        for number in 0..packed.weights.len() {
-            sparse += usize::from(self.is_sparse(number));
-            if number % (64 * 1024) == 0 {
-                cond_resched();
-            }
+        for first in (0..packed.weights.len()).step_by(SLICE) {
+            sparse += packed.weights.count_below(first..first + SLICE, SPARSE + 1);
+            cond_resched();
         }
         PackStat {
             bytes: packed.bytes.load(Relaxed) as u64,
@@ -337,6 +333,11 @@ mod tests {
         Ok(shares)
     }
 
+    /// Returns whether less than half of a block is live.
+    fn is_sparse(sharing: &Sharing, number: usize) -> bool {
+        (1..=SPARSE).contains(&sharing.weight_of(number))
+    }
+
     #[test]
     fn a_block_of_its_own() -> Result {
         let sharing = Sharing::exclusive();
@@ -346,7 +347,7 @@ mod tests {
         let location = share.location();
         assert_eq!((location.block(), location.offset()), (7, 0));
         assert_eq!(location.size(), 100);
-        assert!(!sharing.is_sparse(7));
+        assert!(!is_sparse(&sharing, 7));
         assert_eq!(sharing.release(share), Some(Block::from_number(7)));
         // No layout: two pages in a block that cannot be shared, or no page.
         assert_eq!(divide(&sharing, 7, &[100, 100]).err(), Some(EINVAL));
@@ -385,22 +386,22 @@ mod tests {
     #[test]
     fn less_than_half_is_sparse() -> Result {
         let sharing = Sharing::packed(4)?;
-        assert!(!sharing.is_sparse(3));
+        assert!(!is_sparse(&sharing, 3));
         let mut shares = divide(&sharing, 3, &[PAGE_SIZE / 3; 3])?;
-        assert!(!sharing.is_sparse(3));
+        assert!(!is_sparse(&sharing, 3));
         let _ = sharing.release(shares.pop().ok_or(EINVAL)?);
-        assert!(!sharing.is_sparse(3));
+        assert!(!is_sparse(&sharing, 3));
         let _ = sharing.release(shares.pop().ok_or(EINVAL)?);
-        assert!(sharing.is_sparse(3));
+        assert!(is_sparse(&sharing, 3));
         assert_eq!(sharing.stat().sparse, 1);
         let _ = sharing.release(shares.pop().ok_or(EINVAL)?);
-        assert!(!sharing.is_sparse(3));
-        assert!(!sharing.is_sparse(4) && !sharing.is_sparse(usize::MAX));
+        assert!(!is_sparse(&sharing, 3));
+        assert!(!is_sparse(&sharing, 4) && !is_sparse(&sharing, usize::MAX));
         // One page that is just smaller than the half, or just as large.
         for (size, weight) in [(PAGE_SIZE / 2, SPARSE + 1), (PAGE_SIZE / 2 - 1, SPARSE)] {
             let share = divide(&sharing, 0, &[size])?.pop().ok_or(EINVAL)?;
             assert_eq!(sharing.weight_of(0), weight);
-            assert_eq!(sharing.is_sparse(0), weight == SPARSE);
+            assert_eq!(is_sparse(&sharing, 0), weight == SPARSE);
             let _ = sharing.release(share);
             assert_eq!(sharing.weight_of(0), 0);
         }

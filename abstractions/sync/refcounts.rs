@@ -29,6 +29,14 @@ const PER_WORD: usize = u64::BITS as usize / BITS;
 /// The lowest bit of each count.
 const LOWEST_BITS: u64 = u64::MAX / ((1 << BITS) - 1);
 
+/// Returns a word in which the highest bit of a byte is set where every other count of `counts`,
+/// from the lowest one on, is at least `limit`, which is 1 to 16.
+fn at_least(counts: u64, limit: u64) -> u64 {
+    const EACH_BYTE: u64 = u64::MAX / 0xff;
+    // A byte has room for what a count and 0x80 add up to.
+    ((counts & (EACH_BYTE * 0xf)) + EACH_BYTE * (0x80 - limit)) & (EACH_BYTE * 0x80)
+}
+
 /// Reference counts of four bits each, which are initially zero.
 ///
 /// [`claim`](Self::claim) takes the first reference to an object, and [`get`](Self::get) further
@@ -94,6 +102,32 @@ impl RefCounts {
         word.map_or(0, |AtomicEntry(word)| {
             (word.load(Relaxed) >> (index % PER_WORD * BITS)) as usize & Self::MAX
         })
+    }
+
+    /// Returns how many objects in `range` have references, but fewer than `limit`.
+    ///
+    /// The number may be out of date. Looks at all counts of a word at once.
+    pub(crate) fn count_below(&self, range: Range<usize>, limit: usize) -> usize {
+        let end = range.end.min(self.len);
+        let limit = limit.clamp(1, Self::MAX + 1) as u64;
+        let few = |counts: u64| at_least(counts, 1) & !at_least(counts, limit);
+        let mut sum = 0;
+        let mut index = range.start;
+        while index < end {
+            let first = index / PER_WORD * PER_WORD;
+            let Some(AtomicEntry(word)) = self.words.get(first / PER_WORD) else {
+                break;
+            };
+            // Ignore the counts that are not in the range.
+            let beyond = PER_WORD.saturating_sub(end - first);
+            let mask = (u64::MAX << ((index - first) * BITS)) & (u64::MAX >> (beyond * BITS));
+            let word = word.load(Relaxed) & mask;
+            if word != 0 {
+                sum += (few(word) | few(word >> BITS) >> 1).count_ones() as usize;
+            }
+            index = first + PER_WORD;
+        }
+        sum
     }
 
     /// Takes the first reference to an object, or returns `false` if it has references.
@@ -242,6 +276,36 @@ mod tests {
         assert_eq!(counts.put_many(3, RefCounts::MAX - 4), None);
         assert_eq!(counts.put_many(3, RefCounts::MAX - 5), Some(0));
         assert_eq!((counts.count(3), counts.count(0)), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn few_references_are_counted() -> Result {
+        const LEN: usize = 5 * PER_WORD + 3;
+        let counts = RefCounts::new(LEN)?;
+        // Each number of references at each place of a word.
+        for index in 0..LEN {
+            let references = index * 7 % (RefCounts::MAX + 1);
+            assert_eq!(counts.claim_many(index, references), references > 0);
+        }
+        let ranges = [
+            0..LEN,
+            0..usize::MAX,
+            0..PER_WORD,
+            1..PER_WORD - 1,
+            5..6,
+            7..7,
+            PER_WORD - 1..3 * PER_WORD + 1,
+            LEN - 1..LEN + 9,
+            LEN..LEN + 9,
+        ];
+        for range in ranges {
+            for limit in 1..=RefCounts::MAX + 1 {
+                let few = |&index: &usize| (1..limit).contains(&counts.count(index));
+                let wanted = (range.start..range.end.min(LEN)).filter(few).count();
+                assert_eq!(counts.count_below(range.clone(), limit), wanted);
+            }
+        }
         Ok(())
     }
 
