@@ -4,7 +4,8 @@
 //!
 //! The next page of a block is the largest that is certain to fit into what is left of the block.
 //! How large the object of a slot is, the packer knows to the width of a bucket of the
-//! [selector](crate::select). The time to find a slot depends on the number of buckets only.
+//! [selector](crate::select). A bit for each bucket tells whether it has slots left, so that the
+//! time to find a slot depends neither on their number nor on that of the buckets.
 
 use super::engine::Source;
 use crate::select::{
@@ -21,6 +22,9 @@ use kernel::{
     },
 };
 
+/// Number of buckets for each word of [`Packer::left`].
+const PER_WORD: usize = u64::BITS as usize;
+
 /// The slots of a batch, from which the submitter and its helper take the next one that fits.
 ///
 /// # Context
@@ -30,14 +34,22 @@ pub(super) struct Packer<'a> {
     batch: Batch<'a>,
     /// Number of slots that were taken from each bucket; may be larger than the bucket.
     taken: [Atomic<u32>; BUCKETS],
+    /// A bit for each bucket that has slots left, the smallest sizes in the lowest bits.
+    left: [Atomic<u64>; BUCKETS.div_ceil(PER_WORD)],
 }
 
 impl<'a> Packer<'a> {
     /// Creates a packer.
     pub(super) fn new(batch: Batch<'a>) -> Self {
+        let bits = |word| {
+            let buckets = PER_WORD * word..BUCKETS.min(PER_WORD * (word + 1));
+            let full = buckets.filter(|&bucket| !batch.bucket(bucket).is_empty());
+            full.fold(0, |bits, bucket| bits | 1 << (bucket % PER_WORD))
+        };
         Self {
             batch,
             taken: [const { Atomic::new(0) }; BUCKETS],
+            left: core::array::from_fn(|word| Atomic::new(bits(word))),
         }
     }
 
@@ -46,14 +58,25 @@ impl<'a> Packer<'a> {
         self.batch.slots.len()
     }
 
+    /// Returns the bucket of the largest sizes that has slots left, of the first `len` buckets.
+    fn largest(&self, len: usize) -> Option<usize> {
+        (0..len.div_ceil(PER_WORD)).rev().find_map(|word| {
+            let others = PER_WORD.saturating_sub(len - PER_WORD * word);
+            let bits = self.left.get(word)?.load(Relaxed) & (u64::MAX >> others);
+            Some(PER_WORD * word + bits.checked_ilog2()? as usize)
+        })
+    }
+
     /// Takes a slot of a bucket, if there is one left.
     fn take(&self, bucket: usize) -> Option<usize> {
-        let (taken, slots) = (self.taken.get(bucket)?, self.batch.bucket(bucket));
-        // Most buckets are empty most of the time: do not write to them.
-        if taken.load(Relaxed) as usize >= slots.len() {
-            return None;
+        let slots = self.batch.bucket(bucket);
+        let number = self.taken.get(bucket)?.fetch_add(1, Relaxed) as usize;
+        if number + 1 == slots.len() {
+            // One task takes the last slot, and takes away the bit, which is set until then.
+            let bit = 1u64 << (bucket % PER_WORD);
+            (self.left.get(bucket / PER_WORD)?).add(bit.wrapping_neg(), Relaxed);
         }
-        slots.get(taken.fetch_add(1, Relaxed) as usize).copied()
+        slots.get(number).copied()
     }
 }
 
@@ -68,9 +91,15 @@ pub(super) fn buckets_within(room: usize) -> usize {
 
 impl Source for &Packer<'_> {
     fn next(&mut self, room: usize) -> Option<usize> {
-        (0..buckets_within(room))
-            .rev()
-            .find_map(|bucket| self.take(bucket))
+        let mut len = buckets_within(room);
+        loop {
+            let bucket = self.largest(len)?;
+            if let Some(slot) = self.take(bucket) {
+                return Some(slot);
+            }
+            // The other task has taken the last slot just now.
+            len = bucket;
+        }
     }
 }
 
