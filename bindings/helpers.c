@@ -271,9 +271,10 @@ void zram_rs_flush_dcache_page(struct page *page)
 	flush_dcache_page(page);
 }
 
+/* A page of the reserve need not be cleared, which is what the page allocator does by default. */
 struct page *zram_rs_page_pool_alloc(mempool_t *pool, gfp_t gfp)
 {
-	return mempool_alloc(pool, gfp);
+	return mempool_alloc_preallocated(pool) ?: mempool_alloc(pool, gfp);
 }
 
 mempool_t *zram_rs_page_pool_create(int reserve)

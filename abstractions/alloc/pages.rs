@@ -2,6 +2,10 @@
 
 //! Pools of pages, some of which are in reserve for when there is no free memory.
 //!
+//! Pages of the reserve are used first, and again and again: the page allocator may clear a page,
+//! which costs more than the rest of its allocation. While there is no free memory, as many pages
+//! as the reserve has can be in use in either order.
+//!
 //! C header: [`include/linux/mempool.h`](srctree/include/linux/mempool.h)
 
 use crate::{
@@ -60,8 +64,10 @@ impl PagePool {
         NonNull::new(pool).map(|pool| Self { pool }).ok_or(ENOMEM)
     }
 
-    /// Allocates a page from free memory, or takes one from the reserve; returns `None` if there is
+    /// Takes a page from the reserve, or allocates one from free memory; returns `None` if there is
     /// neither.
+    ///
+    /// The page contains what an earlier user of the pool has left there.
     ///
     /// # Context
     ///
@@ -127,6 +133,32 @@ impl Drop for PooledPage {
 #[kunit_tests(zram_rs_pages)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_used_again() -> Result {
+        let pool = Arc::new(PagePool::new(2)?, GFP_KERNEL)?;
+        let alloc = || PagePool::alloc(&pool).ok_or(ENOMEM);
+        let addresses = |pages: &[PooledPage]| -> Result<KVec<_>> {
+            let mut addresses = KVec::new();
+            for page in pages {
+                addresses.push(page.page.as_ptr() as usize, GFP_KERNEL)?;
+            }
+            addresses.sort_unstable();
+            Ok(addresses)
+        };
+        let reserve = addresses(&[alloc()?, alloc()?])?;
+        for _ in 0..5 {
+            // A page of free memory leaves none of the reserve in its place.
+            let pages = [alloc()?, alloc()?, alloc()?];
+            let (first, more) = pages.split_at(2);
+            assert_eq!(addresses(first)?[..], reserve[..]);
+            assert!(!reserve.contains(&addresses(more)?[0]));
+            let [one, two, three] = pages;
+            drop((one, two));
+            drop(three);
+        }
+        Ok(())
+    }
 
     #[test]
     fn pages_are_apart() -> Result {
