@@ -19,15 +19,14 @@
 //! The only lock that is held while requests are in flight is the one that serialises
 //! post-processing of the disk.
 
-mod ascending;
 pub(crate) mod budget;
 pub(crate) mod compact;
 mod engine;
 pub(crate) mod group;
 mod packer;
 pub(crate) mod period;
+mod pieces;
 mod plan;
-mod queue;
 pub(crate) mod selection;
 
 use crate::{
@@ -41,7 +40,6 @@ use crate::{
     select::Selector,
     store::Store, //
 };
-use ascending::Pieces;
 use budget::Budget;
 use engine::{
     Each,
@@ -54,10 +52,7 @@ use engine::{
 };
 use kernel::prelude::*;
 use packer::Packer;
-use queue::{
-    End,
-    Queue, //
-};
+use pieces::Pieces;
 use selection::Selection;
 
 /// Maximum number of requests in flight, unless the user sets another.
@@ -86,10 +81,8 @@ const WORTH: usize = 64;
 /// The order in which the slots of a batch are written back.
 #[allow(clippy::large_enum_variant, reason = "it is on the stack once")]
 enum Order<'a> {
-    /// In ascending order, each to a block of its own.
-    Ascending(Pieces<'a>),
-    /// The largest objects first, each to a block of its own.
-    Size(Queue<'a>),
+    /// In the order of the batch, each to a block of its own.
+    Batch(Pieces<'a>),
     /// Those that fill blocks.
     Packed(Packer<'a>),
 }
@@ -98,17 +91,15 @@ impl Order<'_> {
     /// Returns the number of slots.
     fn len(&self) -> usize {
         match self {
-            Order::Ascending(pieces) => pieces.len(),
-            Order::Size(queue) => queue.len(),
+            Order::Batch(pieces) => pieces.len(),
             Order::Packed(packer) => packer.len(),
         }
     }
 
-    /// Calls `write` with the slots that a task takes, from one end if the order has two.
-    fn take<T>(&self, end: End, write: impl FnOnce(&mut dyn Source) -> T) -> T {
+    /// Calls `write` with the slots that a task takes.
+    fn take<T>(&self, write: impl FnOnce(&mut dyn Source) -> T) -> T {
         match self {
-            Order::Ascending(pieces) => write(&mut Each(pieces.slots())),
-            Order::Size(queue) => write(&mut Each(queue.slots(end))),
+            Order::Batch(pieces) => write(&mut Each(pieces.slots())),
             Order::Packed(packer) => write(&mut &*packer),
         }
     }
@@ -170,23 +161,22 @@ pub(crate) fn run(
         let mut helped = Ok(());
         loop {
             let order = if in_order {
-                (selector.next_ascending()).map(|slots| Order::Ascending(Pieces::new(slots)))
+                (selector.next_ascending()).map(|slots| Order::Batch(Pieces::new(slots)))
             } else if packed {
                 selector.next_batch().map(Packer::new).map(Order::Packed)
             } else {
-                (selector.next_batch()).map(|batch| Order::Size(Queue::new(batch.slots)))
+                (selector.next_batch()).map(|batch| Order::Batch(Pieces::new(batch.slots)))
             };
             let Some(order) = order else { break };
             // The workqueue may have to create a worker, and reclaims memory for it.
             let share = halves.filter(|_| order.len() >= MIN_HELPED && engine.could_use_help());
-            let mut write = || order.take(End::Front, |slots| engine.write(slots));
+            let mut write = || order.take(|slots| engine.write(slots));
             end = match share {
                 None => write(),
                 Some((_, share)) => {
                     let mut helper_end = Ok(());
                     let mut help = || {
-                        helper_end =
-                            order.take(End::Back, |slots| job.help(slots, share, &mut helped));
+                        helper_end = order.take(|slots| job.help(slots, share, &mut helped));
                     };
                     with_scoped_work(&mut help, write).and(helper_end)
                 }

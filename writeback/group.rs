@@ -13,10 +13,6 @@ use super::{
         Role, //
     },
     packer::Packer,
-    queue::{
-        End,
-        Queue, //
-    },
     Each,
 };
 use crate::{
@@ -141,7 +137,7 @@ pub(crate) fn run(
             // In the order in which the turn has found them.
             engine.write(Each(group.slots()))
         } else {
-            engine.write(Each(Queue::new(group.batch().slots).slots(End::Front)))
+            engine.write(Each(group.batch().slots.iter().copied()))
         }
     });
     let (end, result) = match written {

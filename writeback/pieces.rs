@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The slots of a batch in ascending order, which the submitter and its helper take from the front.
+//! The slots of a batch, which the submitter and its helper take in pieces, from the front.
 //!
-//! Both take pieces of neighbours, and claim blocks at about the same time, so that what one of
-//! them writes lies beside what the other one writes.
+//! If the slots are in ascending order, both take pieces of neighbours, and claim blocks at about
+//! the same time, so that what one of them writes lies beside what the other one writes. If the
+//! largest objects come first, there is no helper: the order decides which pages are written.
 
 use super::REQUEST_BLOCKS;
 use kernel::{
@@ -52,7 +53,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-#[kunit_tests(zram_rs_ascending)]
+#[kunit_tests(zram_rs_pieces)]
 mod tests {
     use super::*;
     use crate::abstractions::workqueue::with_scoped_work;
