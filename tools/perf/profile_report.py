@@ -23,6 +23,8 @@ PAGE_REQUESTS = ("submit_bio_noacct", 1)
 MARKS = {
     ("zram_rs", "readback"): ("brd_submit_bio[brd]", 1),
     ("zram", "readback"): ("brd_submit_bio[brd]", 1),
+    ("zram_rs", "writeback"): ("zs_free", 1),
+    ("zram", "writeback"): ("zs_free", 1),
     ("zram_rs", "read"): ("zram_rs_bit_unlock[zram_rs]", 1),
     ("zram_rs", "write"): ("zram_rs_bit_unlock[zram_rs]", 1),
     ("zram", "read"): ("wake_up_bit", 1),
@@ -96,7 +98,7 @@ def by_function(functions, times):
 
 def pages_of(calls, driver, pattern):
     """Returns how many pages the calls are for."""
-    direction = re.search("write|readback|read", pattern)[0]
+    direction = re.search("writeback|write|readback|read", pattern)[0]
     mark, each = PAGE_REQUESTS if pattern.endswith("-4k") else MARKS[driver, direction]
     pages = calls[mark] / each
     if not pages:

@@ -56,6 +56,7 @@ class ByFunction(unittest.TestCase):
 class Pages(unittest.TestCase):
     def test_each_driver_and_direction_has_its_mark(self):
         calls = collections.Counter({"zram_rs_bit_unlock[zram_rs]": 6, "wake_up_bit": 8, "brd_submit_bio[brd]": 3})
+        calls["zs_free"] = 5
         for driver, pattern, pages in (
             ("zram_rs", "write-1m", 6),
             ("zram_rs", "randread-1m", 6),
@@ -63,6 +64,8 @@ class Pages(unittest.TestCase):
             ("zram", "randwrite-1m", 4),
             ("zram", "readback-raw", 3),
             ("zram_rs", "readback-compressed", 3),
+            ("zram", "writeback-raw", 5),
+            ("zram_rs", "writeback-packed", 5),
         ):
             self.assertEqual(pages_of(calls, driver, pattern), pages, (driver, pattern))
 

@@ -1485,6 +1485,9 @@ static void bench_folios(const char *algorithm, const char *kind, uint64_t kib, 
 
 /* --- For profiles ---------------------------------------------------------------------------- */
 
+/* Pages of each writeback, so that a profile has whole ones. */
+#define PROFILE_PAGES 2048
+
 /* One pattern over and over, after a line that says that it begins. */
 static void loop(const char *algorithm, const char *kind, const char *name, uint64_t total,
 		 uint64_t seconds)
@@ -1495,6 +1498,7 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 	struct job *jobs = NULL;
 	struct queue queue;
 	bool large = !strncmp(name, "readlarge-", strlen("readlarge-"));
+	bool writing = !strncmp(name, "writeback-", strlen("writeback-"));
 
 	while (pattern < end && strcmp(pattern->name, name))
 		pattern++;
@@ -1514,11 +1518,21 @@ static void loop(const char *algorithm, const char *kind, const char *name, uint
 		write_back(total);
 		check_written(total);
 		read_pages(&queue, shuffle, total, DEEP, buffer);
+	} else if (writing) {
+		backed_disk("/dev/ram0", algorithm, strchr(name, '-') + 1, total);
+		fill_disk(0, total, 0);
+		sync();
 	} else {
 		errx(2, "there is no pattern '%s'", name);
 	}
 	puts("begin");
 	fflush(stdout);
+	if (writing) {
+		for (uint64_t page = 0; page < total; page += PROFILE_PAGES)
+			store("writeback", "page_indexes=%lu-%lu", page, page + PROFILE_PAGES - 1);
+		remove_disk();
+		return;
+	}
 	ends = now_ns() + seconds * 1000000000;
 	for (uint64_t shift = 2; now_ns() < ends; shift++) {
 		if (jobs)
