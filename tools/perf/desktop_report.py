@@ -57,7 +57,7 @@ def figures_of(rows, load, seconds):
     return {
         "memory available, MiB": mean(second_half, "available") / MIB,
         "memory of zram, MiB": mean(second_half, "memory") / MIB,
-        "on the disk at the end, MiB": last["device"] * PAGE / MIB,
+        "on the disk, MiB": mean(second_half, "device") * PAGE / MIB,
         "written to the disk, MiB": last["writes"] * PAGE / MIB,
         "pages read back": last["reads"],
         "pages visited": load["visits"],

@@ -30,7 +30,7 @@ class DesktopReport(unittest.TestCase):
         figures = report.figures_of(report.parse_record(RECORD), load, 2)
         self.assertEqual(figures["memory available, MiB"], 250)
         self.assertEqual(figures["memory of zram, MiB"], 2.5)
-        self.assertEqual(figures["on the disk at the end, MiB"], 2)
+        self.assertEqual(figures["on the disk, MiB"], 1.5)
         self.assertEqual(figures["written to the disk, MiB"], 3)
         self.assertEqual(figures["pages read back"], 7)
         self.assertEqual(figures["slowest visit, ms"], 1.5)
