@@ -10,6 +10,7 @@ import time
 import unittest
 
 HERE = pathlib.Path(__file__).parent
+SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 # What jobs.sh wants of its caller, and jobs for the tests. The memory is what the test says.
 SCRIPT = """
@@ -39,6 +40,12 @@ breaks() {
 """
 
 
+def heed_signals():
+    """Has the signals end this process. A shell ignores some of them in what it starts in the background."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Jobs(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -48,7 +55,8 @@ class Jobs(unittest.TestCase):
     def start(self, jobs, **environment):
         script = SCRIPT + "\n".join(jobs) + "\nrun_jobs\n"
         return subprocess.Popen(["bash", "-c", script, "sh", HERE, self.directory], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env=os.environ | {"JOBS": "2"} | environment)
+                                stderr=subprocess.STDOUT, text=True, preexec_fn=heed_signals,
+                                env=os.environ | {"JOBS": "2"} | environment)
 
     def run_jobs(self, jobs, **environment):
         """Returns the lines of the jobs, without the empty ones."""
@@ -139,7 +147,7 @@ class Jobs(unittest.TestCase):
         self.assertEqual(self.order(), ["+ d", "- d"])
 
     def test_signals_end_all(self):
-        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        for number in SIGNALS:
             with self.subTest(number=number):
                 marks = [f"{600 + os.getpid() % 100}.{number}{n}" for n in (1, 2)]
                 with self.start([f"job a{mark} x 1 '' works a {mark}" for mark in marks]) as process:
