@@ -154,8 +154,9 @@ impl Store {
         let start = start.div_ceil(PAGE_SIZE as u64) as usize;
         let end = self.table.len().min(end as usize);
         let slots = end.saturating_sub(start);
-        self.free_range(start..end, helpers_for(slots), || ());
+        // First, so that a reader who finds the memory of the pages free finds them counted, too.
         self.stats.notify_free.add(slots);
+        self.free_range(start..end, helpers_for(slots), || ());
     }
 
     /// Frees all pages, and returns the result of `during`, which this task calls meanwhile.
