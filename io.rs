@@ -540,7 +540,7 @@ mod tests {
             }? Error))
         }
 
-        fn expect(&self, expectation: bool) {
+        fn note(&self, expectation: bool) {
             let count = if expectation {
                 &self.right
             } else {
@@ -566,13 +566,13 @@ mod tests {
                     };
                     for _ in 0..2 {
                         kind.fill(&page.map());
-                        tasks.expect(store.help_write(segment, 0, Gfp::NOIO)? == written);
-                        tasks.expect(store.read_from_memory(segment, 0, true)? == read);
+                        tasks.note(store.help_write(segment, 0, Gfp::NOIO)? == written);
+                        tasks.note(store.read_from_memory(segment, 0, true)? == read);
                     }
                 }
                 Ok(())
             });
-            tasks.expect(result.is_ok());
+            tasks.note(result.is_ok());
         })?;
         let left = tasks.wait(TIMEOUT);
         drop(slot);
@@ -596,11 +596,11 @@ mod tests {
                 let is_busy = |f: &dyn Fn() -> Result<bool>| -> Result {
                     for _ in 0..1000 {
                         if streams.with(|_| f())? {
-                            tasks.expect(true);
+                            tasks.note(true);
                             return Ok(());
                         }
                     }
-                    tasks.expect(false);
+                    tasks.note(false);
                     Ok(())
                 };
                 is_busy(&|| Ok(store.read_from_memory(segment, 0, true)? == Outcome::Ended))?;
@@ -615,7 +615,7 @@ mod tests {
                 }
                 Ok(())
             });
-            tasks.expect(result.is_ok());
+            tasks.note(result.is_ok());
         })?;
         assert_eq!(tasks.wait(TIMEOUT), 0);
         assert_eq!(tasks.wrong.load(Relaxed), 0);

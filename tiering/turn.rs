@@ -26,6 +26,7 @@ use crate::{
             totalram_pages, //
         },
     },
+    backing::share::MAX_SHARES,
     comp::Priority,
     recompress,
     select::Sorter,
@@ -263,8 +264,11 @@ impl Turn {
     ) -> Option<TurnEnd> {
         self.store = Some(store.number());
         if self.phase == Phase::Begin {
+            // Fewer pages than a block can have might take as many blocks as they free.
             self.phase = match (self.task, store.backing()) {
-                (Task::Writeback { .. }, Some(backing)) if writeback::is_short(store, backing) => {
+                (Task::Writeback { .. }, Some(backing))
+                    if self.left >= MAX_SHARES && writeback::is_short(store, backing) =>
+                {
                     Phase::Compact
                 }
                 _ => Phase::Count,
