@@ -86,7 +86,9 @@ where
     if helpers == 0 {
         return f();
     }
-    with_scoped_work(&mut || help(), || with_helpers(helpers - 1, help, f))
+    with_scoped_work(helpers as u32, &mut || help(), || {
+        with_helpers(helpers - 1, help, f)
+    })
 }
 
 /// Returns how many workers are to help to free `slots` slots.

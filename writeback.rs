@@ -178,7 +178,7 @@ pub(crate) fn run(
                     let mut help = || {
                         helper_end = order.take(|slots| job.help(slots, share, &mut helped));
                     };
-                    with_scoped_work(&mut help, write).and(helper_end)
+                    with_scoped_work(1, &mut help, write).and(helper_end)
                 }
             };
             if end.is_err() {

@@ -16,6 +16,24 @@ use kernel::{
     types::Opaque, //
 };
 
+/// Stands for the CPU that queues work.
+const THIS_CPU: c_int = kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
+
+/// Returns the CPU that follows this CPU as the `nth` of the CPUs of its node, or [`THIS_CPU`] if
+/// that is this CPU itself.
+///
+/// A workqueue for work on any CPU takes it as a hint. Without one, its workers are those of the
+/// CPUs that share a cache with this one. In many virtual machines that is this CPU alone, so that
+/// the worker would wait until the task sleeps.
+///
+/// # Context
+///
+/// Any context; does not sleep.
+fn near_cpu(nth: u32) -> c_int {
+    // SAFETY: The function only returns a number.
+    unsafe { bindings::zram_rs_near_cpu(nth) }
+}
+
 /// A workqueue of high priority, whose rescuer makes progress when memory is short.
 ///
 /// It has two parts: one runs work on the CPU that queues it, the other one on any CPU.
@@ -82,10 +100,10 @@ impl HighPriority {
     /// `work` must be initialised and not queued, and must stay valid until its function is called.
     pub(super) unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
         // SAFETY: By the safety requirements.
-        unsafe { self.here.enqueue(work) };
+        unsafe { self.here.enqueue(THIS_CPU, work) };
     }
 
-    /// Queues work for any CPU.
+    /// Queues work for any CPU, preferably for the one that follows this CPU as the `nth`.
     ///
     /// # Context
     ///
@@ -94,28 +112,26 @@ impl HighPriority {
     /// # Safety
     ///
     /// As for [`enqueue`](Self::enqueue).
-    pub(super) unsafe fn enqueue_anywhere(&self, work: *mut kernel::bindings::work_struct) {
+    pub(super) unsafe fn enqueue_anywhere(
+        &self,
+        nth: u32,
+        work: *mut kernel::bindings::work_struct,
+    ) {
         // SAFETY: By the safety requirements.
-        unsafe { self.anywhere.enqueue(work) };
+        unsafe { self.anywhere.enqueue(near_cpu(nth), work) };
     }
 }
 
 impl Owned {
-    /// Queues work.
+    /// Queues work for a CPU.
     ///
     /// # Safety
     ///
     /// As for [`HighPriority::enqueue`].
-    unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
+    unsafe fn enqueue(&self, cpu: c_int, work: *mut kernel::bindings::work_struct) {
         // SAFETY: The workqueue is valid by the type invariants, and the work can be queued by the
         // safety requirements.
-        unsafe {
-            kernel::bindings::queue_work_on(
-                kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
-                self.0.as_ptr(),
-                work,
-            )
-        };
+        unsafe { kernel::bindings::queue_work_on(cpu, self.0.as_ptr(), work) };
     }
 }
 
@@ -141,8 +157,9 @@ struct ScopedWork<'a, W> {
 
 /// Calls `f` while a worker calls `function`, and returns the result of `f`.
 ///
-/// `function` is called at most once, and not any more when this function returns. The worker may
-/// start late, or not at all: without free memory for the work, only `f` is called.
+/// The worker preferably runs on the CPU that follows this CPU as the `nth`. `function` is called
+/// at most once, and not any more when this function returns. The worker may start late, or not at
+/// all: without free memory for the work, only `f` is called.
 ///
 /// # Context
 ///
@@ -165,11 +182,11 @@ struct ScopedWork<'a, W> {
 ///     sum.add(number, Relaxed);
 /// };
 /// let mut help = add_numbers;
-/// with_scoped_work(&mut help, add_numbers);
+/// with_scoped_work(1, &mut help, add_numbers);
 /// assert_eq!(sum.load(Relaxed), 499_500);
 /// # Ok::<(), Error>(())
 /// ```
-pub(crate) fn with_scoped_work<W, R>(function: &mut W, f: impl FnOnce() -> R) -> R
+pub(crate) fn with_scoped_work<W, R>(nth: u32, function: &mut W, f: impl FnOnce() -> R) -> R
 where
     W: FnMut() + Send,
 {
@@ -197,7 +214,7 @@ where
     // `cancel_work_sync` below, which is reached because the kernel does not unwind.
     unsafe {
         kernel::bindings::queue_work_on(
-            kernel::bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+            near_cpu(nth),
             kernel::bindings::system_dfl_long_wq,
             work.work.get(),
         )
@@ -229,14 +246,48 @@ impl<W: FnMut() + Send> ScopedWork<'_, W> {
 #[kunit_tests(zram_rs_workqueue)]
 mod tests {
     use super::*;
-    use crate::abstractions::sched::cond_resched;
-    use kernel::sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Completion, //
+    use crate::abstractions::sched::{
+        cond_resched,
+        num_online_cpus, //
     };
+    use kernel::{
+        cpu::CpuId,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Completion, //
+        },
+    };
+
+    const PATIENCE: usize = 1000;
+
+    /// Each other CPU of the node comes once, then this CPU, and then all of them again.
+    ///
+    /// This task may move to another CPU meanwhile; then it looks again.
+    #[test]
+    fn near_cpus_come_by_turns() {
+        let mut is_right = false;
+        for _ in 0..PATIENCE {
+            let here = CpuId::current().as_u32() as c_int;
+            let count = (1..).take_while(|&nth| near_cpu(nth) != THIS_CPU).count() as u32;
+            let mut cpus = (1..=count).map(near_cpu);
+            let are_others = cpus.all(|cpu| cpu != here);
+            let come_once = (1..=count).all(|nth| {
+                let mut others = (1..=count).filter(|&other| other != nth).map(near_cpu);
+                others.all(|other| other != near_cpu(nth))
+            });
+            let come_again = (1..=count + 1).all(|nth| near_cpu(nth) == near_cpu(nth + count + 1));
+            let has_others = count > 0 || num_online_cpus() == 1;
+            is_right = are_others && come_once && come_again && has_others;
+            if is_right {
+                break;
+            }
+            cond_resched();
+        }
+        assert!(is_right);
+    }
 
     #[test]
     fn scoped_work_runs_once() -> Result {
@@ -246,7 +297,7 @@ mod tests {
             calls += 1;
             called.complete_all();
         };
-        let result = with_scoped_work(&mut function, || {
+        let result = with_scoped_work(1, &mut function, || {
             called.wait_for_completion();
             7
         });
@@ -263,7 +314,7 @@ mod tests {
                 cond_resched();
                 running.store(false, Relaxed);
             };
-            with_scoped_work(&mut function, cond_resched);
+            with_scoped_work(1, &mut function, cond_resched);
             assert!(!running.load(Relaxed));
         }
     }

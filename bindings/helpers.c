@@ -351,6 +351,28 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 	return mutex_lock_interruptible(mutex);
 }
 
+/*
+ * Returns the online CPU of this node that follows the current one as the @nth, or WORK_CPU_UNBOUND
+ * if that is the current CPU itself.
+ */
+int zram_rs_near_cpu(unsigned int nth)
+{
+	unsigned int cpu, here = raw_smp_processor_id(), count = 0;
+	int node = cpu_to_node(here);
+
+	for_each_online_cpu(cpu)
+		count += cpu_to_node(cpu) == node;
+	/* A CPU that goes offline may be none of them. */
+	nth = count ? nth % count : 0;
+	if (!nth)
+		return WORK_CPU_UNBOUND;
+	for_each_cpu_wrap(cpu, cpu_online_mask, here + 1) {
+		if (cpu_to_node(cpu) == node && !--nth)
+			return cpu;
+	}
+	return WORK_CPU_UNBOUND;
+}
+
 unsigned int zram_rs_num_online_cpus(void)
 {
 	return num_online_cpus();

@@ -63,6 +63,7 @@ struct workqueue_struct *zram_rs_highpri_workqueue(const char *name, bool unboun
 bool zram_rs_is_preemptible_task(void);
 bool zram_rs_may_log(void);
 int zram_rs_mutex_lock_interruptible(struct mutex *mutex);
+int zram_rs_near_cpu(unsigned int nth);
 unsigned int zram_rs_num_online_cpus(void);
 struct page *zram_rs_page_pool_alloc(mempool_t *pool, gfp_t gfp);
 mempool_t *zram_rs_page_pool_create(int reserve);

@@ -90,7 +90,7 @@ mod tests {
                 times[index].add(1, Relaxed);
             }
         };
-        with_scoped_work(&mut || take(), take);
+        with_scoped_work(1, &mut || take(), take);
         assert!(times.iter().all(|times| times.load(Relaxed) == 1));
         Ok(())
     }

@@ -617,7 +617,7 @@ mod tests {
             }
         };
         let mut help = take_all;
-        with_scoped_work(&mut help, take_all);
+        with_scoped_work(1, &mut help, take_all);
         assert_eq!(count.load(Relaxed), LEN / 2 - 1);
         let wanted = (2..LEN).step_by(2).map(|index| index + 1).sum();
         assert_eq!(sum.load(Relaxed), wanted);

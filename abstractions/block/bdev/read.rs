@@ -359,9 +359,9 @@ impl<R: PageRead> ReadDevice<R> {
     ///
     /// As for [`HighPriority::enqueue`]. The work must call [`run_is_done`](Self::run_is_done).
     pub(super) unsafe fn queue_run(&self, work: *mut kernel::bindings::work_struct) {
-        self.runs_at_workers.add(1, Relaxed);
+        let others = self.runs_at_workers.fetch_add(1, Relaxed) as u32;
         // SAFETY: By the safety requirements.
-        unsafe { self.queue.enqueue_anywhere(work) };
+        unsafe { self.queue.enqueue_anywhere(others.wrapping_add(1), work) };
     }
 
     /// Notes that a worker has done the work of a run. Any context; does not sleep.

@@ -72,6 +72,9 @@ impl<R: PageRead> ReadRun<R> {
     /// Maximum number of reads.
     pub(crate) const MAX: usize = u32::BITS as usize;
 
+    /// Number of reads that take longer than to wake a worker for them.
+    const MIN_FOR_WORKER: usize = 4;
+
     /// Creates a run with room for so many reads, from page `from` of the disk's device on.
     ///
     /// # Context
@@ -270,7 +273,7 @@ impl<R: PageRead> ReadRun<R> {
                 read.finish(&this.disk, Ok(()));
             }
             true
-        } else if is_preemptible_task() && !(this.more && this.device().has_idle_worker()) {
+        } else if is_preemptible_task() && !this.has_better_worker() {
             this.end_pages(true)
         } else {
             false
@@ -282,6 +285,11 @@ impl<R: PageRead> ReadRun<R> {
             // SAFETY: This function owns the run, and does not use it after this call.
             unsafe { Self::queue_work(run, Self::work) };
         }
+    }
+
+    /// Returns whether a worker should end the reads, while this task submits more of them.
+    fn has_better_worker(&self) -> bool {
+        self.more && self.reads.len() >= Self::MIN_FOR_WORKER && self.device().has_idle_worker()
     }
 
     /// Returns the device.
