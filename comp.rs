@@ -98,6 +98,37 @@ impl Priority {
     }
 }
 
+/// The sizes of requests, in bytes, from which on it pays to have another CPU help: to wake it up
+/// takes about as long as to process half of the pages of such a request.
+///
+/// "Requests of many pages" in `Documentation/performance.rst` has the measurements.
+#[derive(Clone, Copy)]
+pub(crate) struct HelpMarks {
+    /// For pages to compress.
+    pub(crate) compress: usize,
+    /// For pages to decompress.
+    pub(crate) decompress: usize,
+}
+
+impl HelpMarks {
+    /// The lowest mark for pages to compress, and for pages to decompress, of all algorithms.
+    pub(crate) const LEAST: Self = {
+        let mut least = Algorithm::ALL[0].help_marks();
+        let mut i = 1;
+        while i < Algorithm::ALL.len() {
+            let marks = Algorithm::ALL[i].help_marks();
+            if marks.compress < least.compress {
+                least.compress = marks.compress;
+            }
+            if marks.decompress < least.decompress {
+                least.decompress = marks.decompress;
+            }
+            i += 1;
+        }
+        least
+    };
+}
+
 /// The working memory of an algorithm, which compresses and decompresses pages.
 ///
 /// # Context
@@ -107,8 +138,8 @@ trait Backend: Sized {
     /// What all streams of a disk share: checked parameters and the prepared dictionary.
     type Setup: Send + Sync;
 
-    /// Whether a page is decompressed in not much more time than it is copied in.
-    const FAST_TO_DECOMPRESS: bool = false;
+    /// From when on it pays to share requests.
+    const HELP_MARKS: HelpMarks;
 
     /// Checks the parameters and prepares the dictionary.
     ///
@@ -193,10 +224,10 @@ macro_rules! algorithms {
                 }
             }
 
-            /// Returns [`Backend::FAST_TO_DECOMPRESS`].
-            const fn is_fast_to_decompress(self) -> bool {
+            /// Returns [`Backend::HELP_MARKS`].
+            pub(crate) const fn help_marks(self) -> HelpMarks {
                 match self {
-                    $( #[cfg($have)] Self::$variant => <$backend>::FAST_TO_DECOMPRESS, )*
+                    $( #[cfg($have)] Self::$variant => <$backend>::HELP_MARKS, )*
                 }
             }
         }
@@ -438,7 +469,7 @@ impl AllStreams {
 pub(crate) struct Streams {
     setup: Setup,
     streams: PerCpu<Mutex<Option<Stream>>>,
-    is_fast_to_decompress: bool,
+    help_marks: HelpMarks,
 }
 
 /// The CPU hotplug state at which the streams of a CPU are created and freed.
@@ -477,17 +508,13 @@ impl Streams {
         state.register::<Error>(Ok(Self {
             setup,
             streams,
-            is_fast_to_decompress: algorithm.is_fast_to_decompress(),
+            help_marks: algorithm.help_marks(),
         }))
     }
 
-    /// Returns whether a page is decompressed in not much more time than it is copied in.
-    ///
-    /// # Context
-    ///
-    /// Any context.
-    pub(crate) fn is_fast_to_decompress(&self) -> bool {
-        self.is_fast_to_decompress
+    /// Returns from when on it pays to share requests. Any context.
+    pub(crate) fn help_marks(&self) -> HelpMarks {
+        self.help_marks
     }
 
     /// Calls `f` with a stream, normally the one of the current CPU.

@@ -31,6 +31,10 @@ use crate::{
             StoredForm, //
         },
     },
+    comp::{
+        HelpMarks,
+        Priority, //
+    },
     gather::{
         Found,
         Gathered, //
@@ -91,13 +95,15 @@ impl Store {
             }
             Ok(())
         };
-        let result = if spread::is_large(len)
-            && this.is_worth_sharing((start >> PAGE_SHIFT) as usize, len)
-        {
+        let mark = spread::is_large(len, HelpMarks::LEAST.decompress)
+            .then(|| this.mark_for_reading((start >> PAGE_SHIFT) as usize))
+            .flatten()
+            .filter(|&mark| len >= mark);
+        let result = if let Some(mark) = mark {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, false);
             let help = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, true);
-            spread::for_each_page(&this.helpers, bio.page_segments(), own, help, read)
+            spread::for_each_page(&this.helpers, bio.page_segments(), mark, own, help, read)
         } else {
             bio.page_segments().try_for_each(|segment| read(&segment))
         };
@@ -128,7 +134,7 @@ impl Store {
     pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio<'_>) {
         bio.start_accounting();
         let now = boottime_seconds();
-        let result = if spread::is_large(bio.range().1) {
+        let result = if spread::is_large(bio.range().1, HelpMarks::LEAST.compress) {
             Self::write_large_bio(this, bio, now)
         } else {
             bio.page_segments()
@@ -149,14 +155,16 @@ impl Store {
     fn write_large_bio(this: &QueueEntered<'_, Self>, bio: &Bio<'_>, now: u32) -> Result {
         let mut segments = bio.page_segments();
         let write = |segment: &PageSegment<'_>| Self::write_segment(this, segment, now);
+        let streams = this.streams.get(Priority::PRIMARY).ok_or(EIO)?;
+        let mark = streams.help_marks().compress;
         // The order of the pages decides which of them still fit into the limit.
-        if this.is_near_limit(segments.count_left()) {
+        if bio.range().1 < mark || this.is_near_limit(segments.count_left()) {
             return segments.try_for_each(|segment| write(&segment));
         }
         let own = |segment: &PageSegment<'_>| write(segment).map(|()| Outcome::Done);
         let (store, gfp): (&Self, _) = (this, Gfp::for_helper());
         let help = |segment: &PageSegment<'_>| store.help_write(segment, now, gfp);
-        spread::for_each_page(&this.helpers, segments, own, help, write)
+        spread::for_each_page(&this.helpers, segments, mark, own, help, write)
     }
 
     /// Writes a segment of a bio if it is a whole page, with memory that `gfp` finds, and without
@@ -201,19 +209,15 @@ impl Store {
         Ok(Outcome::Done)
     }
 
-    /// Returns whether helpers should read a part of a large bio of so many bytes: whether its
-    /// first page is in memory, compressed, and takes long enough. The others often are like the
-    /// first one.
-    fn is_worth_sharing(&self, first: usize, bytes: usize) -> bool {
-        let Some(slot) = self.table.lock(first) else {
-            return false;
-        };
+    /// Returns from how many bytes on it pays to share a read whose first page has this index, or
+    /// `None` if that page is not in memory or not compressed. The others often are like it.
+    fn mark_for_reading(&self, first: usize) -> Option<usize> {
+        let slot = self.table.lock(first)?;
         let View::Stored { priority, .. } = slot.view() else {
-            return false;
+            return None;
         };
-        let streams = self.streams.get(priority);
-        bytes >= spread::MIN_BYTES_FAST
-            || streams.is_some_and(|streams| !streams.is_fast_to_decompress())
+        let streams = self.streams.get(priority)?;
+        Some(streams.help_marks().decompress)
     }
 
     /// Reads a segment of a bio from memory, or returns what must be read from the backing device,
@@ -445,8 +449,7 @@ mod tests {
             Algorithm,
             AllStreams,
             CompConfig,
-            HotplugState,
-            Priority, //
+            HotplugState, //
         },
         events::Events,
         store::Parts,
@@ -623,14 +626,9 @@ mod tests {
         Ok(())
     }
 
-    /// Helpers read compressed pages only, and a part of a bio of less than [`MIN_BYTES_FAST`] only
-    /// if the algorithm takes long to decompress.
-    ///
-    /// [`MIN_BYTES_FAST`]: spread::MIN_BYTES_FAST
+    /// Helpers take part in reads of compressed pages only, from the mark of the algorithm on.
     #[test]
     fn reads_are_shared_if_that_pays() -> Result {
-        const FAST: [&CStr; 4] = [c"lz4", c"lz4hc", c"lzo", c"lzo-rle"];
-        const MANY: usize = spread::MIN_BYTES_FAST;
         for &algorithm in Algorithm::ALL {
             let store = KBox::try_pin_init(new_store(algorithm)?, GFP_KERNEL)?;
             with_segments(|segment, page| {
@@ -640,12 +638,13 @@ mod tests {
                 kind.fill(&page.map());
                 store.write(segment.index, page, 0)
             })?;
+            let marks = algorithm.help_marks();
+            assert!(marks.compress >= HelpMarks::LEAST.compress);
+            assert!(marks.decompress >= HelpMarks::LEAST.decompress);
             for index in 0..PAGES {
                 let is_compressed = KINDS.get(index) == Some(&Kind::Compressible);
-                let is_slow = !FAST.contains(&algorithm.name());
-                let few = store.is_worth_sharing(index, MANY - PAGE_SIZE);
-                assert_eq!(few, is_compressed && is_slow);
-                assert_eq!(store.is_worth_sharing(index, MANY), is_compressed);
+                let mark = store.mark_for_reading(index);
+                assert_eq!(mark, is_compressed.then_some(marks.decompress));
             }
         }
         Ok(())

@@ -33,15 +33,6 @@ use kernel::{
 };
 use pin_init::stack_pin_init;
 
-/// The smallest size, in bytes, of a bio with which help pays.
-const MIN_BYTES: usize = 16 * PAGE_SIZE;
-
-/// The same if a page takes not much longer than to copy it.
-pub(crate) const MIN_BYTES_FAST: usize = 64 * PAGE_SIZE;
-
-/// The number of pages for which one more CPU takes part.
-const PAGES_PER_CPU: usize = 16;
-
 /// The largest number of pages that a CPU takes at a time.
 const MAX_CHUNK: usize = 8;
 
@@ -127,7 +118,8 @@ impl<'a> Job<'a> {
         if count == 0 {
             return None;
         }
-        let count = (count / (2 * self.cpus)).clamp(1, MAX_CHUNK);
+        let share = count.checked_div(2 * self.cpus).unwrap_or(count);
+        let count = share.clamp(1, MAX_CHUNK);
         let first = remaining.first;
         remaining.first += count;
         Some((first, remaining.segments.split_first(count)))
@@ -172,10 +164,11 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Returns whether the pages of a bio of so many bytes are to be shared. Any context.
+/// Returns whether the pages of a bio of so many bytes are to be shared, if that pays from `mark`
+/// bytes on. Any context.
 #[inline]
-pub(crate) fn is_large(bytes: usize) -> bool {
-    bytes >= MIN_BYTES && max_cpus() > 1
+pub(crate) fn is_large(bytes: usize, mark: usize) -> bool {
+    bytes >= mark && bytes > PAGE_SIZE && max_cpus() > 1
 }
 
 /// Returns the number of CPUs that may take part.
@@ -185,6 +178,8 @@ fn max_cpus() -> u32 {
 
 /// Processes the pages of a large bio: by `own` in the calling task, by `help` in helpers, and by
 /// `rest`, in the calling task and in ascending order, those that these have left.
+///
+/// One more CPU takes part for each `mark` bytes.
 ///
 /// # Context
 ///
@@ -198,6 +193,7 @@ fn max_cpus() -> u32 {
 pub(crate) fn for_each_page(
     helpers: &Helpers,
     mut segments: PageSegments<'_>,
+    mark: usize,
     own: impl Fn(&PageSegment<'_>) -> Result<Outcome>,
     help: impl Fn(&PageSegment<'_>) -> Result<Outcome> + Sync,
     mut rest: impl FnMut(&PageSegment<'_>) -> Result,
@@ -208,7 +204,8 @@ pub(crate) fn for_each_page(
         if count == 0 {
             return Ok(());
         }
-        let cpus = max_cpus().min((count / PAGES_PER_CPU).max(2) as u32);
+        let cpus = count.checked_div(mark / PAGE_SIZE).unwrap_or(count);
+        let cpus = max_cpus().min(cpus.max(2) as u32);
         stack_pin_init!(let job = Job::new(part.clone(), cpus as usize));
         let job = &*job;
         helpers.share(cpus.saturating_sub(1), &|| job.help(&help), || {
@@ -254,6 +251,8 @@ mod tests {
         }
     }
 
+    const MARK: usize = 4 * PAGE_SIZE;
+
     const SIZES: [usize; 8] = [1, 2, 15, 16, 17, 500, 512, 1100];
 
     #[test]
@@ -267,7 +266,7 @@ mod tests {
                 Ok(Outcome::Done)
             };
             with_test_segments(pages as u16, |segments| {
-                for_each_page(&helpers, segments, one, one, |segment| {
+                for_each_page(&helpers, segments, MARK, one, one, |segment| {
                     rests.add(segment);
                     Ok(())
                 })
@@ -297,7 +296,7 @@ mod tests {
             };
             let mut next = 0;
             with_test_segments(pages as u16, |segments| {
-                for_each_page(&helpers, segments, own, help, |segment| {
+                for_each_page(&helpers, segments, MARK, own, help, |segment| {
                     rests.add(segment);
                     assert!(segment.index >= next);
                     next = segment.index + 1;
@@ -327,7 +326,7 @@ mod tests {
             };
             // Whether the submitter or a helper takes the page.
             let result = with_test_segments(40, |segments| {
-                for_each_page(&helpers, segments, own, own, |segment| {
+                for_each_page(&helpers, segments, MARK, own, own, |segment| {
                     own(segment).map(drop)
                 })
             })?;

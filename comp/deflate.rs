@@ -8,6 +8,7 @@
 use super::{
     gfp_nowarn,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -109,6 +110,11 @@ pub(super) struct Deflate {
 
 impl Backend for Deflate {
     type Setup = Setup;
+
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 16 << 10,
+        decompress: 32 << 10,
+    };
 
     fn setup(params: &Params) -> Result<Setup> {
         params.refuse_dictionary(c"deflate")?;

@@ -9,6 +9,7 @@ use super::{
     gfp_nowarn,
     lz4_common,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -85,7 +86,10 @@ pub(super) struct Lz4 {
 impl Backend for Lz4 {
     type Setup = Setup;
 
-    const FAST_TO_DECOMPRESS: bool = true;
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 64 << 10,
+        decompress: 256 << 10,
+    };
 
     fn setup(params: &Params) -> Result<Setup> {
         let default = bindings::LZ4_ACCELERATION_DEFAULT as c_int;

@@ -9,6 +9,7 @@ use super::{
     gfp_nowarn,
     lz4_common,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -49,7 +50,10 @@ pub(super) struct Lz4hc {
 impl Backend for Lz4hc {
     type Setup = Setup;
 
-    const FAST_TO_DECOMPRESS: bool = true;
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 16 << 10,
+        decompress: 256 << 10,
+    };
 
     fn setup(params: &Params) -> Result<Setup> {
         let level = params.level_within(

@@ -8,6 +8,7 @@
 use super::{
     gfp_nowarn,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -29,7 +30,10 @@ pub(super) struct Lzo<const RUN_LENGTH: bool> {
 impl<const RUN_LENGTH: bool> Backend for Lzo<RUN_LENGTH> {
     type Setup = ();
 
-    const FAST_TO_DECOMPRESS: bool = true;
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 64 << 10,
+        decompress: 256 << 10,
+    };
 
     fn setup(params: &Params) -> Result {
         let name = if RUN_LENGTH { c"lzo-rle" } else { c"lzo" };

@@ -8,6 +8,7 @@
 use super::{
     gfp_nowarn,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -29,6 +30,11 @@ pub(super) struct Sw842 {
 
 impl Backend for Sw842 {
     type Setup = ();
+
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 16 << 10,
+        decompress: 32 << 10,
+    };
 
     fn setup(params: &Params) -> Result {
         params.refuse_dictionary(c"842")?;

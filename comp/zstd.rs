@@ -8,6 +8,7 @@
 use super::{
     gfp_nowarn,
     Backend,
+    HelpMarks,
     Params, //
 };
 #[cfg(zram_rs_compat)]
@@ -125,6 +126,11 @@ unsafe impl Send for Zstd {}
 
 impl Backend for Zstd {
     type Setup = Setup;
+
+    const HELP_MARKS: HelpMarks = HelpMarks {
+        compress: 16 << 10,
+        decompress: 64 << 10,
+    };
 
     fn setup(params: &Params) -> Result<Setup> {
         // SAFETY: These functions return constants.

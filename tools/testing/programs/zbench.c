@@ -412,10 +412,12 @@ static const struct pattern patterns[] = {
 
 /* Folios of these sizes are what swap writes and reads with one request. */
 static const struct pattern large_patterns[] = {
+	{ "write-16k", true, false, 4 },
 	{ "write-32k", true, false, 8 },
 	{ "write-64k", true, false, 16 },
 	{ "write-128k", true, false, 32 },
 	{ "write-2m", true, false, LARGEST },
+	{ "read-32k", false, false, 8 },
 	{ "read-64k", false, false, 16 },
 	{ "read-128k", false, false, 32 },
 	{ "read-2m", false, false, LARGEST },

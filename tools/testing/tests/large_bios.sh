@@ -50,6 +50,43 @@ test_helpers_take_part() {
 	is "the parameter helpers" "$(<$HELPERS)" 63
 }
 
+# come VERB PAGES: reads or writes so many pages, and succeeds if a helper has begun.
+come() {
+	does "$1" 0 "$2" hex 1
+	helped
+	[ "$helped" -gt 0 ]
+}
+
+# Helpers begin with the smallest request that is worth it, and with none that is smaller.
+test_marks_of_algorithms() {
+	local mark algorithm pages verb
+	[ "$DRIVER" = zram_rs ] || skip "C zram has no helpers"
+	trace_helpers || skip "this kernel does not trace works"
+	algorithms
+	for mark in lz4/16/64 zstd/4/16 deflate/4/8; do
+		IFS=/ read -ra mark <<<"$mark"
+		algorithm=${mark[0]}
+		[[ " $ALGORITHMS " == *" $algorithm "* ]] || continue
+		disk 4M "$algorithm"
+		does open "$dev" direct
+		does bulk 0 $PAGES hex 1
+		for verb in bulk bulkcheck; do
+			pages=${mark[1]}
+			[ $verb = bulk ] || pages=${mark[2]}
+			put $TRACING/trace 0
+			for _ in {1..100}; do
+				does $verb 0 $((pages - 1)) hex 1
+			done
+			helped
+			is "$algorithm: helpers that began with $verb of $((pages - 1)) pages" "$helped" 0
+			eventually 60 come $verb "$pages" || fail "$algorithm: no helper begins with $verb of $pages pages"
+		done
+		does close
+		remove
+	done
+	stop_tracing
+}
+
 # same_counts ALGORITHM: writes the same data with and without helpers, and compares what depends on the data.
 same_counts() {
 	local helpers kind counts='' wanted=''
