@@ -36,7 +36,7 @@ fn near_cpu(nth: u32) -> c_int {
 
 /// A workqueue of high priority, whose rescuer makes progress when memory is short.
 ///
-/// It has two parts: one runs work on the CPU that queues it, the other one on any CPU.
+/// It has two parts: one runs work on the CPU that it is queued for, the other one on any CPU.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ fn near_cpu(nth: u32) -> c_int {
 /// # Ok::<(), Error>(())
 /// ```
 pub(crate) struct HighPriority {
-    here: Owned,
+    of_cpus: Owned,
     anywhere: Owned,
 }
 
@@ -84,7 +84,7 @@ impl HighPriority {
             NonNull::new(queue).map(Owned).ok_or(ENOMEM)
         };
         Ok(Self {
-            here: make(false)?,
+            of_cpus: make(false)?,
             anywhere: make(true)?,
         })
     }
@@ -100,7 +100,22 @@ impl HighPriority {
     /// `work` must be initialised and not queued, and must stay valid until its function is called.
     pub(super) unsafe fn enqueue(&self, work: *mut kernel::bindings::work_struct) {
         // SAFETY: By the safety requirements.
-        unsafe { self.here.enqueue(THIS_CPU, work) };
+        unsafe { self.of_cpus.enqueue(THIS_CPU, work) };
+    }
+
+    /// Queues work for the CPU that follows this CPU as the `nth`. It wakes no worker if one is
+    /// running on that CPU: that one does the work later.
+    ///
+    /// # Context
+    ///
+    /// Any context; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`enqueue`](Self::enqueue).
+    pub(super) unsafe fn enqueue_near(&self, nth: u32, work: *mut kernel::bindings::work_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe { self.of_cpus.enqueue(near_cpu(nth), work) };
     }
 
     /// Queues work for any CPU, preferably for the one that follows this CPU as the `nth`.

@@ -351,24 +351,28 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 	return mutex_lock_interruptible(mutex);
 }
 
+static bool is_near(unsigned int cpu, int node)
+{
+	return cpu_to_node(cpu) == node && zram_rs_may_disturb_cpu(cpu);
+}
+
 /*
- * Returns the online CPU of this node that follows the current one as the @nth, or WORK_CPU_UNBOUND
- * if that is the current CPU itself.
+ * Returns the CPU that follows the current one as the @nth of those of its node that workers may
+ * run on, or WORK_CPU_UNBOUND if that is the current CPU itself.
  */
 int zram_rs_near_cpu(unsigned int nth)
 {
-	unsigned int cpu, here = raw_smp_processor_id(), count = 0;
+	unsigned int cpu, seen, here = raw_smp_processor_id();
 	int node = cpu_to_node(here);
 
-	for_each_online_cpu(cpu)
-		count += cpu_to_node(cpu) == node;
-	/* A CPU that goes offline may be none of them. */
-	nth = count ? nth % count : 0;
-	if (!nth)
-		return WORK_CPU_UNBOUND;
-	for_each_cpu_wrap(cpu, cpu_online_mask, here + 1) {
-		if (cpu_to_node(cpu) == node && !--nth)
-			return cpu;
+	while (nth) {
+		seen = 0;
+		for_each_cpu_wrap(cpu, cpu_online_mask, here + 1) {
+			if (cpu != here && is_near(cpu, node) && ++seen == nth)
+				return cpu;
+		}
+		/* After the others comes the current CPU, and then all of them again. */
+		nth %= seen + 1;
 	}
 	return WORK_CPU_UNBOUND;
 }

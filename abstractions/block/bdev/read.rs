@@ -5,7 +5,8 @@
 use super::{
     result_of,
     sector,
-    BlockDevice, //
+    BlockDevice,
+    ReadRun, //
 };
 use crate::abstractions::{
     alloc::Gfp,
@@ -312,13 +313,16 @@ pub(crate) struct ReadDevice<R: PageRead> {
     /// wait for one of `bios`.
     #[pin]
     find_bios: ReadBios<R>,
-    /// The number of [runs](super::ReadRun) that workers have.
-    runs_at_workers: Atomic<i32>,
+    /// The number of reads of [runs](ReadRun) that workers have.
+    reads_at_workers: Atomic<i32>,
 }
 
 impl<R: PageRead> ReadDevice<R> {
     /// Number of bios in reserve: so many reads can be in flight without any free memory.
     const RESERVE: c_uint = if cfg!(zram_rs_small_blocks) { 1 } else { 64 };
+
+    /// Number of reads of a run that are worth waking a worker of their own.
+    const MIN_OF_WORKER: usize = 8;
 
     /// Prepares a device for reads; `queue` runs the work that pages need.
     ///
@@ -344,7 +348,7 @@ impl<R: PageRead> ReadDevice<R> {
             // No task has such a bio queued while it waits for another: workers submit them. `find`
             // sees to it that none of them waits for what the task has queued.
             find_bios <- ReadBios::new(1, 0),
-            runs_at_workers: Atomic::new(0),
+            reads_at_workers: Atomic::new(0),
         })
     }
 
@@ -353,27 +357,37 @@ impl<R: PageRead> ReadDevice<R> {
         &self.device
     }
 
-    /// Queues work of a run for a worker on any CPU. Any context; does not sleep.
+    /// Queues work of a run of so many reads for a worker, of the next CPU if others have work. Any
+    /// context; does not sleep.
     ///
     /// # Safety
     ///
     /// As for [`HighPriority::enqueue`]. The work must call [`run_is_done`](Self::run_is_done).
-    pub(super) unsafe fn queue_run(&self, work: *mut kernel::bindings::work_struct) {
-        let others = self.runs_at_workers.fetch_add(1, Relaxed) as u32;
+    pub(super) unsafe fn queue_run(&self, reads: usize, work: *mut kernel::bindings::work_struct) {
+        let others = self.reads_at_workers.fetch_add(reads as i32, Relaxed) as u32;
+        let nth = (others / ReadRun::<R>::MAX as u32).wrapping_add(1);
         // SAFETY: By the safety requirements.
-        unsafe { self.queue.enqueue_anywhere(others.wrapping_add(1), work) };
+        unsafe {
+            if reads < Self::MIN_OF_WORKER {
+                self.queue.enqueue_near(nth, work);
+            } else {
+                self.queue.enqueue_anywhere(nth, work);
+            }
+        }
     }
 
-    /// Notes that a worker has done the work of a run. Any context; does not sleep.
-    pub(super) fn run_is_done(&self) {
-        self.runs_at_workers.add(-1, Relaxed);
+    /// Notes that a worker has done the work of a run of so many reads. Any context; does not
+    /// sleep.
+    pub(super) fn run_is_done(&self, reads: usize) {
+        self.reads_at_workers.add(-(reads as i32), Relaxed);
     }
 
-    /// Returns whether there may be a CPU for another run beside that of the caller. Any context;
-    /// does not sleep.
-    pub(super) fn has_idle_worker(&self) -> bool {
-        let others = num_online_cpus().saturating_sub(1);
-        (self.runs_at_workers.load(Relaxed) as usize) < others as usize
+    /// Returns whether the workers of other CPUs have less work than a run for each of them, with
+    /// so many reads more. Any context; does not sleep.
+    pub(super) fn has_room_at_workers(&self, reads: usize) -> bool {
+        let others = num_online_cpus().saturating_sub(1) as usize;
+        let queued = self.reads_at_workers.load(Relaxed) as usize;
+        queued.saturating_add(reads) <= others * ReadRun::<R>::MAX
     }
 
     /// Reads page `from` of the disk's device into the page of `data`, which gets the result.

@@ -72,9 +72,6 @@ impl<R: PageRead> ReadRun<R> {
     /// Maximum number of reads.
     pub(crate) const MAX: usize = u32::BITS as usize;
 
-    /// Number of reads that take longer than to wake a worker for them.
-    const MIN_FOR_WORKER: usize = 4;
-
     /// Creates a run with room for so many reads, from page `from` of the disk's device on.
     ///
     /// # Context
@@ -273,7 +270,7 @@ impl<R: PageRead> ReadRun<R> {
                 read.finish(&this.disk, Ok(()));
             }
             true
-        } else if is_preemptible_task() && !this.has_better_worker() {
+        } else if is_preemptible_task() && !this.is_for_worker() {
             this.end_pages(true)
         } else {
             false
@@ -287,9 +284,14 @@ impl<R: PageRead> ReadRun<R> {
         }
     }
 
+    /// Returns the number of reads that there is room for, which does not change.
+    fn room(&self) -> usize {
+        self.vecs.len()
+    }
+
     /// Returns whether a worker should end the reads, while this task submits more of them.
-    fn has_better_worker(&self) -> bool {
-        self.more && self.reads.len() >= Self::MIN_FOR_WORKER && self.device().has_idle_worker()
+    fn is_for_worker(&self) -> bool {
+        self.more && self.device().has_room_at_workers(self.room())
     }
 
     /// Returns the device.
@@ -324,7 +326,7 @@ impl<R: PageRead> ReadRun<R> {
                 c"zram_rs run".as_char_ptr(),
                 static_lock_class!().as_ptr(),
             );
-            (*run).device().queue_run((*run).work.get());
+            (*run).device().queue_run((*run).room(), (*run).work.get());
         }
     }
 
@@ -349,7 +351,7 @@ impl<R: PageRead> ReadRun<R> {
         // SAFETY: By the safety requirements this function owns the run, which came from a box.
         let mut run = unsafe { KBox::from_raw(Self::of_work(work)) };
         run.end_pages(false);
-        run.device().run_is_done();
+        run.device().run_is_done(run.room());
     }
 
     /// Begins to read each page again by itself. A work function.
@@ -376,7 +378,7 @@ impl<R: PageRead> ReadRun<R> {
     unsafe fn read_last_page(run: *mut Self) {
         // SAFETY: By the safety requirements this function owns the run.
         let this = unsafe { &*run };
-        this.device().run_is_done();
+        this.device().run_is_done(this.room());
         match this.last_leader() {
             Some(last) => {
                 let from = this.from + this.pages - 1;
