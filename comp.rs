@@ -98,8 +98,8 @@ impl Priority {
     }
 }
 
-/// The sizes of requests, in bytes, from which on it pays to have another CPU help: to wake it up
-/// takes about as long as to process half of the pages of such a request.
+/// The sizes of requests, in bytes, from which on it pays to have another CPU help: these clearly
+/// take less time with two CPUs than with one.
 ///
 /// "Requests of many pages" in `Documentation/performance.rst` has the measurements.
 #[derive(Clone, Copy)]

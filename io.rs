@@ -99,11 +99,11 @@ impl Store {
             .then(|| this.mark_for_reading((start >> PAGE_SHIFT) as usize))
             .flatten()
             .filter(|&mark| len >= mark);
-        let result = if let Some(mark) = mark {
+        let result = if mark.is_some() {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, false);
             let help = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, true);
-            spread::for_each_page(&this.helpers, bio.page_segments(), mark, own, help, read)
+            spread::for_each_page(&this.helpers, bio.page_segments(), own, help, read)
         } else {
             bio.page_segments().try_for_each(|segment| read(&segment))
         };
@@ -164,7 +164,7 @@ impl Store {
         let own = |segment: &PageSegment<'_>| write(segment).map(|()| Outcome::Done);
         let (store, gfp): (&Self, _) = (this, Gfp::for_helper());
         let help = |segment: &PageSegment<'_>| store.help_write(segment, now, gfp);
-        spread::for_each_page(&this.helpers, segments, mark, own, help, write)
+        spread::for_each_page(&this.helpers, segments, own, help, write)
     }
 
     /// Writes a segment of a bio if it is a whole page, with memory that `gfp` finds, and without

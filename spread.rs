@@ -33,6 +33,9 @@ use kernel::{
 };
 use pin_init::stack_pin_init;
 
+/// The number of bytes for which one more CPU takes part.
+const BYTES_PER_CPU: usize = 64 << 10;
+
 /// The largest number of pages that a CPU takes at a time.
 const MAX_CHUNK: usize = 8;
 
@@ -179,8 +182,6 @@ fn max_cpus() -> u32 {
 /// Processes the pages of a large bio: by `own` in the calling task, by `help` in helpers, and by
 /// `rest`, in the calling task and in ascending order, those that these have left.
 ///
-/// One more CPU takes part for each `mark` bytes.
-///
 /// # Context
 ///
 /// May sleep. The functions are called without locks; `help` must not wait for memory or for
@@ -193,7 +194,6 @@ fn max_cpus() -> u32 {
 pub(crate) fn for_each_page(
     helpers: &Helpers,
     mut segments: PageSegments<'_>,
-    mark: usize,
     own: impl Fn(&PageSegment<'_>) -> Result<Outcome>,
     help: impl Fn(&PageSegment<'_>) -> Result<Outcome> + Sync,
     mut rest: impl FnMut(&PageSegment<'_>) -> Result,
@@ -204,7 +204,7 @@ pub(crate) fn for_each_page(
         if count == 0 {
             return Ok(());
         }
-        let cpus = count.checked_div(mark / PAGE_SIZE).unwrap_or(count);
+        let cpus = (count * PAGE_SIZE) / BYTES_PER_CPU;
         let cpus = max_cpus().min(cpus.max(2) as u32);
         stack_pin_init!(let job = Job::new(part.clone(), cpus as usize));
         let job = &*job;
@@ -251,8 +251,6 @@ mod tests {
         }
     }
 
-    const MARK: usize = 4 * PAGE_SIZE;
-
     const SIZES: [usize; 8] = [1, 2, 15, 16, 17, 500, 512, 1100];
 
     #[test]
@@ -266,7 +264,7 @@ mod tests {
                 Ok(Outcome::Done)
             };
             with_test_segments(pages as u16, |segments| {
-                for_each_page(&helpers, segments, MARK, one, one, |segment| {
+                for_each_page(&helpers, segments, one, one, |segment| {
                     rests.add(segment);
                     Ok(())
                 })
@@ -296,7 +294,7 @@ mod tests {
             };
             let mut next = 0;
             with_test_segments(pages as u16, |segments| {
-                for_each_page(&helpers, segments, MARK, own, help, |segment| {
+                for_each_page(&helpers, segments, own, help, |segment| {
                     rests.add(segment);
                     assert!(segment.index >= next);
                     next = segment.index + 1;
@@ -326,7 +324,7 @@ mod tests {
             };
             // Whether the submitter or a helper takes the page.
             let result = with_test_segments(40, |segments| {
-                for_each_page(&helpers, segments, MARK, own, own, |segment| {
+                for_each_page(&helpers, segments, own, own, |segment| {
                     own(segment).map(drop)
                 })
             })?;

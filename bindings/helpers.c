@@ -351,27 +351,28 @@ int zram_rs_mutex_lock_interruptible(struct mutex *mutex)
 	return mutex_lock_interruptible(mutex);
 }
 
-static bool is_near(unsigned int cpu, int node)
-{
-	return cpu_to_node(cpu) == node && zram_rs_may_disturb_cpu(cpu);
-}
-
 /*
- * Returns the CPU that follows the current one as the @nth of those of its node that workers may
- * run on, or WORK_CPU_UNBOUND if that is the current CPU itself.
+ * Returns the @nth of the other CPUs that kernel workers may run on: first those of this node, from
+ * the current CPU on, then all others. After the last one comes the current CPU, for which this
+ * returns WORK_CPU_UNBOUND, and then all of them again.
  */
 int zram_rs_near_cpu(unsigned int nth)
 {
 	unsigned int cpu, seen, here = raw_smp_processor_id();
-	int node = cpu_to_node(here);
+	int remote, node = cpu_to_node(here);
 
 	while (nth) {
 		seen = 0;
-		for_each_cpu_wrap(cpu, cpu_online_mask, here + 1) {
-			if (cpu != here && is_near(cpu, node) && ++seen == nth)
-				return cpu;
+		for (remote = 0; remote < 2; remote++) {
+			for_each_cpu_wrap(cpu, cpu_online_mask, here + 1) {
+				if (cpu == here || (cpu_to_node(cpu) != node) != remote ||
+				    !zram_rs_may_disturb_cpu(cpu))
+					continue;
+				if (++seen == nth)
+					return cpu;
+			}
 		}
-		/* After the others comes the current CPU, and then all of them again. */
+		/* This is less, as there are fewer than @nth others. */
 		nth %= seen + 1;
 	}
 	return WORK_CPU_UNBOUND;

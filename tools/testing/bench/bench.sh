@@ -156,7 +156,7 @@ visits_free() {
 	done
 }
 
-# On two processors, helpers take part in a folio of 64 KiB and more.
+# On two processors, helpers take part in these folios, but for reads of 64 KiB with lz4.
 visits_folios() {
 	local algorithm kib
 	for algorithm in lz4 zstd; do

@@ -13,6 +13,7 @@ trace_helpers() {
 	[ -w $TRACING/events/workqueue/workqueue_execute_start/enable ] || return 1
 	put $TRACING/trace 0
 	put $TRACING/events/workqueue/workqueue_execute_start/enable 1
+	put $TRACING/events/workqueue/workqueue_queue_work/enable 1
 	put $TRACING/tracing_on 1
 }
 
@@ -27,7 +28,19 @@ helped() {
 	put $TRACING/tracing_on 1
 }
 
+# asked TEXT: sets $asked to the number of works that were queued since trace_helpers whose trace has TEXT.
+asked() {
+	local line
+	asked=0
+	put $TRACING/tracing_on 0
+	while read -r line; do
+		[[ $line != *workqueue_queue_work*$1* ]] || asked=$((asked + 1))
+	done <$TRACING/trace
+	put $TRACING/tracing_on 1
+}
+
 # stop_tracing: ends what trace_helpers began.
 stop_tracing() {
 	put $TRACING/events/workqueue/workqueue_execute_start/enable 0
+	put $TRACING/events/workqueue/workqueue_queue_work/enable 0
 }

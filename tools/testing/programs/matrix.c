@@ -48,7 +48,7 @@
 #define UNITS		(PAGE / 4096)	/* of 4 KiB in a page, which files count */
 #define RUN		8		/* pages in one read or write, at most */
 #define LARGE		160UL		/* the same of a large one, with which idle CPUs help */
-#define LEAST_LARGE	16
+#define LEAST_LARGE	4
 #define DIRECT		96UL		/* pages that are read and written directly */
 #define BUFFERED	32UL		/* those after them, only by way of the page cache */
 #define PAGES		(DIRECT + BUFFERED)

@@ -50,14 +50,14 @@ test_helpers_take_part() {
 	is "the parameter helpers" "$(<$HELPERS)" 63
 }
 
-# come VERB PAGES: reads or writes so many pages, and succeeds if a helper has begun.
+# come VERB PAGES: reads or writes so many pages, and succeeds if a helper was asked for.
 come() {
 	does "$1" 0 "$2" hex 1
-	helped
-	[ "$helped" -gt 0 ]
+	asked workqueue=zram_rs_helpers
+	[ "$asked" -gt 0 ]
 }
 
-# Helpers begin with the smallest request that is worth it, and with none that is smaller.
+# Helpers are asked for with the smallest request that is worth it, and with none that is smaller.
 test_marks_of_algorithms() {
 	local mark algorithm pages verb
 	[ "$DRIVER" = zram_rs ] || skip "C zram has no helpers"
@@ -77,9 +77,9 @@ test_marks_of_algorithms() {
 			for _ in {1..100}; do
 				does $verb 0 $((pages - 1)) hex 1
 			done
-			helped
-			is "$algorithm: helpers that began with $verb of $((pages - 1)) pages" "$helped" 0
-			eventually 60 come $verb "$pages" || fail "$algorithm: no helper begins with $verb of $pages pages"
+			asked workqueue=zram_rs_helpers
+			is "$algorithm: helpers that were asked for with $verb of $((pages - 1)) pages" "$asked" 0
+			eventually 60 come $verb "$pages" || fail "$algorithm: no helper is asked for with $verb of $pages pages"
 		done
 		does close
 		remove

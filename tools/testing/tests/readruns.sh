@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Reads of many pages of the backing device with one bio: pages in neighbouring blocks are one request of the device,
-# whatever lies between them on the disk, and a bad block costs only the pages that are in it.
+# whatever lies between them on the disk, and a bad block costs only the pages that are in it. Other processors decompress
+# pages, too.
 #
 # Guest: uml-debug group=writeback
 
@@ -10,6 +11,8 @@
 . "${0%/*}/../lib/test.sh"
 # shellcheck source=tools/testing/lib/writeback.sh
 . "${0%/*}/../lib/writeback.sh"
+# shellcheck source=tools/testing/lib/helpers.sh
+. "${0%/*}/../lib/helpers.sh"
 
 # requests: sets $requests to the number of reads that the backing device has completed.
 requests() {
@@ -101,6 +104,44 @@ test_mixed_pages() {
 		no_failed_io
 		remove
 	done
+}
+
+# elsewhere TEXT COMMAND...: runs the command until works whose trace has TEXT were queued for another processor.
+elsewhere() {
+	local text=$1
+	shift
+	once() {
+		"$@"
+		asked "$text*req_cpu=[01] "
+		[ "$asked" -gt 0 ]
+	}
+	eventually 60 once "$@" || fail "works of $text are for no other processor"
+	note "$text: $asked works for another processor"
+	put $TRACING/trace 0
+}
+
+fill_and_discard() {
+	ok dd if=/dev/zero of="$dev" bs=1M count=64 oflag=direct status=none
+	ok blkdiscard "$dev"
+}
+
+# What is to run beside a task is queued for another processor, not left to where the task is.
+test_works_are_for_other_processors() {
+	local form
+	[ "$DRIVER" = zram_rs ] || skip "C zram has no such works"
+	[ "$(nproc)" = 2 ] || skip "the guest has not two processors"
+	trace_helpers || skip "this kernel does not trace works"
+	for form in 1 packed; do
+		nullb "wb$form" 8
+		backed "$nullb" 4M lz4 "$form"
+		various_pages
+		writes_back page_indexes=0-1023
+		elsewhere 'workqueue=zram_rs ' reads_back 256 256
+		remove
+	done
+	disk 64M lz4
+	elsewhere 10ScopedWork fill_and_discard
+	stop_tracing
 }
 
 test_bad_blocks_cost_their_pages() {
