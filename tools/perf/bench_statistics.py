@@ -59,8 +59,8 @@ def ratios_of(c_pairs, rust_pairs):
     return ratios
 
 
-def evaluate(cells):
-    """Returns a result for each cell and metric of Samples.cells."""
+def evaluate(cells, processors=2):
+    """Returns a result for each cell and metric of Samples.cells; guests for several jobs had so many processors."""
     results = []
     for (cell, metric), by_driver in cells.items():
         result = {"cell": cell, "metric": metric, "group": cell.split("/")[0]}
@@ -72,20 +72,24 @@ def evaluate(cells):
                 result["ratios"] = ratios
                 result["ratio"] = spread(ratios)
         results.append(result)
-    add_floor(results)
+    add_floor(results, processors)
     return results
 
 
-def add_floor(results):
-    """Adds to each result of io with one job the compressor's part of the time, and what each driver adds to it."""
+def add_floor(results, processors):
+    """Adds to some results the compressor's part of the time, and what each driver adds to it.
+
+    These are io with one job, which has one processor, and large requests, which all processors can share.
+    """
     floor = {r["cell"]: r["floor"]["median"] for r in results if "floor" in r}
     for result in results:
         parts = result["cell"].split("/")
-        if parts[0] != "io" or parts[3] != "j1" or result["metric"] != "ns":
+        if result["metric"] != "ns" or parts[0] != "large" and (parts[0] != "io" or parts[3] != "j1"):
             continue
         what = "compress" if "write" in parts[4] else "decompress"
         base = floor.get(f"floor/{parts[1]}/{parts[2]}/{what}")
         if base is not None:
+            base /= processors if parts[0] == "large" else 1
             result["floor_ns"] = base
             for driver in ("zram", "zram_rs"):
                 if driver in result:

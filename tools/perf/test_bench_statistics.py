@@ -57,14 +57,14 @@ class Evaluate(unittest.TestCase):
 
 
 class Floor(unittest.TestCase):
-    def over(self, cell, metric="ns"):
+    def over(self, cell, metric="ns", processors=2):
         """Returns the time of the compressor that belongs to a cell, and what both drivers add to it."""
         cells = {
             ("floor/lz4/text/compress", "ns"): {"floor": {1: [3]}},
             ("floor/lz4/text/decompress", "ns"): {"floor": {1: [2]}},
             (cell, metric): {"zram": {1: [10]}, "zram_rs": {1: [7]}},
         }
-        found = evaluate(cells)[-1]
+        found = evaluate(cells, processors)[-1]
         return [found.get(key) for key in ("floor_ns", "overhead_ns_zram", "overhead_ns_zram_rs")]
 
     def test_a_write_is_over_the_time_to_compress(self):
@@ -73,11 +73,18 @@ class Floor(unittest.TestCase):
     def test_a_read_is_over_the_time_to_decompress(self):
         self.assertEqual(self.over("io/lz4/text/j1/read-1m"), [2, 8, 5])
 
+    def test_large_requests_share_all_processors(self):
+        self.assertEqual(self.over("large/lz4/text/j1/write-2m"), [1.5, 8.5, 5.5])
+        self.assertEqual(self.over("large/lz4/text/j2/read-64k"), [1, 9, 6])
+        self.assertEqual(self.over("large/lz4/text/j1/write-2m", processors=1), [3, 7, 4])
+
     def test_other_cells_have_no_floor(self):
         for cell, metric in (
             ("io/lz4/text/j2/read-1m", "ns"),
             ("io/lz4/text/j1/read-1m", "cpu"),
             ("io/zstd/text/j1/read-1m", "ns"),
+            ("large/zstd/text/j1/read-2m", "ns"),
+            ("large/lz4/text/j1/read-2m", "cpu"),
             ("fio/lz4/text/j1/read-1m", "ns"),
         ):
             self.assertEqual(self.over(cell, metric), [None] * 3, cell)
