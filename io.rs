@@ -95,11 +95,11 @@ impl Store {
             }
             Ok(())
         };
-        let mark = spread::is_large(len, HelpMarks::LEAST.decompress)
-            .then(|| this.mark_for_reading((start >> PAGE_SHIFT) as usize))
-            .flatten()
-            .filter(|&mark| len >= mark);
-        let result = if mark.is_some() {
+        let is_shared = spread::is_large(len, HelpMarks::LEAST.decompress)
+            && this
+                .mark_for_reading((start >> PAGE_SHIFT) as usize)
+                .is_some_and(|mark| len >= mark);
+        let result = if is_shared {
             let store: &Self = this;
             let own = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, false);
             let help = |segment: &PageSegment<'_>| store.read_from_memory(segment, now, true);
@@ -134,7 +134,10 @@ impl Store {
     pub(crate) fn write_bio(this: &QueueEntered<'_, Self>, bio: &mut Bio<'_>) {
         bio.start_accounting();
         let now = boottime_seconds();
-        let result = if spread::is_large(bio.range().1, HelpMarks::LEAST.compress) {
+        let (_, len) = bio.range();
+        let is_shared = spread::is_large(len, HelpMarks::LEAST.compress)
+            && this.mark_for_writing().is_some_and(|mark| len >= mark);
+        let result = if is_shared {
             Self::write_large_bio(this, bio, now)
         } else {
             bio.page_segments()
@@ -155,10 +158,8 @@ impl Store {
     fn write_large_bio(this: &QueueEntered<'_, Self>, bio: &Bio<'_>, now: u32) -> Result {
         let mut segments = bio.page_segments();
         let write = |segment: &PageSegment<'_>| Self::write_segment(this, segment, now);
-        let streams = this.streams.get(Priority::PRIMARY).ok_or(EIO)?;
-        let mark = streams.help_marks().compress;
         // The order of the pages decides which of them still fit into the limit.
-        if bio.range().1 < mark || this.is_near_limit(segments.count_left()) {
+        if this.is_near_limit(segments.count_left()) {
             return segments.try_for_each(|segment| write(&segment));
         }
         let own = |segment: &PageSegment<'_>| write(segment).map(|()| Outcome::Done);
@@ -207,6 +208,12 @@ impl Store {
         drop(slot);
         page.flush_dcache();
         Ok(Outcome::Done)
+    }
+
+    /// Returns from how many bytes on it pays to share a write.
+    fn mark_for_writing(&self) -> Option<usize> {
+        let streams = self.streams.get(Priority::PRIMARY)?;
+        Some(streams.help_marks().compress)
     }
 
     /// Returns from how many bytes on it pays to share a read whose first page has this index, or
