@@ -662,16 +662,17 @@ impl<T: Operations> Claim<'_, T> {
         self.disk.private().is_outlived.load(Relaxed)
     }
 
-    /// Sets the capacity of the disk to zero, waits for its I/O, and returns the data that the I/O
-    /// needed.
+    /// Sets the capacity of the disk to zero, waits for its I/O, ends the claim, and returns the
+    /// data that the I/O needed.
     ///
-    /// Returns `None` if the disk was not active. Resets the statistics of the disk.
+    /// To drop the data may take longer than openers wait for the end of a claim. Returns `None` if
+    /// the disk was not active. Resets the statistics of the disk.
     ///
     /// The disk has no incomplete bio: a file system, swap or another driver that submits one keeps
     /// the disk open until the bio completes, and the last close waits for the page cache. What can
     /// be left is the rest of a function that has completed its bio, or of a worker that has: for
     /// these, `is_outlived` is set.
-    pub(crate) fn deactivate(&self) -> Option<Arc<T::Ready>> {
+    pub(crate) fn deactivate(self) -> Option<Arc<T::Ready>> {
         let disk = self.disk.disk.get();
         let private = self.disk.private();
         // SAFETY: The disk is valid. This writes out the dirty pages of the last writer.

@@ -179,24 +179,45 @@ test_openers_during_the_wait() {
 	unchanged
 }
 
+# open_during_reset: resets the disk, opens it meanwhile, and counts in $good and $bad the opens that succeed and fail.
+open_during_reset() {
+	local pid
+	put "$sys/reset" 1 &
+	pid=$!
+	until ended $pid; do
+		if { : <"$dev"; } 2>/dev/null; then
+			good=$((good + 1))
+		else
+			bad=$((bad + 1))
+		fi
+	done
+	wait $pid
+}
+
 # A reset takes some milliseconds, for which they wait.
 test_openers_during_a_reset() {
-	local pid good=0 bad=0
+	local good=0 bad=0
 	add
 	for _ in {1..10}; do
 		stores "$sys/disksize" 16M
-		put "$sys/reset" 1 &
-		pid=$!
-		until ended $pid; do
-			if { : <"$dev"; } 2>/dev/null; then
-				good=$((good + 1))
-			else
-				bad=$((bad + 1))
-			fi
-		done
-		wait $pid
+		open_during_reset
 	done
 	note "$good opens succeeded"
+	is "the number of opens that failed" $bad 0
+}
+
+# They do not wait until the pages are freed, which takes longer than they can wait.
+test_openers_while_pages_are_freed() {
+	local good=0 bad=0 page began
+	disk 192M lz4
+	does open "$dev" direct
+	for ((page = 0; page < 192 * 256; page += 1024)); do
+		does bulk $page 1024 hex $page
+	done
+	does close
+	began=${EPOCHREALTIME/./}
+	open_during_reset
+	note "$good opens succeeded in a reset of $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
 	is "the number of opens that failed" $bad 0
 }
 
